@@ -1,0 +1,1 @@
+"""Values that cross between the parts: identity, entry, policy. They know nobody."""
