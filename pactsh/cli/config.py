@@ -1,0 +1,157 @@
+"""Settings of the command line, from option, environment, the user's file, the site's file, default.
+
+Each key is taken from the first of these that sets it. Files are TOML and strictly read: an unknown key or
+a wrong value is a `UsageError` naming file, key and what was expected. A file that holds a secret and can be
+read by others is refused, as ssh does with private keys.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from pactsh.errors import UsageError
+
+SITE_FILE = Path("/etc/pact/cli.toml")
+ENDPOINT = r"^(unix:/.+|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5})$"
+NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+
+Endpoint = Annotated[str, Field(pattern=ENDPOINT)]
+
+
+class Settings(BaseModel):
+    """What every command may need to know. `timeout` is in seconds; secrets never show in a repr."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    endpoint: Endpoint = "localhost:9443"
+    token: SecretStr | None = None
+    token_file: Path | None = None
+    ca: Path = Path("/etc/pact/ca.crt")
+    vcluster: Annotated[str, Field(pattern=NAME)] | None = None
+    output: Literal["text", "json"] = "text"
+    timeout: Annotated[float, Field(gt=0, le=86400)] = 30.0
+    lattice_endpoint: str | None = None
+    lattice_token: SecretStr | None = None
+    openchami_smd_url: str | None = None
+    openchami_token: SecretStr | None = None
+    verbose: bool = False
+
+
+ENVIRONMENT: Mapping[str, str] = {
+    "PACT_ENDPOINT": "endpoint",
+    "PACT_TOKEN": "token",
+    "PACT_CA": "ca",
+    "PACT_VCLUSTER": "vcluster",
+    "PACT_OUTPUT": "output",
+    "PACT_TIMEOUT": "timeout",
+    "PACT_LATTICE_ENDPOINT": "lattice_endpoint",
+    "PACT_LATTICE_TOKEN": "lattice_token",
+    "PACT_OPENCHAMI_SMD_URL": "openchami_smd_url",
+    "PACT_OPENCHAMI_TOKEN": "openchami_token",
+}
+
+EXPECTED: Mapping[str, str] = {
+    "endpoint": "host:port or unix:/path",
+    "token": "a token",
+    "token_file": "a path",
+    "ca": "a path",
+    "vcluster": "a vCluster name (lower-case letters, digits, hyphens)",
+    "output": "text or json",
+    "timeout": "a number of seconds above 0, at most 86400",
+    "verbose": "true or false",
+}
+_SECRETS = frozenset({"token", "lattice_token", "openchami_token"})
+_FILE_KEYS = frozenset(Settings.model_fields) - {"verbose"}
+
+
+def user_file(environ: Mapping[str, str]) -> Path | None:
+    """`$XDG_CONFIG_HOME/pact/cli.toml`, by default below `~/.config`; None without a home."""
+    # A relative XDG_CONFIG_HOME is invalid (XDG base directory specification) and must be ignored.
+    base = environ.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(base):
+        home = environ.get("HOME", "")
+        if not os.path.isabs(home):
+            return None
+        base = f"{home}/.config"
+    return Path(base) / "pact" / "cli.toml"
+
+
+def load_settings(
+    typed: Mapping[str, object], environ: Mapping[str, str], site_file: Path = SITE_FILE
+) -> Settings:
+    """Merge all sources; raises `UsageError` naming the source, the key and what was expected.
+
+    An empty environment variable counts as not set.
+    """
+    sources: list[tuple[str, str, Mapping[str, object]]] = [
+        ("--", "", typed),
+        ("", "environment", {key: environ[name] for name, key in ENVIRONMENT.items() if environ.get(name)}),
+    ]
+    user = user_file(environ)
+    files = [user, site_file] if user else [site_file]
+    sources += [(f"{path}: ", "file", _read_file(path)) for path in files]
+    for prefix, kind, values in sources:
+        _check(prefix, kind, values)
+    merged: dict[str, object] = {}
+    for _prefix, _kind, values in reversed(sources):
+        merged.update(values)
+    return Settings.model_validate(merged)
+
+
+def read_token(settings: Settings) -> str | None:
+    """The token, from the setting or its file; None when there is none at all."""
+    if settings.token is not None:
+        return settings.token.get_secret_value()
+    if settings.token_file is None:
+        return None
+    try:
+        with settings.token_file.open(encoding="ascii") as file:
+            _refuse_readable(settings.token_file, os.fstat(file.fileno()).st_mode)
+            return file.read().strip() or None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"token_file: {settings.token_file}: {_why(error)}") from error
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else "not ASCII text"
+
+
+def _refuse_readable(path: Path, mode: int) -> None:
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UsageError(f"{path}: holds a token, but others may read it", hint=f"chmod 600 {path}")
+
+
+def _read_file(path: Path) -> dict[str, object]:
+    try:
+        with path.open("rb") as file:
+            values: dict[str, object] = tomllib.load(file)
+            if _SECRETS & values.keys():
+                _refuse_readable(path, os.fstat(file.fileno()).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from error
+    for key in values:
+        if key not in _FILE_KEYS:
+            raise UsageError(f"{path}: {key}: unknown key", hint=f"keys: {', '.join(sorted(_FILE_KEYS))}")
+    return values
+
+
+def _check(prefix: str, kind: str, values: Mapping[str, object]) -> None:
+    """Validate one source alone, so that an error can name it, even where another source overrides it."""
+    try:
+        Settings.model_validate(dict(values))
+    except ValidationError as error:
+        key = str(error.errors()[0]["loc"][0])
+        name = next(n for n, k in ENVIRONMENT.items() if k == key) if kind == "environment" else key
+        shown = "" if key in _SECRETS else f", got {values[key]!r}"
+        raise UsageError(f"{prefix}{name}: expected {EXPECTED.get(key, 'text')}{shown}") from error

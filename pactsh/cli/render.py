@@ -1,0 +1,98 @@
+"""Where output is written: the one module of `pact` that prints.
+
+A command's `render(result, out)` speaks to `Out`. Text that comes from entries, nodes or commands goes
+through `escape` (or `Out.line`, which always does), so that nothing a stranger wrote into the journal can
+move the cursor, retitle the window or forge a second line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import BinaryIO, TextIO
+
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
+
+
+def escape(text: str) -> str:
+    r"""Make control, format and surrogate characters visible as `\xNN`, `\uNNNN`.
+
+    >>> escape("a\x1b[2J\nb\udcff")
+    'a\\x1b[2J\\nb\\xff'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _visible(c) for c in text)
+
+
+def _visible(char: str) -> str:
+    point = ord(char)
+    if 0xDC80 <= point <= 0xDCFF:  # a byte that is not UTF-8, kept by surrogateescape
+        return f"\\x{point - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
+
+
+class Out:
+    """Standard output of a command: lines, cells and JSON; colour when `colour` is true."""
+
+    def __init__(self, stream: TextIO, *, colour: bool) -> None:
+        self._stream = stream
+        self.colour = colour
+
+    def style(self, text: str, *names: str) -> str:
+        """Escape `text` and wrap it in the named styles; plain when colour is off."""
+        safe = escape(text)
+        if not self.colour or not names:
+            return safe
+        return f"\x1b[{';'.join(_CODES[n] for n in names)}m{safe}\x1b[0m"
+
+    def line(self, text: str = "") -> None:
+        """Print one line; anything that could act on the terminal is escaped."""
+        self._stream.write(escape(text) + "\n")
+
+    def styled(self, *pieces: str, sep: str = "  ") -> None:
+        """Print one line of pieces that `style` made."""
+        self._stream.write(sep.join(pieces) + "\n")
+
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Print rows in columns as wide as their widest cell."""
+        cells = [tuple(header), *(tuple(escape(c) for c in row) for row in rows)]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+        for number, row in enumerate(cells):
+            text = "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+            self._stream.write((self.style(text, "bold") if number == 0 else text) + "\n")
+
+    def raw(self, data: bytes) -> None:
+        """Pass bytes of a remote command on as they are."""
+        self.flush()
+        buffer: BinaryIO = self._stream.buffer
+        buffer.write(data)
+        buffer.flush()
+
+    def json(self, value: object) -> None:
+        """Print one JSON document on one line."""
+        self._stream.write(json.dumps(value, ensure_ascii=True, separators=(", ", ": ")) + "\n")
+
+    def flush(self) -> None:
+        """Hand everything to the system; a closed pipe shows here."""
+        self._stream.flush()
+
+
+def print_error(message: str, hint: str) -> None:
+    """Write `pact: <what>: <why>` and the hint to standard error, one line each."""
+    sys.stderr.write(f"pact: {escape(message)}\n")
+    if hint:
+        sys.stderr.write(f"hint: {escape(hint)}\n")
+
+
+def print_error_json(code: int, kind: str, message: str, hint: str) -> None:
+    """Write the same as one JSON object to standard error."""
+    error = {"code": code, "kind": kind, "message": message, "hint": hint}
+    sys.stderr.write(json.dumps({"error": error}) + "\n")
+
+
+def print_notice(text: str) -> None:
+    """Write one line to standard error, escaped."""
+    sys.stderr.write(escape(text) + "\n")
+    sys.stderr.flush()

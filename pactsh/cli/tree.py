@@ -1,0 +1,188 @@
+"""The one list of pact's verbs, in help order. Modules are imported when their verb is used, not before.
+
+`Verb.needs` hides a verb from the help while what it needs isn't configured; called anyway it says what
+to set.
+A verb without a module is in CLI.md but not in this version: it is hidden and says so.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from pactsh.cli.command import global_options, version_option
+from pactsh.errors import PactError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STATE, ADMIN, DELEGATION, LATTICE, SYSTEM = (
+    "Configuration management",
+    "Admin operations",
+    "Delegation",
+    "Lattice",
+    "This system",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb of the tree. `module` exports `command`; empty: not in this version."""
+
+    name: str
+    group: str
+    summary: str
+    module: str = ""
+    needs: str = ""
+
+
+VERBS: tuple[Verb, ...] = (
+    Verb("status", STATE, "Show the state of a node or of a vCluster's nodes.", "pactsh.cli.status"),
+    Verb("diff", STATE, "Show declared against actual state."),
+    Verb("commit", STATE, "Make a node's drift a node delta."),
+    Verb("rollback", STATE, "Undo drift, or go back to an earlier state."),
+    Verb("log", STATE, "Show and verify the journal.", "pactsh.cli.log"),
+    Verb("apply", STATE, "Validate and apply a vCluster spec."),
+    Verb("promote", STATE, "Turn node deltas into an overlay."),
+    Verb("watch", STATE, "Show journal entries as they happen.", "pactsh.cli.watch"),
+    Verb("extend", STATE, "Lengthen the open commit window."),
+    Verb("emergency", STATE, "Enter or leave emergency mode."),
+    Verb("conflicts", STATE, "Settle keys changed on both sides of a partition."),
+    Verb("exec", ADMIN, "Run one whitelisted command on nodes.", "pactsh.cli.exec"),
+    Verb("shell", ADMIN, "Open an interactive session on a node.", "pactsh.cli.shell"),
+    Verb("service", ADMIN, "Show and control a node's services."),
+    Verb("diag", ADMIN, "Gather and filter logs of nodes."),
+    Verb("cap", ADMIN, "Show what a node has: hardware, containment, versions.", "pactsh.cli.cap"),
+    Verb("blacklist", ADMIN, "Show and change drift exclusions."),
+    Verb("group", ADMIN, "Show and change vClusters and their policy."),
+    Verb("approve", ADMIN, "Approve or deny two-person operations."),
+    Verb("node", ADMIN, "Enrol and decommission nodes."),
+    Verb("login", ADMIN, "Sign in.", "pactsh.cli.login"),
+    Verb("logout", ADMIN, "Forget the token that login stored.", "pactsh.cli.logout"),
+    Verb("whoami", ADMIN, "Show who you are here, and what proved it.", "pactsh.cli.whoami"),
+    Verb("ssh-config", ADMIN, "Print an OpenSSH configuration for the fleet.", "pactsh.cli.sshconfig"),
+    Verb("reboot", DELEGATION, "Reboot a node through OpenCHAMI.", needs="openchami"),
+    Verb("reimage", DELEGATION, "Reimage a node through OpenCHAMI.", needs="openchami"),
+    Verb("drain", LATTICE, "Drain a node.", needs="lattice"),
+    Verb("undrain", LATTICE, "Return a drained node to service.", needs="lattice"),
+    Verb("cordon", LATTICE, "Take a node out of scheduling.", needs="lattice"),
+    Verb("uncordon", LATTICE, "Put a node back into scheduling.", needs="lattice"),
+    Verb("jobs", LATTICE, "List, inspect and cancel jobs.", needs="lattice"),
+    Verb("queue", LATTICE, "Show a vCluster's queue.", needs="lattice"),
+    Verb("accounting", LATTICE, "Show a vCluster's accounting.", needs="lattice"),
+    Verb("dag", LATTICE, "List, inspect and cancel DAGs.", needs="lattice"),
+    Verb("budget", LATTICE, "Show budgets of tenants and users.", needs="lattice"),
+    Verb("backup", LATTICE, "Create, verify and restore backups.", needs="lattice"),
+    Verb("nodes", LATTICE, "List and inspect lattice's nodes.", needs="lattice"),
+    Verb("cluster", SYSTEM, "Show the health of etcd and lattice."),
+    Verb("audit", SYSTEM, "Show audit events of pact and lattice."),
+    Verb("health", SYSTEM, "Show the health of the whole system."),
+    Verb("dev", SYSTEM, "Run a whole system on this machine, for development.", "pactsh.cli.dev"),
+    Verb("completion", SYSTEM, "Print a completion script for a shell.", "pactsh.cli.completion"),
+    Verb("help", SYSTEM, "Show help on a verb.", "pactsh.cli.help"),
+)
+
+# What a verb may need, and what to set for it: environment variable, configuration key.
+NEEDS: Mapping[str, tuple[str, str]] = {
+    "lattice": ("PACT_LATTICE_ENDPOINT", "lattice_endpoint"),
+    "openchami": ("PACT_OPENCHAMI_SMD_URL", "openchami_smd_url"),
+}
+
+
+class Missing(click.Command):
+    """A verb that can't be used here: it takes any arguments and says why not."""
+
+    def __init__(self, verb: Verb) -> None:
+        super().__init__(
+            verb.name,
+            help=verb.summary,
+            short_help=verb.summary,
+            hidden=True,
+            add_help_option=False,
+            params=[click.Argument(["rest"], nargs=-1, type=click.UNPROCESSED)],
+            context_settings={"ignore_unknown_options": True},
+        )
+        self.verb = verb
+
+    def invoke(self, _ctx: click.Context) -> NoReturn:
+        """Raise the error that says what is missing."""
+        need = NEEDS.get(self.verb.needs)
+        if need and not _configured(need):
+            raise UsageError(
+                f"{self.verb.name}: no {self.verb.needs} endpoint is configured",
+                hint=f"set {need[0]}, or {need[1]} in cli.toml",
+            )
+        raise PactError(f"{self.verb.name}: not available in this version")
+
+
+def _configured(need: tuple[str, str]) -> bool:
+    from pactsh.cli.config import load_settings
+
+    return bool(getattr(load_settings({}, os.environ), need[1]))
+
+
+class Tree(click.Group):
+    """The root command: looks verbs up in `VERBS` and imports them when asked for."""
+
+    def __init__(self, verbs: tuple[Verb, ...] = VERBS) -> None:
+        super().__init__(
+            "pact",
+            help="Administer HPC nodes: every command authorised, journaled, and undone unless committed.",
+            params=[*global_options(), version_option()],
+            no_args_is_help=False,
+            invoke_without_command=True,
+        )
+        self.verbs = {verb.name: verb for verb in verbs}
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Every verb that can be used, in help order."""
+        return [verb.name for verb in self.verbs.values() if verb.module]
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a verb."""
+        verb = self.verbs.get(cmd_name)
+        if verb is None:
+            return None
+        if not verb.module:
+            return Missing(verb)
+        command = importlib.import_module(verb.module).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; an unknown one raises `UsageError` with the nearest known."""
+        name = args[0]
+        command = self.get_command(ctx, name)
+        if command is None:
+            if ctx.resilient_parsing:
+                return None, None, args[1:]
+            if name.startswith("-"):
+                raise click.NoSuchOption(name, ctx=ctx)
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1)
+            raise UsageError(
+                f"{name}: unknown verb",
+                hint=f"did you mean: pact {near[0]}" if near else "pact --help lists the verbs",
+            )
+        return name, command, args[1:]
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs by group, from the list alone: no module is imported for the help."""
+        for group in (STATE, ADMIN, DELEGATION, LATTICE, SYSTEM):
+            rows = [(v.name, v.summary) for v in self.verbs.values() if v.group == group and v.module]
+            if rows:
+                with formatter.section(group):
+                    formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the verb and return its exit status; without one print the help."""
+        if not ctx.args and not ctx._protected_args:
+            click.echo(ctx.get_help())
+            return 0
+        return super().invoke(ctx)
