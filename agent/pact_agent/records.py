@@ -1,8 +1,9 @@
 """The bytes of the spool: what one record and one segment header look like.
 
-A record is a 24-byte head (magic, length, number, CRC-32) and the JSON of an `Unnumbered`, padded to 8 bytes;
-eight zero bytes stand where the next record will be. The checksum covers length, number and payload
-and is seeded with the spool's client id, so nothing of another spool passes for a record of this one. Pure: no I/O.
+A record is a 24-byte head (magic, length, number, CRC-32) and the JSON of an `Unnumbered`, padded to 8
+bytes; eight zero bytes stand where the next record will be. The checksum covers length, number and payload
+and is seeded with the spool's client id, so nothing of another spool passes for a record of this one.
+Numbers only grow, so what an earlier use of a segment left behind never passes for a new record. Pure: no I/O.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ import msgspec
 
 from pactsh.model.entry import Author, Draft, JsonObject
 
-MAX_PAYLOAD_BYTES = 1 << 20
+MAX_ENTRY_BYTES = 1 << 20
 HEADER_BYTES = 256
 END = b"\0" * 8
 
 _MAGIC = b"PREC"
 _HEAD = struct.Struct("<4sIQI4x")
 _HEADER_MAGIC = b"PACTSPL1"
-_HEADER = struct.Struct("<8sQQH")
+_HEADER = struct.Struct("<8sQH")
+# What the journal adds to a draft: seq, recorded_at, the hashes, the names of the fields.
+_ENTRY_EXTRA_BYTES = 1024
 
 
 class Unnumbered(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -65,11 +68,24 @@ _decoder = msgspec.json.Decoder(Unnumbered)
 
 
 def encode_draft(draft: Unnumbered) -> bytes:
-    """JSON of `draft`. Lone surrogates (argv bytes that are not UTF-8) become `\\udcXX`."""
+    """JSON of `draft`. Lone surrogates (argv bytes that are not UTF-8) become `\\udcXX`.
+
+    Raises ValueError when the entry made of it would be over the journal's limit of 1 MiB.
+    """
     try:
-        return _encoder.encode(draft)
+        payload = _encoder.encode(draft)
     except UnicodeEncodeError:  # msgspec writes UTF-8, which has no lone surrogates
-        return json.dumps(msgspec.to_builtins(draft), separators=(",", ":")).encode("ascii")
+        payload = _ascii(draft)
+    # Canonical JSON is ASCII: at most three times as long as UTF-8. Only what may be too long is measured.
+    if len(payload) * 3 + _ENTRY_EXTRA_BYTES > MAX_ENTRY_BYTES:
+        length = len(_ascii(draft)) + _ENTRY_EXTRA_BYTES
+        if length > MAX_ENTRY_BYTES:
+            raise ValueError(f"an entry of {length} bytes is over the limit of {MAX_ENTRY_BYTES}")
+    return payload
+
+
+def _ascii(draft: Unnumbered) -> bytes:
+    return json.dumps(msgspec.to_builtins(draft), separators=(",", ":")).encode("ascii")
 
 
 def decode_draft(payload: bytes) -> Unnumbered:
@@ -123,7 +139,7 @@ def record_at(data: memoryview, offset: int, salt: int) -> Found | None:
         return None
     magic, length, number, crc = _HEAD.unpack_from(data, offset)
     start = offset + _HEAD.size
-    if magic != _MAGIC or length > MAX_PAYLOAD_BYTES or start + length > len(data):
+    if magic != _MAGIC or length > MAX_ENTRY_BYTES or start + length > len(data):
         return None
     if _checksum(number, data[start : start + length], salt) != crc:
         return None
@@ -155,17 +171,16 @@ def next_record(data: bytes, offset: int, above: int, salt: int) -> Found | None
 
 @dataclass(frozen=True, slots=True)
 class SegmentHeader:
-    """What a segment says of itself: whose it is, its first number, how often segments were begun before."""
+    """What a segment says of itself: whose spool it is of, and the number of its first record."""
 
     client: str
-    generation: int
     first: int
 
 
 def pack_header(header: SegmentHeader) -> bytes:
     """The first `HEADER_BYTES` of a segment."""
     client = header.client.encode()
-    body = _HEADER.pack(_HEADER_MAGIC, header.generation, header.first, len(client)) + client
+    body = _HEADER.pack(_HEADER_MAGIC, header.first, len(client)) + client
     body = body.ljust(HEADER_BYTES - 4, b"\0")
     return body + struct.pack("<I", zlib.crc32(body))
 
@@ -177,5 +192,5 @@ def parse_header(data: bytes) -> SegmentHeader | None:
         return None
     if zlib.crc32(body) != struct.unpack_from("<I", data, HEADER_BYTES - 4)[0]:
         return None
-    _, generation, first, length = _HEADER.unpack_from(body)
-    return SegmentHeader(body[_HEADER.size : _HEADER.size + length].decode(), generation, first)
+    _, first, length = _HEADER.unpack_from(body)
+    return SegmentHeader(body[_HEADER.size : _HEADER.size + length].decode(), first)

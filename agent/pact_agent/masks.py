@@ -1,0 +1,96 @@
+"""The masked mount namespace: a node's file system without its secrets.
+
+Built once by the spawner and kept by a descriptor; a contained process enters it with
+setns(2), which costs microseconds. It is a slave of the node's own namespace, so later
+mounts show up in it and nothing done in it shows outside. A masked file is covered with
+a device node on a `nodev` mount, so that opening it says EACCES rather than looking empty;
+a masked directory is covered with an empty, read-only one. Standard library only.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+
+from pact_agent import kernel
+
+# DESIGN.md section 4 and the hazards table "files that no reader may open".
+SECRETS = (
+    "/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/master.passwd", "/etc/sudoers",
+    "/etc/sudoers.d", "/etc/security/opasswd", "/root", "/home/*/.ssh", "/home/*/.aws", "/home/*/.kube", "/home/*/.gnupg",
+    "/home/*/.netrc", "/home/*/.config", "/home/*/.*history", "/etc/ssh/ssh_host_*_key", "/etc/ssl/private",
+    "/etc/pki/tls/private", "/etc/pact", "/etc/kubernetes/pki", "/etc/wireguard", "/etc/munge", "/etc/krb5.keytab",
+    "/etc/slurm/slurmdbd.conf", "/etc/slurm/jwt*.key", "/var/spool/slurm/statesave", "/etc/sssd/sssd.conf", "/etc/sssd/conf.d",
+    "/etc/NetworkManager/system-connections", "/run/secrets", "/run/credentials", "/var/lib/systemd/credential.secret",
+    "/var/lib/pact", "/run/pact", "/sys/kernel/debug", "/sys/kernel/tracing", "/proc/kcore", "/proc/kallsyms",
+    "/proc/sysrq-trigger", "/proc/timer_list",
+)  # fmt: skip
+
+
+def present(extra: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The secrets that exist now, links followed; their set decides when the namespace is built anew."""
+    found: set[str] = set()
+    for pattern in (*SECRETS, *extra):
+        for path in glob.glob(pattern) if any(c in pattern for c in "*?[") else (pattern,):
+            if os.path.lexists(path):
+                found.add(os.path.realpath(path))
+    return tuple(sorted(found))
+
+
+def build(secrets: tuple[str, ...], scratch: str) -> int:
+    """Build a namespace with `secrets` masked and return its descriptor.
+
+    `scratch` is an existing empty directory; a tmpfs covers it inside the namespace.
+    Raises `OSError` where mount namespaces aren't allowed.
+    """
+    ready_read, ready_write = os.pipe()
+    go_read, go_write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(go_write)
+        status = 1
+        try:
+            _populate(secrets, scratch)
+            os.write(ready_write, b"y")
+            os.read(go_read, 1)
+            status = 0
+        except OSError as error:
+            os.write(ready_write, f"{error.errno or 1}".encode())
+        finally:
+            os._exit(status)
+    os.close(ready_write)
+    os.close(go_read)
+    try:
+        answer = os.read(ready_read, 16)
+        if answer != b"y":
+            number = int(answer or b"1")
+            raise OSError(number, os.strerror(number))
+        return os.open(f"/proc/{child}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(ready_read)
+        os.close(go_write)
+        os.waitpid(child, 0)
+
+
+def _populate(secrets: tuple[str, ...], scratch: str) -> None:
+    kernel.unshare(kernel.CLONE_NEWNS)
+    kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_SLAVE)
+    kernel.mount(
+        "pact-masks",
+        scratch,
+        "tmpfs",
+        kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC,
+        "size=64k,mode=0755",
+    )
+    denied, empty = f"{scratch}/denied", f"{scratch}/empty"
+    os.mknod(denied, stat.S_IFCHR, os.makedev(0, 0))
+    os.mkdir(empty, 0o555)
+    for path in sorted(secrets, key=len, reverse=True):
+        try:
+            directory = stat.S_ISDIR(os.lstat(path).st_mode)
+        except OSError:
+            continue
+        kernel.mount(empty if directory else denied, path, None, kernel.MS_BIND)
+        flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_NODEV | kernel.MS_NOSUID | kernel.MS_NOEXEC
+        kernel.mount("none", path, None, flags | (kernel.MS_RDONLY if directory else 0))

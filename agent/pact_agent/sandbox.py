@@ -1,0 +1,213 @@
+"""What a contained process may do, and the steps that bind it, in the child between fork and exec.
+
+`Plan` is made by the executor from the catalog's grants and travels to the spawner as
+JSON; `enter` applies it: masked mount namespace, identity, limits, Landlock, capabilities,
+no_new_privs, seccomp. Anything that can't be applied and isn't listed as absent in
+`Kernel` raises `OSError`, and the command does not run. Standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import struct
+
+from pact_agent import kernel, landlock, seccomp
+
+# Which parts of /dev a command may open without a grant; terminals come with `terminal`.
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_TERMINALS = ("/dev/tty", "/dev/pts", "/dev/console")
+_READ_WRITE = landlock.READ_FILE | landlock.WRITE_FILE | landlock.IOCTL_DEV | landlock.TRUNCATE
+_CHANGE_EXTRA = landlock.ALL_WRITE | landlock.READ | landlock.IOCTL_DEV
+
+
+class Plan:
+    """Bounds of one process; the fields are those of its JSON form (`to_json`).
+
+    `read`: paths readable with all below; `*` stands for every top-level directory but /dev.
+    `write`, `devices`: paths also writable. `execute`: further programs it may exec; empty
+    means no second exec at all. `caps`: capabilities kept. `uid`, `gid`: None keeps root's.
+    """
+
+    __slots__ = (
+        "caps", "changing", "confined", "devices", "execute", "gid", "listing", "masked", "memory", "network",
+        "open_files", "processes", "read", "signals", "terminal", "uid", "write",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        read: tuple[str, ...] = ("*",),
+        write: tuple[str, ...] = (),
+        devices: tuple[str, ...] = (),
+        execute: tuple[str, ...] = (),
+        caps: tuple[str, ...] = (),
+        network: bool = False,
+        changing: bool = False,
+        signals: bool = False,
+        confined: bool = True,
+        masked: bool = True,
+        terminal: bool = False,
+        listing: bool = False,
+        uid: int | None = None,
+        gid: int | None = None,
+        open_files: int = 1024,
+        processes: int = 512,
+        memory: int = 8 << 30,
+    ) -> None:
+        self.read, self.write, self.devices, self.execute = read, write, devices, execute
+        self.caps, self.network, self.changing, self.signals = caps, network, changing, signals
+        self.confined, self.masked, self.terminal, self.listing = confined, masked, terminal, listing
+        self.uid, self.gid, self.open_files, self.processes, self.memory = (
+            uid,
+            gid,
+            open_files,
+            processes,
+            memory,
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """The fields as JSON values."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, raw: dict[str, object]) -> Plan:
+        """The inverse of `to_json`; lists become tuples."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})  # type: ignore[arg-type]
+
+
+class Kernel:
+    """What this kernel and these rights can enforce, found once when the spawner starts."""
+
+    def __init__(self) -> None:
+        self.landlock = landlock.abi()
+        self.seccomp = bool(kernel.SYSCALLS) and _has_seccomp()
+        self.masks_fd = -1
+        self.masked: tuple[str, ...] = ()
+        self.masks_error = "not built"
+        self.root = os.geteuid() == 0
+
+    def to_json(self) -> dict[str, object]:
+        """Facts for `pact cap` and the journal."""
+        return {
+            "landlock_abi": self.landlock,
+            "seccomp": self.seccomp,
+            "masks": len(self.masked) if self.masks_fd >= 0 else 0,
+            "masks_error": self.masks_error,
+            "capabilities": self.root,
+        }
+
+
+def _has_seccomp() -> bool:
+    """Whether PR_SET_SECCOMP with a filter is compiled in: a null filter gives EFAULT if so, EINVAL if not."""
+    try:
+        kernel.prctl(kernel.PR_SET_SECCOMP, kernel.SECCOMP_MODE_FILTER, 0)
+    except OSError as error:
+        return error.errno == 14
+    return True
+
+
+def bound(plan: Plan, features: Kernel) -> None:
+    """First half, before the standard descriptors are opened: namespace, identity, limits."""
+    if plan.masked and features.masks_fd >= 0:
+        kernel.setns(features.masks_fd, kernel.CLONE_NEWNS)
+    for what, value in (
+        (resource.RLIMIT_NOFILE, plan.open_files),
+        (resource.RLIMIT_NPROC, plan.processes),
+        (resource.RLIMIT_AS, plan.memory),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(what)[1]
+        limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(what, (limit, limit))
+    if plan.uid is not None and features.root:
+        os.setgroups([])
+        gid = plan.gid if plan.gid is not None else plan.uid
+        os.setresgid(gid, gid, gid)
+        os.setresuid(plan.uid, plan.uid, plan.uid)
+    os.umask(0o022)
+
+
+def confine(plan: Plan, features: Kernel, program: str) -> None:
+    """Second half: no_new_privs, Landlock. Files opened after this are checked by the kernel."""
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    rules = _rules(plan, features, program) if plan.confined and features.landlock else None
+    kernel.limit_capabilities(frozenset(plan.caps))
+    if rules is not None:
+        rules.restrict()
+
+
+def seal(plan: Plan, features: Kernel, ticket: seccomp.ExecTicket) -> None:
+    """The last step before exec: the system call filter."""
+    if features.seccomp:
+        once = None if plan.execute else ticket
+        seccomp.install(
+            seccomp.build(once=once, network=plan.network, changing=plan.changing or not plan.confined)
+        )
+
+
+def _rules(plan: Plan, features: Kernel, program: str) -> landlock.Ruleset:
+    rules = landlock.Ruleset(features.landlock, connect=plan.network, signals=plan.signals)
+    for path in plan.read:
+        if path == "*":
+            for name in os.listdir("/"):
+                if name != "dev":
+                    rules.allow(f"/{name}", landlock.READ)
+        else:
+            rules.allow(path, landlock.READ)
+    rules.allow("/" if plan.listing else "/dev", landlock.READ_DIR)
+    if "*" in plan.read:
+        _allow_directory_itself(rules)
+    for path in _DEVICES + (_TERMINALS if plan.terminal else ()):
+        rules.allow(path, _READ_WRITE)
+    for path in plan.devices:
+        rules.allow(path, landlock.READ_FILE | landlock.IOCTL_DEV)
+    for path in plan.write:
+        rules.allow(path, _CHANGE_EXTRA)
+    for path in (*executables(program), *(e for p in plan.execute for e in executables(p))):
+        rules.allow(path, landlock.EXECUTE | landlock.READ_FILE)
+    return rules
+
+
+def _allow_directory_itself(rules: landlock.Ruleset) -> None:
+    """Let `ls /` work: a rule on `/` that grants nothing but listing."""
+    rules.allow("/", landlock.READ_DIR)
+
+
+def executables(program: str) -> tuple[str, ...]:
+    """`program`, and the interpreters the kernel opens for it: the `#!` line's and the dynamic loader (elf(5))."""
+    found: list[str] = []
+    while program not in found and len(found) < 4:
+        found.append(program)
+        try:
+            with open(program, "rb") as file:
+                head = file.read(4096)
+        except OSError:
+            break
+        if head[:2] == b"#!":
+            words = head[2:].split(b"\n", 1)[0].split()
+            if not words:
+                break
+            program = os.fsdecode(words[0])
+        else:
+            loader = _elf_interpreter(head)
+            if loader is None:
+                break
+            program = loader
+    return tuple(found)
+
+
+def _elf_interpreter(head: bytes) -> str | None:
+    """The PT_INTERP of a 64-bit little-endian ELF file, or None."""
+    if head[:6] != b"\x7fELF\x02\x01" or len(head) < 64:
+        return None
+    (offset,) = struct.unpack_from("<Q", head, 32)
+    size, count = struct.unpack_from("<HH", head, 54)
+    for index in range(count):
+        at = offset + index * size
+        if at + 56 > len(head):
+            return None
+        kind, _, where, _, _, length = struct.unpack_from("<IIQQQQ", head, at)
+        if kind == 3 and where + length <= len(head):
+            return os.fsdecode(head[where : where + length].rstrip(b"\0"))
+    return None
