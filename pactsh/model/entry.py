@@ -6,12 +6,15 @@ seals every entry before it through `prev_hash` (docs/internals.md, "Entries").
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
-JsonObject: TypeAlias = "dict[str, JsonValue]"
+if TYPE_CHECKING:
+    JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+    JsonObject: TypeAlias = "dict[str, JsonValue]"
+else:  # msgspec resolves annotations at run time and knows no recursive aliases
+    JsonObject = dict[str, Any]
 
 GENESIS_HASH = "0" * 64
 

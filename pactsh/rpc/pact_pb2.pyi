@@ -1,0 +1,275 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Head(_message.Message):
+    __slots__ = ("seq", "hash", "time", "key_id", "signature")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    hash: str
+    time: str
+    key_id: str
+    signature: str
+    def __init__(self, seq: _Optional[int] = ..., hash: _Optional[str] = ..., time: _Optional[str] = ..., key_id: _Optional[str] = ..., signature: _Optional[str] = ...) -> None: ...
+
+class Entry(_message.Message):
+    __slots__ = ("seq", "hash", "json", "prev_hash")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    PREV_HASH_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    hash: str
+    json: bytes
+    prev_hash: str
+    def __init__(self, seq: _Optional[int] = ..., hash: _Optional[str] = ..., json: _Optional[bytes] = ..., prev_hash: _Optional[str] = ...) -> None: ...
+
+class Entries(_message.Message):
+    __slots__ = ("entries", "through")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    THROUGH_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[Entry]
+    through: int
+    def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., through: _Optional[int] = ...) -> None: ...
+
+class AppendRequest(_message.Message):
+    __slots__ = ("drafts",)
+    DRAFTS_FIELD_NUMBER: _ClassVar[int]
+    drafts: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, drafts: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Ack(_message.Message):
+    __slots__ = ("number", "seq", "hash", "error_kind", "error", "hint")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    HASH_FIELD_NUMBER: _ClassVar[int]
+    ERROR_KIND_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    HINT_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    seq: int
+    hash: str
+    error_kind: str
+    error: str
+    hint: str
+    def __init__(self, number: _Optional[int] = ..., seq: _Optional[int] = ..., hash: _Optional[str] = ..., error_kind: _Optional[str] = ..., error: _Optional[str] = ..., hint: _Optional[str] = ...) -> None: ...
+
+class AppendReply(_message.Message):
+    __slots__ = ("acks", "head")
+    ACKS_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    acks: _containers.RepeatedCompositeFieldContainer[Ack]
+    head: Head
+    def __init__(self, acks: _Optional[_Iterable[_Union[Ack, _Mapping]]] = ..., head: _Optional[_Union[Head, _Mapping]] = ...) -> None: ...
+
+class Filter(_message.Message):
+    __slots__ = ("scope", "type", "author", "since", "session")
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    scope: str
+    type: str
+    author: str
+    since: str
+    session: str
+    def __init__(self, scope: _Optional[str] = ..., type: _Optional[str] = ..., author: _Optional[str] = ..., since: _Optional[str] = ..., session: _Optional[str] = ...) -> None: ...
+
+class ListRequest(_message.Message):
+    __slots__ = ("filter", "n", "oldest_first", "before_seq")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    N_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_FIRST_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_SEQ_FIELD_NUMBER: _ClassVar[int]
+    filter: Filter
+    n: int
+    oldest_first: bool
+    before_seq: int
+    def __init__(self, filter: _Optional[_Union[Filter, _Mapping]] = ..., n: _Optional[int] = ..., oldest_first: _Optional[bool] = ..., before_seq: _Optional[int] = ...) -> None: ...
+
+class GetRequest(_message.Message):
+    __slots__ = ("seq",)
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    def __init__(self, seq: _Optional[int] = ...) -> None: ...
+
+class WatchRequest(_message.Message):
+    __slots__ = ("filter", "from_seq")
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    FROM_SEQ_FIELD_NUMBER: _ClassVar[int]
+    filter: Filter
+    from_seq: int
+    def __init__(self, filter: _Optional[_Union[Filter, _Mapping]] = ..., from_seq: _Optional[int] = ...) -> None: ...
+
+class HeadsRequest(_message.Message):
+    __slots__ = ("from_seq", "last")
+    FROM_SEQ_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    from_seq: int
+    last: bool
+    def __init__(self, from_seq: _Optional[int] = ..., last: _Optional[bool] = ...) -> None: ...
+
+class HeadList(_message.Message):
+    __slots__ = ("heads",)
+    HEADS_FIELD_NUMBER: _ClassVar[int]
+    heads: _containers.RepeatedCompositeFieldContainer[Head]
+    def __init__(self, heads: _Optional[_Iterable[_Union[Head, _Mapping]]] = ...) -> None: ...
+
+class ExportRequest(_message.Message):
+    __slots__ = ("from_seq",)
+    FROM_SEQ_FIELD_NUMBER: _ClassVar[int]
+    from_seq: int
+    def __init__(self, from_seq: _Optional[int] = ...) -> None: ...
+
+class SignUserRequest(_message.Message):
+    __slots__ = ("public_key", "lifetime_s")
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    LIFETIME_S_FIELD_NUMBER: _ClassVar[int]
+    public_key: str
+    lifetime_s: int
+    def __init__(self, public_key: _Optional[str] = ..., lifetime_s: _Optional[int] = ...) -> None: ...
+
+class SignHostRequest(_message.Message):
+    __slots__ = ("public_key", "names")
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    public_key: str
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, public_key: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SshCertificate(_message.Message):
+    __slots__ = ("certificate", "key_id", "lifetime_s")
+    CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    LIFETIME_S_FIELD_NUMBER: _ClassVar[int]
+    certificate: str
+    key_id: str
+    lifetime_s: int
+    def __init__(self, certificate: _Optional[str] = ..., key_id: _Optional[str] = ..., lifetime_s: _Optional[int] = ...) -> None: ...
+
+class EnrollAgentRequest(_message.Message):
+    __slots__ = ("node", "vcluster", "join_token", "csr_pem", "ssh_host_key", "ssh_host_names")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    VCLUSTER_FIELD_NUMBER: _ClassVar[int]
+    JOIN_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    CSR_PEM_FIELD_NUMBER: _ClassVar[int]
+    SSH_HOST_KEY_FIELD_NUMBER: _ClassVar[int]
+    SSH_HOST_NAMES_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    vcluster: str
+    join_token: str
+    csr_pem: bytes
+    ssh_host_key: str
+    ssh_host_names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, node: _Optional[str] = ..., vcluster: _Optional[str] = ..., join_token: _Optional[str] = ..., csr_pem: _Optional[bytes] = ..., ssh_host_key: _Optional[str] = ..., ssh_host_names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Enrollment(_message.Message):
+    __slots__ = ("certificate_pem", "ssh_host_certificate", "trust")
+    CERTIFICATE_PEM_FIELD_NUMBER: _ClassVar[int]
+    SSH_HOST_CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    TRUST_FIELD_NUMBER: _ClassVar[int]
+    certificate_pem: bytes
+    ssh_host_certificate: str
+    trust: TrustReply
+    def __init__(self, certificate_pem: _Optional[bytes] = ..., ssh_host_certificate: _Optional[str] = ..., trust: _Optional[_Union[TrustReply, _Mapping]] = ...) -> None: ...
+
+class TrustRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class TrustReply(_message.Message):
+    __slots__ = ("ca_pem", "ssh_user_ca", "ssh_host_ca", "head_key", "head_key_id")
+    CA_PEM_FIELD_NUMBER: _ClassVar[int]
+    SSH_USER_CA_FIELD_NUMBER: _ClassVar[int]
+    SSH_HOST_CA_FIELD_NUMBER: _ClassVar[int]
+    HEAD_KEY_FIELD_NUMBER: _ClassVar[int]
+    HEAD_KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    ca_pem: bytes
+    ssh_user_ca: str
+    ssh_host_ca: str
+    head_key: bytes
+    head_key_id: str
+    def __init__(self, ca_pem: _Optional[bytes] = ..., ssh_user_ca: _Optional[str] = ..., ssh_host_ca: _Optional[str] = ..., head_key: _Optional[bytes] = ..., head_key_id: _Optional[str] = ...) -> None: ...
+
+class NodesRequest(_message.Message):
+    __slots__ = ("vcluster",)
+    VCLUSTER_FIELD_NUMBER: _ClassVar[int]
+    vcluster: str
+    def __init__(self, vcluster: _Optional[str] = ...) -> None: ...
+
+class NodeRequest(_message.Message):
+    __slots__ = ("node",)
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    def __init__(self, node: _Optional[str] = ...) -> None: ...
+
+class Node(_message.Message):
+    __slots__ = ("node", "vcluster", "ssh_address", "state", "version", "last_seen", "present", "details")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    VCLUSTER_FIELD_NUMBER: _ClassVar[int]
+    SSH_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEEN_FIELD_NUMBER: _ClassVar[int]
+    PRESENT_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    vcluster: str
+    ssh_address: str
+    state: str
+    version: str
+    last_seen: str
+    present: bool
+    details: bytes
+    def __init__(self, node: _Optional[str] = ..., vcluster: _Optional[str] = ..., ssh_address: _Optional[str] = ..., state: _Optional[str] = ..., version: _Optional[str] = ..., last_seen: _Optional[str] = ..., present: _Optional[bool] = ..., details: _Optional[bytes] = ...) -> None: ...
+
+class NodeList(_message.Message):
+    __slots__ = ("nodes",)
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[Node]
+    def __init__(self, nodes: _Optional[_Iterable[_Union[Node, _Mapping]]] = ...) -> None: ...
+
+class NodeReport(_message.Message):
+    __slots__ = ("vcluster", "ssh_address", "state", "version", "details")
+    VCLUSTER_FIELD_NUMBER: _ClassVar[int]
+    SSH_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    vcluster: str
+    ssh_address: str
+    state: str
+    version: str
+    details: bytes
+    def __init__(self, vcluster: _Optional[str] = ..., ssh_address: _Optional[str] = ..., state: _Optional[str] = ..., version: _Optional[str] = ..., details: _Optional[bytes] = ...) -> None: ...
+
+class NodeReportReply(_message.Message):
+    __slots__ = ("interval_s",)
+    INTERVAL_S_FIELD_NUMBER: _ClassVar[int]
+    interval_s: int
+    def __init__(self, interval_s: _Optional[int] = ...) -> None: ...
+
+class PolicyRequest(_message.Message):
+    __slots__ = ("vcluster",)
+    VCLUSTER_FIELD_NUMBER: _ClassVar[int]
+    vcluster: str
+    def __init__(self, vcluster: _Optional[str] = ...) -> None: ...
+
+class PolicyDocument(_message.Message):
+    __slots__ = ("vcluster", "document", "seq")
+    VCLUSTER_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    vcluster: str
+    document: bytes
+    seq: int
+    def __init__(self, vcluster: _Optional[str] = ..., document: _Optional[bytes] = ..., seq: _Optional[int] = ...) -> None: ...
