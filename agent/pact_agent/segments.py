@@ -60,7 +60,8 @@ class Damage:
 class Segment:
     """One open segment file. `offsets[i]` is where record `first + i` stands; 0 means it can't be read.
 
-    `end` is where the next record goes. A segment with `first` 0 is free.
+    `end` is where the next record goes. A segment with `first` 0 is free. Up to `soiled` a write that
+    failed may have left whole records that nobody was told are there: the next write clears them.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class Segment:
     first: int = 0
     end: int = HEADER_BYTES
     offsets: array[int] = field(default_factory=lambda: array("I"))
+    soiled: int = 0
 
     @property
     def last(self) -> int:
@@ -93,8 +95,8 @@ class Segment:
     def write(self, disk: Disk, client: str, salt: int, first: int, payloads: list[bytes]) -> tuple[int, array[int]]:
         """Write records from number `first` on and sync them; returns the new end and their offsets.
 
-        Changes nothing in memory: the caller does, once it is sure. A segment not yet begun gets its header with
-        the same write.
+        `end` and `offsets` stay as they are: the caller moves them, once it is sure. A segment not yet
+        begun gets its header with the same write.
         """
         start, offset = self.end, self.end
         pieces = []
@@ -107,14 +109,19 @@ class Segment:
             pieces.append(pack_record(number, payload, salt))
             offset += len(pieces[-1])
         pieces.append(END)
-        disk.write(self.fd, b"".join(pieces), start)
+        data = b"".join(pieces)
+        data = data.ljust(self.soiled - start, b"\0")
+        self.soiled = max(self.soiled, start + len(data))
+        disk.write(self.fd, data, start)
         disk.sync(self.fd)
+        self.soiled = 0
         return offset, offsets
 
     def mark_end(self, disk: Disk) -> None:
         """Write the end mark where the next record goes and sync it: cuts a torn tail, proves that writing works."""
-        disk.write(self.fd, END, self.end)
+        disk.write(self.fd, END.ljust(self.soiled - self.end, b"\0"), self.end)
         disk.sync(self.fd)
+        self.soiled = 0
 
     def read(self, number: int, salt: int) -> bytes | None:
         """The payload of a record of this segment, or None when it can't be read."""
@@ -122,7 +129,11 @@ class Segment:
         offset = self.offsets[index]
         if offset == 0:
             return None
-        following = next((o for o in self.offsets[index + 1 :] if o), self.end)
+        following = self.end
+        for later in range(index + 1, len(self.offsets)):
+            if self.offsets[later]:
+                following = self.offsets[later]
+                break
         return payload_of(os.pread(self.fd, following - offset, offset), number, salt)
 
     def scan(self, salt: int) -> tuple[list[Damage], bool]:

@@ -14,8 +14,8 @@ import uuid
 import zlib
 from pathlib import Path
 
-from pactsh.errors import PactError
 from pact_agent.segments import Disk
+from pactsh.errors import PactError
 
 _ACK = struct.Struct("<8sQQI4x")
 _ACK_MAGIC = b"PACTACK1"
@@ -29,7 +29,7 @@ class SpoolError(PactError):
     kind = "spool"
 
 
-class SpoolFull(SpoolError):
+class SpoolFull(SpoolError):  # noqa: N818  the name in docs/internals.md
     """There is no room left for entries: the journal has been away for too long."""
 
     kind = "spool-full"
@@ -104,6 +104,7 @@ class AckFile:
             disk.reserve(self._fd, _ACK_BYTES)
         self._turn = 0
         self.number = 0
+        self.synced = False
         for place in _ACK_PLACES:
             turn, number = self._load(place)
             if turn > self._turn:
@@ -127,6 +128,7 @@ class AckFile:
             self._disk.sync(self._fd)
         self._turn += 1
         self.number = number
+        self.synced = sync
 
     def close(self) -> None:
         """Close the file."""
