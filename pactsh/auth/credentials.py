@@ -1,0 +1,212 @@
+"""What a person's `pact` keeps between runs: the token, and an SSH key with its certificate.
+
+All of it lies in `$XDG_STATE_HOME/pact`, readable by its owner alone:
+
+    token                       the bearer token
+    ssh/id_ed25519[.pub]        a key that never leaves this machine
+    ssh/id_ed25519-cert.pub     its certificate; stock OpenSSH finds it by this name
+    ssh/lock                    held while one of several runs renews
+
+The certificate file's comment ties it to the journal and the token it was signed for, so
+that another login never goes on under the earlier one's name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import SSHCertificate, SSHCertificateType, load_ssh_public_identity
+
+from pactsh.auth import private
+from pactsh.errors import AuthError, PactError, UsageError
+
+RENEW_BEFORE = timedelta(minutes=10)
+LOCK_TIMEOUT_S = 60.0
+_LOCK_POLL_S = 0.02
+
+
+class UserSigner(Protocol):
+    """The journal, as far as this module needs it (`pactsh.rpc.client.Journal`)."""
+
+    def sign_user(self, public_key: str, /) -> Awaitable[str]:
+        """An OpenSSH user certificate for `public_key`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SshCredentials:
+    """Files to give to an SSH client, who they speak for, and until when (aware, UTC)."""
+
+    key: Path
+    certificate: Path
+    principal: str
+    expires_at: datetime
+
+
+def state_directory(environ: Mapping[str, str]) -> Path:
+    """`$XDG_STATE_HOME/pact`, by default `~/.local/state/pact`; raises `UsageError` without a home."""
+    # A relative XDG_STATE_HOME is invalid (XDG base directory specification) and must be ignored.
+    base = environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(base):
+        home = environ.get("HOME", "")
+        if not os.path.isabs(home):
+            raise UsageError("no place for credentials: neither XDG_STATE_HOME nor HOME is set")
+        base = f"{home}/.local/state"
+    return Path(base) / "pact"
+
+
+class Credentials:
+    """The cache in one directory; made on first write."""
+
+    def __init__(self, directory: Path) -> None:
+        self._token = directory / "token"
+        self._directory = directory
+        self._ssh = directory / "ssh"
+        self._key = self._ssh / "id_ed25519"
+        self._certificate = self._ssh / "id_ed25519-cert.pub"
+
+    def read_token(self) -> str | None:
+        """The saved token, None without one; raises `UsageError` when others may read the file."""
+        content = private.read_private(self._token)
+        if content is None:
+            return None
+        try:
+            return content.decode("ascii").strip() or None
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{self._token}: not a token", hint="pact login") from error
+
+    def save_token(self, token: str) -> Path:
+        """Save `token` in place of the one there; returns its file."""
+        private.make_private_directory(self._directory)
+        private.write_private(self._token, token.encode("ascii") + b"\n")
+        return self._token
+
+    def forget(self) -> None:
+        """Remove the token, the key and the certificate."""
+        for path in (self._token, self._certificate, self._key, self._key.with_suffix(".pub")):
+            path.unlink(missing_ok=True)
+
+    async def ensure_ssh_certificate(self, journal: UserSigner, now: datetime, *, binding: str) -> SshCredentials:
+        """A certificate good for at least 10 more minutes, the cached one if there is such.
+
+        `binding` is what it stands for (endpoint and token; see `binding_of`): a certificate
+        of another one is replaced. Of several concurrent runs one asks the journal.
+        Raises the journal's errors, and `AuthError` for a certificate that can't be ours.
+        """
+        private.make_private_directory(self._directory)
+        private.make_private_directory(self._ssh)
+        async with _locked(self._ssh / "lock"):
+            cached = self._cached(binding)
+            if cached is not None and cached.expires_at - now > RENEW_BEFORE:
+                return cached
+            # While its certificate is good another ssh may be using the key: keep it then.
+            keep = cached is not None and cached.expires_at > now
+            public = self._public_line() if keep else self._new_key()
+            return self._accept(await journal.sign_user(public), public, binding, now)
+
+    def _cached(self, binding: str) -> SshCredentials | None:
+        """The certificate on disk if it is whole, for our key and for this binding."""
+        line, key = private.read_private(self._certificate), private.read_private(self._key)
+        if line is None or key is None:
+            return None
+        words = line.decode("ascii", "replace").split()
+        if len(words) != 3 or words[2] != binding:
+            return None
+        try:
+            certificate = _parse(" ".join(words[:2]), self._public_line())
+        except AuthError:
+            return None
+        return self._credentials(certificate)
+
+    def _new_key(self) -> str:
+        key = Ed25519PrivateKey.generate()
+        content = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        )
+        self._certificate.unlink(missing_ok=True)
+        private.write_private(self._key, content)
+        public = self._public_line()
+        private.write_private(self._key.with_suffix(".pub"), public.encode() + b"\n")
+        return public
+
+    def _public_line(self) -> str:
+        content = private.read_private(self._key)
+        try:
+            key = serialization.load_ssh_private_key(content or b"", password=None)
+        except ValueError as error:
+            raise AuthError(f"{self._key}: not a key", hint="pact logout, then log in again") from error
+        line = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        return line.decode("ascii")
+
+    def _accept(self, line: str, public: str, binding: str, now: datetime) -> SshCredentials:
+        certificate = _parse(line, public)
+        credentials = self._credentials(certificate)
+        begins_at = datetime.fromtimestamp(certificate.valid_after, UTC)
+        if begins_at > now or credentials.expires_at <= now:
+            # Say so here: sshd would only ever say "Permission denied (publickey)".
+            raise AuthError(
+                f"the journal's certificate is valid from {begins_at:%H:%M:%S} to "
+                f"{credentials.expires_at:%H:%M:%S} UTC, and this machine's clock says {now:%H:%M:%S}",
+                hint="set this machine's clock",
+            )
+        body = " ".join(line.split()[:2])
+        private.write_private(self._certificate, f"{body} {binding}\n".encode("ascii"))
+        return credentials
+
+    def _credentials(self, certificate: SSHCertificate) -> SshCredentials:
+        return SshCredentials(
+            key=self._key,
+            certificate=self._certificate,
+            principal=certificate.valid_principals[0].decode("utf-8", "replace"),
+            expires_at=datetime.fromtimestamp(min(certificate.valid_before, 2**40), UTC),
+        )
+
+
+def binding_of(endpoint: str, token: str) -> str:
+    """What ties a certificate to the journal and the token it came from; reveals neither."""
+    return "pact-" + hashlib.sha256(f"{endpoint}\0{token}".encode()).hexdigest()[:32]
+
+
+def _parse(line: str, public: str) -> SSHCertificate:
+    """Read a user certificate for the key `public`; raises `AuthError` for anything else."""
+    try:
+        certificate = load_ssh_public_identity(line.encode("ascii"))
+        if not isinstance(certificate, SSHCertificate) or certificate.type is not SSHCertificateType.USER:
+            raise AuthError("the journal did not answer with an SSH user certificate")
+        ours = serialization.load_ssh_public_key(public.encode("ascii"))
+        if certificate.public_key() != ours or not certificate.valid_principals:
+            raise AuthError("the journal's SSH certificate is not for our key")
+    except (ValueError, UnicodeEncodeError) as error:
+        raise AuthError("the journal did not answer with an SSH certificate", detail=str(error)) from error
+    return certificate
+
+
+@asynccontextmanager
+async def _locked(path: Path) -> AsyncIterator[None]:
+    """Hold the lock file; polls, so that ^C always ends the wait."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = time.monotonic() + LOCK_TIMEOUT_S
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise PactError(f"{path}: another pact has held this for {LOCK_TIMEOUT_S:.0f} s") from None
+                await asyncio.sleep(_LOCK_POLL_S)
+        yield
+    finally:
+        os.close(fd)
