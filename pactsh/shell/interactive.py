@@ -1,0 +1,31 @@
+"""An interactive session: opens it, and chooses between the full prompt and plain mode."""
+
+import posix
+
+from pactsh.shell.plain import PlainShell
+from pactsh.shell.runner import is_terminal
+from pactsh.shell.script import open_session
+from pactsh.shell.wire import Connection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+else:
+    import _signal
+
+
+def wants_plain() -> bool:
+    """Tell whether escape sequences must not be sent: a dumb terminal, or none."""
+    term = posix.environ.get(b"TERM", b"")
+    return term in (b"", b"dumb") or not (is_terminal(0) and is_terminal(1))
+
+
+def run_interactive(connection: Connection, *, login: bool) -> int:
+    """Run an interactive session to its end and return its status. Raises ConnectionLost, AgentError."""
+    session = open_session(connection, "login" if login else "interactive")
+    # A login shell stopped by ^Z would leave nobody to continue it.
+    for number in (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU, _signal.SIGQUIT):
+        _signal.signal(number, _signal.SIG_IGN)
+    if not wants_plain():
+        pass
+    return PlainShell(connection, session).run()

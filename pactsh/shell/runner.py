@@ -1,0 +1,200 @@
+"""Runs one line through the agent and tells how it ended. Shared by `-c`, scripts and the prompt.
+
+Imports built-in C modules alone; the terminal relay and the rendering of refusals are imported
+when the agent's answer asks for them.
+"""
+
+import posix
+
+from pactsh.shell.wire import Connection, ConnectionLost, Frame
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Callable
+    from typing import Self
+
+    from pactsh.shell.relay import Relay
+else:
+    import _signal
+
+LINE_LIMIT_BYTES = 65536
+_FORWARDED: dict[int, str] = {
+    _signal.SIGINT: "INT",
+    _signal.SIGQUIT: "QUIT",
+    _signal.SIGTERM: "TERM",
+    _signal.SIGHUP: "HUP",
+}
+
+
+class Outcome:
+    """How a line ended: its status, whether the session is over, typed input that nobody read."""
+
+    __slots__ = ("end", "interrupted", "refusal", "status", "unread")
+
+    def __init__(
+        self,
+        status: int,
+        *,
+        end: bool = False,
+        unread: bytes = b"",
+        refusal: Frame | None = None,
+        interrupted: bool = False,
+    ) -> None:
+        self.status = status
+        self.end = end
+        self.unread = unread
+        self.refusal = refusal
+        self.interrupted = interrupted
+
+
+class AgentError(Exception):
+    """The agent's `error` frame: it ends the connection."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame.text("message"))
+        self.code = frame.number("code", 1)
+        self.kind = frame.text("kind") or "error"
+        self.message = frame.text("message") or "unknown error"
+        self.hint = frame.text("hint")
+
+
+def is_terminal(fd: int) -> bool:
+    """Tell whether a descriptor is a terminal; a closed one is not."""
+    return posix.isatty(fd)
+
+
+def terminal_fields() -> dict[str, object]:
+    """Describe the terminal for `session` and `run` frames; 0 rows and columns without one."""
+    fields: dict[str, object] = {
+        "term": posix.environ.get(b"TERM", b"dumb").decode("utf-8", "replace"),
+        "rows": 0,
+        "cols": 0,
+    }
+    for fd in (1, 0, 2):
+        try:
+            size = posix.get_terminal_size(fd)
+        except OSError:
+            continue
+        fields["rows"], fields["cols"] = size.lines, size.columns
+        break
+    return fields
+
+
+def language_of_messages() -> str:
+    """Return the caller's locale name, which commands print in if the agent allows it."""
+    environ = posix.environ
+    value = environ.get(b"LC_ALL") or environ.get(b"LC_MESSAGES") or environ.get(b"LANG") or b""
+    return value.decode("ascii", "replace")
+
+
+def fill_standard_descriptors() -> None:
+    """Open /dev/null where stdin, stdout or stderr is closed, so that no other file lands there."""
+    while (fd := posix.open("/dev/null", posix.O_RDWR)) <= 2:
+        pass
+    posix.close(fd)
+
+
+class _Forwarding:
+    """While a line runs, signals sent to this program go to the line's processes instead.
+
+    Without this ^C would end the client alone when no pseudo-terminal stands between, and
+    leave the command running. A signal that was ignored at the start (nohup) stays ignored.
+    """
+
+    __slots__ = ("_before", "_connection", "interrupted")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._before: dict[int, Callable[..., object] | int | None] = {}
+        self.interrupted = False
+
+    def __enter__(self) -> "Self":
+        for number in _FORWARDED:
+            before = _signal.getsignal(number)
+            if before is not _signal.SIG_IGN and before != 1:  # `_signal` names it by number
+                self._before[number] = before
+                _signal.signal(number, self._forward)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for number, before in self._before.items():
+            _signal.signal(number, before)
+
+    def _forward(self, number: int, _stack: object) -> None:
+        if number == _signal.SIGINT:
+            self.interrupted = True
+        self._connection.post({"op": "signal", "name": _FORWARDED[number]})
+
+
+def run_line(
+    connection: Connection,
+    line: str,
+    *,
+    on_frame: "Callable[[Frame], None] | None" = None,
+) -> Outcome:
+    """Send one line with this process's stdin, stdout and stderr, and wait for its end.
+
+    `on_frame` gets every frame that is not about the run (notices, late answers). A refusal is
+    returned, not printed. Raises ConnectionLost, AgentError.
+    """
+    request: dict[str, object] = {"op": "run", "line": line, "fds": 3, **terminal_fields()}
+    request["lang"] = language_of_messages()
+    relay: Relay | None = None
+    with _Forwarding(connection) as forwarding:
+        try:
+            try:
+                connection.send(request, (0, 1, 2))
+            except OSError:  # one of them is closed
+                fill_standard_descriptors()
+                connection.send(request, (0, 1, 2))
+            while True:
+                frame = connection.receive() if relay is None else relay.receive()
+                if frame.op == "started":
+                    relay = _follow(connection, relay, frame)
+                elif frame.op == "exit":
+                    return _outcome(frame, relay, interrupted=forwarding.interrupted)
+                elif frame.op == "refused":
+                    unread = b"" if relay is None else relay.finish()
+                    return Outcome(frame.number("status", 6), refusal=frame, unread=unread)
+                elif frame.op == "error":
+                    raise AgentError(frame)
+                elif on_frame is not None:
+                    on_frame(frame)
+                elif frame.op == "notice":
+                    _print_notice(frame)
+        finally:
+            if relay is not None:
+                relay.close()
+
+
+def _follow(connection: Connection, relay: "Relay | None", frame: Frame) -> "Relay | None":
+    """Take over the pseudo-terminal of the pipeline that has just started, if it has one."""
+    if frame.flag("pty"):
+        if not frame.fds:
+            raise ConnectionLost("the agent started a terminal without handing it over")
+        if relay is None:
+            from pactsh.shell.relay import Relay
+
+            relay = Relay(connection)
+        relay.attach(frame.fds[0])
+    elif relay is not None:
+        relay.detach()
+    return relay
+
+
+def _outcome(frame: Frame, relay: "Relay | None", *, interrupted: bool) -> Outcome:
+    unread = b""
+    if text := frame.text("unread"):
+        from binascii import a2b_base64
+
+        unread = a2b_base64(text)
+    if relay is not None:
+        unread += relay.finish()
+    return Outcome(frame.number("status"), end=frame.flag("end"), unread=unread, interrupted=interrupted)
+
+
+def _print_notice(frame: Frame) -> None:
+    from pactsh.shell.report import notice_text, write_error
+
+    write_error(notice_text(frame))

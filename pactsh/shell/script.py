@@ -1,0 +1,73 @@
+"""Runs a script: the lines of a file or of stdin, one after the other. Standard library only."""
+
+import posix
+
+from pactsh.shell.lines import FileLines, Input, SharedLines, TooLong, decoded
+from pactsh.shell.report import error_text, refusal_text, write_error
+from pactsh.shell.runner import AgentError, Outcome, run_line, terminal_fields
+from pactsh.shell.wire import Connection, Frame
+
+
+def open_session(connection: Connection, kind: str) -> Frame:
+    """Begin a session and return the agent's answer. Raises ConnectionLost, AgentError."""
+    connection.send({"op": "session", "kind": kind, **terminal_fields()})
+    while True:
+        frame = connection.receive()
+        if frame.op == "session":
+            return frame
+        if frame.op == "error":
+            raise AgentError(frame)
+
+
+def run_input(connection: Connection, given: bytes | TooLong, *, where: str = "") -> Outcome:
+    """Run one line as read, printing why if it can't run. Raises ConnectionLost, AgentError."""
+    problem = ""
+    line: str | None = ""
+    if isinstance(given, TooLong):
+        problem = f"the line is longer than {given.limit_bytes} bytes"
+    else:
+        line = decoded(given)
+        if line is None:
+            problem = "the line is not valid UTF-8"
+        elif "\0" in line:
+            problem = "the line holds a NUL character"
+    if problem or line is None:
+        write_error(error_text(1, "usage", f"{where}malformed: {problem}"))
+        return Outcome(1)
+    outcome = run_line(connection, line)
+    if outcome.refusal is not None:
+        write_error(refusal_text(line, outcome.refusal, where=where))
+    return outcome
+
+
+def run_script(connection: Connection, path: str | None, *, stop_at_failure: bool) -> int:
+    """Run the lines of a file (None: stdin) and return the last one's status."""
+    if path is None:
+        lines: FileLines | SharedLines = SharedLines(0)
+    else:
+        try:
+            lines = FileLines(posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC))
+        except OSError as error:
+            write_error(error_text(1, "usage", f"{path}: {error.strerror}"))
+            return 1
+    open_session(connection, "script")
+    status = number = 0
+    while (given := _next_line(lines, path)) is not None:
+        number += 1
+        if isinstance(given, bytes) and not given.strip():
+            continue
+        where = "" if path is None else f"{path}:{number}: "
+        outcome = run_input(connection, given, where=where)
+        status = outcome.status
+        if outcome.end or (stop_at_failure and status):
+            break
+    connection.post({"op": "bye", "status": status})
+    return status
+
+
+def _next_line(lines: FileLines | SharedLines, path: str | None) -> Input:
+    try:
+        return lines.read_line()
+    except OSError as error:  # a directory, or a descriptor that is not open for reading
+        write_error(error_text(1, "usage", f"{path or 'stdin'}: {error.strerror}"))
+        return None
