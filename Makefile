@@ -2,12 +2,57 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: install demo test e2e check bench fuzz lint types clean
+.PHONY: install demo test e2e check bench fuzz lint types doctest proto system-packages clean FORCE
 
-install: $(VENV)/.installed
+install: $(STAMP)
+	@:
 
-$(VENV)/.installed: pyproject.toml
-	@packaging/make-venv "$(PYTHON)" "$(VENV)"
-	@touch $@
+# Scripts in an environment name its path, so one that was moved is made again.
+ifneq ($(file <$(STAMP)),$(CURDIR))
+$(STAMP): FORCE
+endif
+$(STAMP): pyproject.toml packaging/make-venv
+	@packaging/make-venv "$(PYTHON)" "$(VENV)" "$@"
+
+demo: $(STAMP)
+	@$(BIN)/pact dev shell
+
+test: $(STAMP) system-packages
+	$(PYTEST) -n $(JOBS) -m "not e2e and not serial"
+	$(PYTEST) -m "serial and not e2e" || [ $$? -eq 5 ]
+	$(PYTEST) -q --doctest-modules pactsh agent/pact_agent
+
+e2e: $(STAMP) system-packages
+	$(PYTEST) -m e2e
+
+check: lint types test
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+bench: $(STAMP) system-packages
+	@$(BIN)/python -m pip install --quiet --editable ".[bench]" < /dev/null
+	$(BIN)/python -m bench
+
+fuzz: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --editable ".[fuzz]" < /dev/null
+	$(BIN)/python -m fuzz
+
+proto: $(STAMP)
+	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. pactsh/rpc/pact.proto
+
+# What tests run but pip can't bring.
+system-packages:
+	@packaging/system-packages
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis
