@@ -1,0 +1,102 @@
+"""Where in a TOML text a key stands, so that an error about a value can name its line.
+
+Only what the catalog's files need: top-level keys, `[tables]`, `[[arrays]]`, and inline
+tables and arrays at any depth. `tomllib` has accepted the text before, so this scans.
+"""
+
+from __future__ import annotations
+
+import re
+
+_PATH = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+|\.\.\.)\]")
+_TOKEN = re.compile(
+    r'''(?P<skip>\#[^\n]*|[ \t\r,]+)|(?P<line>\n)|(?P<string>"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|'[^'\n]*')'''
+    r"""|(?P<open>\[\[|[\[{])|(?P<close>\]\]|[\]}])|(?P<equals>=)|(?P<bare>[^\s\[\]{}=,#"']+)""",
+    re.DOTALL,
+)
+Step = str | int
+
+
+def steps_of(path: str) -> tuple[Step, ...]:
+    """A msgspec error path (`$.options[3].help`) as keys and indices."""
+    return tuple(key or (int(index) if index.isdigit() else 0) for key, index in _PATH.findall(path))
+
+
+def line_of(text: str, steps: tuple[Step, ...]) -> int:
+    """The 1-based line where `steps` begins; the deepest known part when it isn't there; else 1."""
+    positions = _positions(text)
+    for depth in range(len(steps), 0, -1):
+        if steps[:depth] in positions:
+            return positions[steps[:depth]]
+    return 1
+
+
+def _positions(text: str) -> dict[tuple[Step, ...], int]:
+    found: dict[tuple[Step, ...], int] = {}
+    prefix: tuple[Step, ...] = ()
+    counts: dict[tuple[Step, ...], int] = {}
+    tokens = [(m.lastgroup or "", m.group(), text.count("\n", 0, m.start()) + 1) for m in _TOKEN.finditer(text)]
+    index = 0
+    while index < len(tokens):
+        kind, value, line = tokens[index]
+        if kind == "open":  # a table header, as values are consumed below
+            header = tuple(v.strip("\"'") for k, t, _ in tokens[index + 1 : index + 2] for v in t.split("."))
+            if value == "[[":
+                counts[header] = counts.get(header, -1) + 1
+                prefix = (*header, counts[header])
+            else:
+                prefix = header
+            found.setdefault(prefix, line)
+            index += 3
+        elif kind in ("bare", "string"):
+            path = (*prefix, value.strip("\"'"))
+            found.setdefault(path, line)
+            index = _value(tokens, index + 2, path, found)
+        else:
+            index += 1
+    return found
+
+
+def _value(
+    tokens: list[tuple[str, str, int]], index: int, path: tuple[Step, ...], found: dict[tuple[Step, ...], int]
+) -> int:
+    """Note the parts of the value at `index`; the index after it."""
+    stack: list[tuple[tuple[Step, ...], str, int]] = []
+    here = path
+    while index < len(tokens):
+        kind, value, line = tokens[index]
+        index += 1
+        if kind in ("skip", "line"):
+            continue
+        array = bool(stack) and stack[-1][1] == "["
+        if kind in ("open", "bare", "string") and array:
+            base, mark, count = stack[-1]
+            here = (*base, count)
+            stack[-1] = (base, mark, count + 1)
+            found.setdefault(here, line)
+        if kind == "open":
+            for mark in value:
+                stack.append((here, mark, 0))
+        elif kind == "close":
+            del stack[-len(value) :]
+        elif kind in ("bare", "string") and stack and stack[-1][1] == "{":
+            if index < len(tokens) and _is_key(tokens, index):
+                here = (*stack[-1][0], value.strip("\"'"))
+                found.setdefault(here, line)
+                index = _after_equals(tokens, index)
+                continue
+        if not stack:
+            break
+    return index
+
+
+def _is_key(tokens: list[tuple[str, str, int]], index: int) -> bool:
+    while index < len(tokens) and tokens[index][0] == "skip":
+        index += 1
+    return index < len(tokens) and tokens[index][0] == "equals"
+
+
+def _after_equals(tokens: list[tuple[str, str, int]], index: int) -> int:
+    while tokens[index][0] != "equals":
+        index += 1
+    return index + 1

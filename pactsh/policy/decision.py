@@ -1,0 +1,200 @@
+"""The one decider: a line, an identity and a policy in, a frozen `Decision` out.
+
+Running, explaining, completing and dry runs all call `decide`. It is pure, never raises,
+and refuses whatever it does not know; the first refused part refuses the whole line.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+from pactsh.catalog.kinds import secret_objection, shown
+from pactsh.catalog.loader import Catalog
+from pactsh.catalog.match import match
+from pactsh.catalog.reading import Refusal
+from pactsh.catalog.schema import Command, Grants
+from pactsh.errors import PactError
+from pactsh.model.identity import Identity
+from pactsh.policy.model import Policy
+from pactsh.policy.overlay import effective
+from pactsh.policy.rbac import CHANGE_COMMANDS, highest_class, may, role_in
+
+Span = tuple[int, int]
+
+_INSTEAD = {
+    "vi": "view it with 'less FILE'", "vim": "view it with 'less FILE'", "more": "use 'less'", "sed": "use 'grep' or 'cut'",
+    "awk": "use 'cut', 'sort' or 'column'", "find": "use 'ls -R' or 'du -a'", "tee": "the line is journaled already",
+    "sudo": "the line runs with the rights it needs", "su": "the line runs with the rights it needs",
+    "bash": "type commands at this prompt", "sh": "type commands at this prompt", "ssh": "use 'pact shell NODE'",
+    "ifconfig": "use 'ip addr'", "netstat": "use 'ss'", "route": "use 'ip route'", "arp": "use 'ip neigh'",
+    "service": "use 'systemctl'", "xargs": "name the operands", "watch": "use 'top' or 'vmstat 1 10'", "dir": "use 'ls'",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class StageRequest:
+    """One stage after expansion. `spans` are the words' places in the line (code points).
+
+    `from_glob[i]` is true where argv[i] came out of a glob. `pipeline` numbers the pipelines.
+    """
+
+    argv: tuple[str, ...]
+    spans: tuple[Span, ...] = ()
+    stdin_path: str | None = None
+    pipeline: int = 0
+    from_glob: tuple[bool, ...] = ()
+    stdin_span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A parsed, expanded line and how it came in; `cwd` is the session's directory."""
+
+    line: str
+    stages: tuple[StageRequest, ...]
+    action: Literal["shell", "exec"]
+    cwd: str = "/"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Which binary to run (the first of `paths` that exists) and what the sandbox leaves it."""
+
+    paths: tuple[str, ...]
+    grants: Grants
+
+
+@dataclass(frozen=True, slots=True)
+class StageDecision:
+    """An allowed stage. `argv` is what to run: shortened options in full, safety options added."""
+
+    argv: tuple[str, ...]
+    name: str
+    builtin: bool
+    class_: Literal["read", "change"]
+    dimension: str | None
+    program: Program | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer. `status` is 0, or 2, 3, 6 as in the exit-code table; `span` the offending word."""
+
+    verdict: Literal["allow", "refuse"]
+    status: int
+    code: str
+    rule: str
+    reason: str
+    hint: str
+    span: Span | None
+    stages: tuple[StageDecision, ...]
+
+    @property
+    def class_(self) -> Literal["read", "change"]:
+        """The highest class of the stages."""
+        return "change" if any(stage.class_ == "change" for stage in self.stages) else "read"
+
+    @property
+    def dimension(self) -> str | None:
+        """The first dimension a stage changes."""
+        return next((stage.dimension for stage in self.stages if stage.dimension), None)
+
+
+def decide(request: Request, identity: Identity, policy: Policy, catalog: Catalog) -> Decision:
+    """Whether the line may run, as whom, and with what. Pure; never raises."""
+    if not may(identity, request.action, policy):
+        return _no_role(request, identity, policy)
+    commands = effective(catalog, policy.commands)
+    highest = highest_class(identity, request.action, policy)
+    stages: list[StageDecision] = []
+    for stage in request.stages:
+        answer = _stage(stage, request.cwd, commands, policy)
+        if isinstance(answer, Decision):
+            return answer
+        if answer.class_ == CHANGE_COMMANDS and highest != CHANGE_COMMANDS:
+            role = role_in(identity, request.action, policy)
+            return _refused(
+                2,
+                "role-class",
+                f"rbac:{role}",
+                f"this form of {answer.name} changes the node ({answer.dimension}); {role} may only read",
+                "ask someone with an operations role",
+                _span(stage, 0),
+            )
+        stages.append(answer)
+    return Decision("allow", 0, "allowed", "catalog", "", "", None, tuple(stages))
+
+
+def _no_role(request: Request, identity: Identity, policy: Policy) -> Decision:
+    role = role_in(identity, request.action, policy)
+    what = {"shell": "open a shell", "exec": "run commands"}.get(request.action, "do this")
+    who = f"the role {role} may not" if role else f"{identity.principal} has no role that may"
+    return _refused(
+        2,
+        "role-denied",
+        f"rbac:{role or 'none'}",
+        f"{who} {what} on vCluster {policy.vcluster}",
+        "see 'pact whoami'",
+        None,
+    )
+
+
+def _stage(stage: StageRequest, cwd: str, catalog: Catalog, policy: Policy) -> StageDecision | Decision:
+    name = stage.argv[0] if stage.argv else ""
+    try:
+        command = catalog.get(name)
+    except PactError as error:
+        return _refused(
+            6, "catalog-error", f"catalog/{name}.toml", error.message, "tell the platform admins", _span(stage, 0)
+        )
+    if command is None:
+        return _unknown(name, catalog, policy, _span(stage, 0))
+    for index, word in enumerate(stage.argv):
+        if index < len(stage.from_glob) and stage.from_glob[index] and (index == 0 or word.startswith("-")):
+            reason = f"the glob matched {shown(word)}, which {name} would take for an option"
+            return _refused(6, "glob-option", "glob", reason, "write ./ in front of the pattern", _span(stage, index))
+    if stage.stdin_path is not None:
+        objection = secret_objection(stage.stdin_path, cwd)
+        if objection:
+            return _refused(6, objection.code, "redirect", objection.reason, objection.hint, stage.stdin_span)
+    try:
+        found = match(command, stage.argv, cwd)
+    except Refusal as refusal:
+        span = _span(stage, refusal.word)
+        return _refused(6, refusal.code, refusal.rule, str(refusal), refusal.hint, span)
+    return StageDecision(
+        argv=found.argv,
+        name=command.name,
+        builtin=command.builtin,
+        class_="change" if found.dimension else "read",
+        dimension=found.dimension or None,
+        program=_program(command, found.grants),
+    )
+
+
+def _program(command: Command, grants: Grants) -> Program | None:
+    return None if command.builtin else Program(command.paths, grants)
+
+
+def _unknown(name: str, catalog: Catalog, policy: Policy, span: Span | None) -> Decision:
+    if name in policy.commands.remove:
+        reason = f"{name} was taken off the whitelist of vCluster {policy.vcluster}"
+        return _refused(6, "removed-command", f"policy:{policy.vcluster}", reason, "see 'help'", span)
+    if "/" in name:
+        return _refused(
+            6, "path-command", "catalog", f"{shown(name)}: commands are called by name, not by path", "see 'help'", span
+        )
+    close = difflib.get_close_matches(name[:80], list(catalog), n=1, cutoff=0.7)
+    hint = _INSTEAD.get(name) or (f"did you mean '{close[0]}'?" if close else "see 'help'")
+    label = name if name.isascii() and name.isalnum() else shown(name)
+    return _refused(6, "unknown-command", "catalog", f"{label} is not on the whitelist", hint, span)
+
+
+def _span(stage: StageRequest, index: int) -> Span | None:
+    return stage.spans[index] if 0 <= index < len(stage.spans) else None
+
+
+def _refused(status: int, code: str, rule: str, reason: str, hint: str, span: Span | None) -> Decision:
+    return Decision("refuse", status, code, rule, reason, hint, span, ())

@@ -1,0 +1,74 @@
+"""A vCluster's overlay applied to the catalog: commands removed, added, narrowed."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import msgspec
+
+from pactsh.catalog.loader import Catalog
+from pactsh.catalog.schema import Command, Operand, Option, Sub
+from pactsh.policy.model import CommandOverlay, Narrowing
+
+
+@lru_cache(maxsize=8)
+def effective(catalog: Catalog, overlay: CommandOverlay) -> Catalog:
+    """The catalog as the overlay leaves it; removal wins over addition, narrowing comes last."""
+    if overlay == CommandOverlay():
+        return catalog
+    added = {command.name: command for command in overlay.add if command.name not in overlay.remove}
+    for narrowing in overlay.narrow:
+        command = added.get(narrowing.command) or (
+            None if narrowing.command in overlay.remove else catalog.get(narrowing.command)
+        )
+        if command is not None:
+            added[command.name] = narrowed(command, narrowing)
+    return catalog.changed(overlay.remove, tuple(added.values()))
+
+
+def narrowed(command: Command, narrowing: Narrowing) -> Command:
+    """The command with the forms that `narrowing` names denied."""
+    replace = msgspec.structs.replace
+    if narrowing.read_only and command.change:
+        return replace(command, change="", deny=narrowing.reason)
+    return replace(
+        command,
+        options=tuple(_option(option, narrowing) for option in command.options),
+        operands=tuple(_operand(operand, narrowing) for operand in command.operands),
+        commands=tuple(_sub(sub, narrowing) for sub in command.commands),
+    )
+
+
+def _denied(place_change: str, narrowing: Narrowing) -> bool:
+    return bool(place_change) and narrowing.read_only
+
+
+def _option(option: Option, narrowing: Narrowing) -> Option:
+    if set(option.spellings) & set(narrowing.options) or _denied(option.change, narrowing):
+        return msgspec.structs.replace(option, change="", deny=narrowing.reason)
+    return option
+
+
+def _operand(operand: Operand, narrowing: Narrowing) -> Operand:
+    forms = tuple(
+        msgspec.structs.replace(f, change="", deny=narrowing.reason) if _denied(f.change, narrowing) else f
+        for f in operand.forms
+    )
+    if _denied(operand.change, narrowing):
+        return msgspec.structs.replace(operand, change="", deny=narrowing.reason, forms=forms)
+    return msgspec.structs.replace(operand, forms=forms)
+
+
+def _sub(sub: Sub, narrowing: Narrowing) -> Sub:
+    if set(sub.spellings) & set(narrowing.subcommands) or _denied(sub.change, narrowing):
+        return msgspec.structs.replace(sub, change="", deny=narrowing.reason)
+    return msgspec.structs.replace(
+        sub,
+        options=tuple(_option(option, narrowing) for option in sub.options),
+        operands=tuple(_operand(operand, narrowing) for operand in sub.operands),
+        keywords=tuple(
+            msgspec.structs.replace(k, change="", deny=narrowing.reason) if _denied(k.change, narrowing) else k
+            for k in sub.keywords
+        ),
+        commands=tuple(_sub(child, narrowing) for child in sub.commands),
+    )
