@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -55,9 +56,7 @@ def global_options() -> list[click.Option]:
 
     return [
         option("--endpoint", metavar="HOST:PORT", help="The journal: host:port or unix:/path."),
-        option(
-            "--token", metavar="TOKEN", help="Bearer token (PACT_TOKEN keeps it out of process listings)."
-        ),
+        option("--token", metavar="TOKEN", help="Bearer token (PACT_TOKEN keeps it out of process listings)."),
         option("--ca", metavar="FILE", help="CA certificate that signed the journal's."),
         option("--vcluster", metavar="NAME", help="vCluster to act in."),
         option("--output", metavar="text|json", help="How results are printed."),
@@ -94,13 +93,19 @@ class Command(click.Command, Generic[Args, Result]):
     ) -> None:
         own = {opt for p in params for opt in p.opts}
         extra = [o for o in global_options() if own.isdisjoint(o.opts)]
-        super().__init__(
-            name, help=help, params=[*params, *extra, version_option()], context_settings=context_settings
-        )
+        super().__init__(name, help=help, params=[*params, *extra, version_option()], context_settings=context_settings)
         self.own_params = tuple(params)
         self.run = run
         self.render = render
         self.args = args
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; every error knows which verb it is about, which click forgets in some."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
 
     def invoke(self, ctx: click.Context) -> int:
         """Run with the resolved settings, print the result and return the exit status."""
@@ -168,6 +173,7 @@ def make_context(typed: dict[str, object]) -> Context:
         node=find_node(os.environ),
         explicit=frozenset(typed),
         colour=colour and os.environ.get("TERM") != "dumb",
+        sleep=time.sleep,
         notice=print_notice,
         progress=_progress,
     )

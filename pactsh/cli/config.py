@@ -83,9 +83,7 @@ def user_file(environ: Mapping[str, str]) -> Path | None:
     return Path(base) / "pact" / "cli.toml"
 
 
-def load_settings(
-    typed: Mapping[str, object], environ: Mapping[str, str], site_file: Path = SITE_FILE
-) -> Settings:
+def load_settings(typed: Mapping[str, object], environ: Mapping[str, str], site_file: Path = SITE_FILE) -> Settings:
     """Merge all sources; raises `UsageError` naming the source, the key and what was expected.
 
     An empty environment variable counts as not set.
@@ -105,12 +103,14 @@ def load_settings(
     return Settings.model_validate(merged)
 
 
-def read_token(settings: Settings) -> str | None:
-    """The token, from the setting or its file; None when there is none at all."""
+def read_token(settings: Settings, environ: Mapping[str, str]) -> str | None:
+    """The token: the setting, the file it names, else what `pact login` saved; None without any."""
     if settings.token is not None:
         return settings.token.get_secret_value()
     if settings.token_file is None:
-        return None
+        from pactsh.auth.credentials import Credentials, state_directory
+
+        return Credentials(state_directory(environ)).read_token()
     try:
         with settings.token_file.open(encoding="ascii") as file:
             _refuse_readable(settings.token_file, os.fstat(file.fileno()).st_mode)

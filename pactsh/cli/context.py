@@ -83,6 +83,7 @@ class Context:
     node: NodeSocket | None
     explicit: frozenset[str]
     colour: bool
+    sleep: Callable[[float], None]
     notice: Callable[[str], None]
     progress: Callable[[str, int], AbstractContextManager[Advance]]
 
@@ -109,7 +110,7 @@ class Context:
         """
         from pactsh.cli.remote import open_journal
 
-        return open_journal(self.settings)
+        return open_journal(self.settings, self.environ)
 
 
 Stream = Iterator[object]

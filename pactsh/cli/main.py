@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 
 import click
@@ -28,8 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(args)
     except BrokenPipeError:
-        # Standard output is closed: point it at /dev/null, or the interpreter's last flush complains.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         return BROKEN_PIPE
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
@@ -46,13 +46,24 @@ def _run(args: list[str]) -> int:
         return _report(args, _usage_error(error))
     except BrokenPipeError:
         raise
+    except OSError as error:
+        # Commands turn theirs into a PactError that names the file; what is left is our own output.
+        if _typed(args, "-v", "--verbose"):
+            traceback.print_exc()
+        _give_up_output()
+        return _report(args, PactError(f"output: {error.strerror or error}"))
     except Exception as error:  # noqa: BLE001  the top of the program
         if _typed(args, "-v", "--verbose"):
-            import traceback
-
             traceback.print_exc()
         text = f"internal error: {type(error).__name__}: {error}"
         return _report(args, PactError(text, hint="run it again with -v for the traceback"))
+
+
+def _give_up_output() -> None:
+    """Point standard output at /dev/null, or the interpreter's last flush would fail and complain."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
 
 
 def _invoke(args: list[str]) -> int:
@@ -71,7 +82,7 @@ def _invoke(args: list[str]) -> int:
 
 def _usage_error(error: click.ClickException) -> PactError:
     """Put a message of click's into our form: `what: why`, and where to read on."""
-    message = error.format_message().rstrip(".")
+    message = " ".join(error.format_message().split()).rstrip(".")
     message = message[:1].lower() + message[1:]
     ctx = getattr(error, "ctx", None)
     if ctx is None:

@@ -16,25 +16,32 @@ class Args:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A verified identity; `by` is who verified it: `node:ID` or `journal:ENDPOINT`."""
+    """A verified identity. `source` proved it (uid, ssh, token, tls), `verified_by` checked the proof."""
 
     principal: str
     roles: tuple[str, ...]
     kind: str
     source: str
-    by: str
+    verified_by: str
 
 
 def run(ctx: Context, _args: Args) -> Result:
     """Ask the agent on a node, the journal from elsewhere."""
-    item = next(ctx.agent().call("whoami"))
-    return Result(str(item["principal"]), (), str(item["kind"]), str(item["source"]), "")
+    if ctx.node is None:
+        from pactsh.cli.remote import identity
+
+        who = identity(ctx)
+        return Result(who.principal, who.roles, who.kind, who.source, f"journal {ctx.settings.endpoint}")
+    with ctx.agent() as agent:
+        item = agent.ask("whoami")
+    roles = tuple(str(role) for role in item["roles"])
+    return Result(str(item["principal"]), roles, str(item["kind"]), str(item["source"]), f"node {item['node']}")
 
 
 def render(result: Result, out: Out) -> None:
     """One line: principal, roles, proof."""
-    roles = ", ".join(result.roles) or "no roles"
-    out.line(f"{result.principal} ({roles}), {result.kind}, proved by {result.source} to {result.by}")
+    out.line(f"{result.principal} ({', '.join(result.roles) or 'no roles'})")
+    out.line(f"{result.kind}, by {result.source}, verified by {result.verified_by}")
 
 
 command = Command(

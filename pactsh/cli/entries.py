@@ -1,0 +1,138 @@
+"""How a journal entry is shown: one line, with what matters of its body. Pure but for `show_entry`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pactsh.cli.render import Out
+    from pactsh.model.entry import Entry
+
+Body = Mapping[str, object]
+
+
+def show_entry(entry: Entry, out: Out) -> None:
+    """Print seq, time, type, scope, author and what it says, on one line."""
+    out.styled(
+        out.style(f"{entry.seq:>6}", "bold"),
+        out.style(short_time(entry.time), "dim"),
+        out.style(f"{entry.type:<18}", *_colour(entry)),
+        out.style(short_scope(entry.scope)),
+        out.style(entry.author.principal, "cyan"),
+        out.style(describe(entry)),
+    )
+
+
+def short_time(time: str) -> str:
+    """RFC 3339 with microseconds to whole seconds, still UTC.
+
+    >>> short_time("2026-01-31T12:00:00.123456Z")
+    '2026-01-31T12:00:00Z'
+    """
+    return f"{time[:19]}Z" if time.endswith("Z") and len(time) > 19 else time
+
+
+def short_scope(scope: str) -> str:
+    """The scope as `--scope` takes it."""
+    return "vc:" + scope.removeprefix("vcluster:") if scope.startswith("vcluster:") else scope
+
+
+def describe(entry: Entry) -> str:
+    """What an entry says, in one line: its message, else the essence of its body."""
+    body = entry.body or {}
+    about = _ABOUT.get(entry.type)
+    text = about(body) if about else ""
+    return "; ".join(part for part in (entry.message, text) if part) or "-"
+
+
+def _text(body: Body, key: str) -> str:
+    value = body.get(key)
+    return "" if value is None else str(value)
+
+
+def _intent(body: Body) -> str:
+    what = _text(body, "class")
+    dimension = _text(body, "dimension")
+    notes = [f"{what} {dimension}".strip()] if what and what != "read" else []
+    decision = body.get("decision")
+    if isinstance(decision, Mapping) and decision.get("degraded"):
+        notes.append("degraded")
+    return _text(body, "line") + (f"  [{', '.join(notes)}]" if notes else "")
+
+
+def _amend(body: Body) -> str:
+    stages = body.get("stages")
+    if not isinstance(stages, list):
+        return ""
+    argvs = [s.get("argv") for s in stages if isinstance(s, Mapping)]
+    return "ran as: " + " | ".join(" ".join(str(a) for a in argv) for argv in argvs if isinstance(argv, list))
+
+
+def _outcome(body: Body) -> str:
+    signal = _text(body, "signal")
+    return f"status {_text(body, 'status')}" + (f" ({signal})" if signal else "") + _after(body.get("duration_ms"))
+
+
+def _after(duration_ms: object) -> str:
+    if not isinstance(duration_ms, int | float):
+        return ""
+    return f" after {duration_ms:.0f} ms" if duration_ms < 1000 else f" after {duration_ms / 1000:.1f} s"
+
+
+def _refusal(body: Body) -> str:
+    return f"{_text(body, 'line')}  refused ({_text(body, 'status')}): {_text(body, 'reason')}"
+
+
+def _session_start(body: Body) -> str:
+    peer = _text(body, "peer")
+    return f"{_text(body, 'kind')} session by {_text(body, 'source')}" + (f" from {peer}" if peer else "")
+
+
+def _session_end(body: Body) -> str:
+    reason = _text(body, "reason")
+    lines = _text(body, "lines")
+    return (
+        f"status {_text(body, 'status')}"
+        + (f", {reason}" if reason else "")
+        + (f", {lines} lines" if lines else "")
+        + _after(body.get("duration_ms"))
+    )
+
+
+def _connection_refused(body: Body) -> str:
+    return f"{_text(body, 'what')} from {_text(body, 'peer')}: {_text(body, 'reason')}"
+
+
+def _fields(body: Body) -> str:
+    return " ".join(f"{k}={v}" for k, v in body.items() if isinstance(v, str | int | float) and v != "")
+
+
+_ABOUT: Mapping[str, Callable[[Body], str]] = {
+    "intent": _intent,
+    "amend": _amend,
+    "outcome": _outcome,
+    "refusal": _refusal,
+    "session.start": _session_start,
+    "session.end": _session_end,
+    "connection.refused": _connection_refused,
+    "agent.start": _fields,
+    "agent.stop": _fields,
+    "audit.degraded": _fields,
+    "audit.restored": _fields,
+    "cert.signed": _fields,
+    "cert.revoked": _fields,
+    "node.enrolled": _fields,
+    "head": _fields,
+}
+
+
+def _colour(entry: Entry) -> tuple[str, ...]:
+    body = entry.body or {}
+    if entry.type in {"refusal", "connection.refused", "audit.degraded", "cert.revoked"}:
+        return ("red",)
+    if entry.type == "outcome":
+        return ("green",) if body.get("status") == 0 else ("yellow",)
+    if entry.type == "intent" and body.get("class") == "change":
+        return ("yellow", "bold")
+    return ("blue",) if entry.type.startswith("session.") else ()
