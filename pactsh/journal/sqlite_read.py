@@ -57,7 +57,11 @@ class Reader:
             if wanted:
                 conditions.append(f"{column} = ?")
                 values.append(wanted)
-        if query.type and query.type not in _COMMON_TYPES:
+        if query.types:
+            conditions.append(f"type IN ({','.join('?' * len(query.types))})")
+            values.extend(query.types)
+        wanted_types = {query.type, *query.types} - {""}
+        if wanted_types and not wanted_types & set(_COMMON_TYPES):
             conditions.append(f"type NOT IN {_COMMON_TYPES}")  # lets SQLite use the partial index
         if query.since:
             conditions.append("time >= ?")
@@ -76,9 +80,7 @@ class Reader:
             " FROM entries WHERE seq >= ? ORDER BY seq LIMIT ?",
             (from_seq, limit),
         )
-        return [
-            Row(seq, entry_hash, text, Columns(seq, *rest)) for seq, entry_hash, text, *rest in found
-        ]
+        return [Row(seq, entry_hash, text, Columns(seq, *rest)) for seq, entry_hash, text, *rest in found]
 
     def heads(self, from_seq: int, limit: int) -> list[Head]:
         """Heads from this number on."""

@@ -34,6 +34,7 @@ class Query(msgspec.Struct, frozen=True):
 
     scope: str = ""
     type: str = ""
+    types: tuple[str, ...] = ()
     author: str = ""
     since: str = ""
     session: str = ""

@@ -117,7 +117,7 @@ class Journal:
         """The uplink's stream: `async with journal.open_append() as stream`."""
         return AppendStream(self._open("Journal/Append"), self.endpoint)
 
-    async def list(  # noqa: PLR0913  the filters of `pact log`
+    async def list(
         self,
         n: int = 20,
         *,
@@ -205,7 +205,7 @@ class Journal:
         request = pb.SignHostRequest(public_key=public_key, names=names)
         return str((await self._call("Certificates/SignHost", request)).certificate)
 
-    async def enroll_agent(  # noqa: PLR0913  what an enrolment is made of
+    async def enroll_agent(
         self,
         node: str,
         join_token: str,
@@ -358,9 +358,7 @@ class AppendStream:
         code = await self._call.code()
         if code is grpc.StatusCode.OK:
             raise UnreachableError(f"the journal at {self._endpoint} ended the stream")
-        raise _call_error(
-            code, await self._call.details(), await self._call.trailing_metadata(), self._endpoint
-        )
+        raise _call_error(code, await self._call.details(), await self._call.trailing_metadata(), self._endpoint)
 
 
 def _is_host_port(endpoint: str) -> bool:

@@ -45,9 +45,7 @@ def entry_of(message: pb.Entry) -> Entry:
 
 def head_message(head: Head) -> pb.Head:
     """A head as it travels."""
-    return pb.Head(
-        seq=head.seq, hash=head.hash, time=head.time, key_id=head.key_id, signature=head.signature
-    )
+    return pb.Head(seq=head.seq, hash=head.hash, time=head.time, key_id=head.key_id, signature=head.signature)
 
 
 def head_of(message: pb.Head) -> Head:

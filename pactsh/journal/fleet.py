@@ -1,0 +1,138 @@
+"""`pact.v1.Nodes` and `pact.v1.Policy`: what is known of the nodes, and the vClusters' policies."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+
+from pactsh.auth.names import check_node
+from pactsh.errors import ForbiddenError, NotFoundError, UsageError
+from pactsh.journal.access import Reach, agent_node_of, reach_of
+from pactsh.journal.gate import Caller, Handler
+from pactsh.journal.ledger import Ledger, now_text
+from pactsh.journal.projections import REPORT_INTERVAL_S, NodeView, PolicyView, Presence, Projections, Report
+from pactsh.rpc import pact_pb2 as pb
+
+_MAX_DETAILS = 64 << 10
+_MAX_TEXT = 256
+
+
+class FleetService:
+    """The handlers."""
+
+    def __init__(self, ledger: Ledger, views: Projections) -> None:
+        self._store = ledger.store
+        self._views = views
+        self._presence = Presence(time.monotonic)
+
+    def handlers(self) -> dict[str, Handler]:
+        """Method name to handler."""
+        return {
+            "Nodes/List": self.list_nodes,
+            "Nodes/Get": self.get_node,
+            "Nodes/Report": self.report,
+            "Policy/Get": self.get_policy,
+            "Policy/Watch": self.watch_policy,
+        }
+
+    async def list_nodes(self, caller: Caller, request: pb.NodesRequest) -> AsyncIterator[pb.NodeList]:
+        """Nodes within the caller's reach, by name."""
+        await self._views.catch_up(self._store)
+        reach = reach_of(caller.known)
+        names = sorted({*self._views.nodes, *self._presence.nodes()})
+        nodes = [self._node(name) for name in names if self._sees(reach, name)]
+        wanted = [node for node in nodes if request.vcluster in {"", node.vcluster}]
+        for start in range(0, len(wanted), 16):
+            yield pb.NodeList(nodes=wanted[start : start + 16])
+
+    async def get_node(self, caller: Caller, request: pb.NodeRequest) -> pb.Node:
+        """One node."""
+        await self._views.catch_up(self._store)
+        known = request.node in self._views.nodes or self._presence.get(request.node) is not None
+        if not known or not self._sees(reach_of(caller.known), request.node):
+            raise NotFoundError(f"no node {request.node!r}", hint="pact node list shows those there are")
+        return self._node(request.node)
+
+    async def report(self, caller: Caller, request: pb.NodeReport) -> pb.NodeReportReply:
+        """Take an agent's report of its own node."""
+        node = agent_node_of(caller.known)
+        if request.vcluster:
+            check_node(request.vcluster)
+        if any(len(text) > _MAX_TEXT for text in (request.ssh_address, request.state, request.version)):
+            raise UsageError("report refused: a field is too long")
+        if len(request.details) > _MAX_DETAILS or not _is_object(request.details or b"{}"):
+            raise UsageError(f"report refused: details must be a JSON object of at most {_MAX_DETAILS} bytes")
+        self._presence.report(
+            node,
+            Report(
+                at=time.monotonic(),
+                time=now_text(),
+                vcluster=request.vcluster,
+                ssh_address=request.ssh_address,
+                state=request.state,
+                version=request.version,
+                details=request.details,
+            ),
+        )
+        return pb.NodeReportReply(interval_s=REPORT_INTERVAL_S)
+
+    def _sees(self, reach: Reach, node: str) -> bool:
+        return reach.sees(f"node:{node}", {node: self._node(node).vcluster})
+
+    def _node(self, name: str) -> pb.Node:
+        """The entries' view, with the last report over it."""
+        view = self._views.nodes.get(name, NodeView(name, state=""))
+        report = self._presence.get(name)
+        node = pb.Node(
+            node=name,
+            vcluster=view.vcluster,
+            ssh_address=view.ssh_address,
+            state=view.state,
+            version=view.version,
+            last_seen=view.last_seen,
+            present=self._presence.is_present(name),
+        )
+        if report is not None:
+            node.vcluster = view.vcluster or report.vcluster
+            node.ssh_address = report.ssh_address or view.ssh_address
+            node.state = report.state or view.state
+            node.version = report.version or view.version
+            node.last_seen = max(view.last_seen, report.time)
+            node.details = report.details
+        return node
+
+    async def get_policy(self, caller: Caller, request: pb.PolicyRequest) -> pb.PolicyDocument:
+        """A vCluster's policy document."""
+        self._check_policy(caller, request)
+        await self._views.catch_up(self._store)
+        return self._policy(request.vcluster)
+
+    async def watch_policy(self, caller: Caller, request: pb.PolicyRequest) -> AsyncIterator[pb.PolicyDocument]:
+        """The document now and after each change."""
+        self._check_policy(caller, request)
+        sent = -1
+        while True:
+            await self._views.catch_up(self._store)
+            document = self._policy(request.vcluster)
+            if document.seq != sent:
+                sent = document.seq
+                yield document
+            await self._store.wait_beyond(self._views.seq)
+
+    def _policy(self, vcluster: str) -> pb.PolicyDocument:
+        view = self._views.policies.get(vcluster, PolicyView())
+        return pb.PolicyDocument(vcluster=vcluster, document=view.document, seq=view.seq)
+
+    def _check_policy(self, caller: Caller, request: pb.PolicyRequest) -> None:
+        check_node(request.vcluster)  # same form of name
+        identity = caller.known
+        if identity.kind != "agent" and not reach_of(identity).sees(f"vcluster:{request.vcluster}", {}):
+            raise ForbiddenError(f"{identity.principal} may not read the policy of {request.vcluster}")
+
+
+def _is_object(data: bytes) -> bool:
+    try:
+        return isinstance(json.loads(data), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -1,0 +1,135 @@
+"""The way in: who is calling, may they, and how errors go back. Every method passes through here.
+
+Handlers are plain functions of a `Caller` and a request. They are registered against the one
+list of methods and the one table of rules; a method that lacks either can't be registered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+
+import grpc
+
+from pactsh.auth.ca import agent_node
+from pactsh.auth.tokens import Verified
+from pactsh.errors import AuthError, PactError
+from pactsh.journal.access import RULES, Need, authorize
+from pactsh.model.identity import Identity
+from pactsh.rpc.methods import METHODS, Method
+from pactsh.rpc.status import MAX_TEXT, metadata_of, status_of
+
+_log = logging.getLogger(__name__)
+
+
+class Caller(NamedTuple):
+    """Who is calling; `identity` is None only where the rule lets anyone in."""
+
+    identity: Identity | None
+    expires_at: datetime | None
+    peer: str
+
+    @property
+    def known(self) -> Identity:
+        """The identity; raises `AuthError` when there is none."""
+        if self.identity is None:
+            raise AuthError("who is asking is not known")
+        return self.identity
+
+
+class TokenVerifier(Protocol):
+    """What checks bearer tokens (`pactsh.auth.tokens.Verifier`)."""
+
+    def verify(self, token: str) -> Verified:
+        """Raises `AuthError`."""
+        ...
+
+
+Unary = Callable[[Caller, Any], Awaitable[Any]]
+Streaming = Callable[[Caller, Any], AsyncIterator[Any]]
+Handler = Unary | Streaming
+
+
+class Gate:
+    """Turns handlers into gRPC handlers that identify, authorise and report errors."""
+
+    def __init__(self, verifier: TokenVerifier) -> None:
+        self._verifier = verifier
+
+    def generic_handlers(self, handlers: Mapping[str, Handler]) -> list[grpc.GenericRpcHandler]:
+        """Handlers for every method of `pact.proto`; raises ValueError unless methods, rules and
+        handlers are the same set."""
+        if not METHODS.keys() == RULES.keys() == handlers.keys():
+            odd = sorted(
+                (METHODS.keys() | RULES.keys() | handlers.keys()) - (METHODS.keys() & RULES.keys() & handlers.keys())
+            )
+            raise ValueError(f"without a rule, a handler or a description: {', '.join(odd)}")
+        services: dict[str, dict[str, Any]] = {}
+        for name, method in METHODS.items():
+            service, short = method.path.strip("/").split("/")
+            services.setdefault(service, {})[short] = self._rpc_handler(name, method, handlers[name])
+        return [grpc.method_handlers_generic_handler(name, methods) for name, methods in services.items()]
+
+    def _rpc_handler(self, name: str, method: Method, handler: Any) -> Any:
+        async def unary(request: Any, context: Any) -> Any:
+            return await self._guarded(name, context, lambda caller: handler(caller, request))
+
+        async def stream(request: Any, context: Any) -> None:
+            async def run(caller: Caller) -> None:
+                async for reply in handler(caller, request):
+                    await context.write(reply)  # waits while the reader is slow
+
+            await self._guarded(name, context, run)
+
+        shape: Any = {
+            (False, False): grpc.unary_unary_rpc_method_handler,
+            (False, True): grpc.unary_stream_rpc_method_handler,
+            (True, True): grpc.stream_stream_rpc_method_handler,
+        }[method.client_streaming, method.server_streaming]
+        return shape(
+            stream if method.server_streaming else unary,
+            request_deserializer=method.request.FromString,
+            response_serializer=method.reply.SerializeToString,
+        )
+
+    async def _guarded(self, name: str, context: Any, run: Callable[[Caller], Awaitable[Any]]) -> Any:
+        """Identify, authorise, run until the caller's proof expires; errors become statuses."""
+        try:
+            caller = self._identify(name, context)
+            authorize(name, caller.identity)
+            if caller.expires_at is None:
+                return await run(caller)
+            left_s = (caller.expires_at - datetime.now(UTC)).total_seconds()
+            # The verifier grants some leeway for clocks; so does this.
+            async with asyncio.timeout(max(left_s, 0.0) + 60.0) as limit:
+                return await run(caller)
+        except TimeoutError as error:
+            if caller.expires_at is None or not limit.expired():
+                raise
+            problem: PactError = AuthError("the token has expired", hint="pact login")
+            problem.__cause__ = error
+        except PactError as error:
+            problem = error
+        _log.warning("%s from %s: %s %s (%s)", name, context.peer(), problem.kind, problem.message, problem.detail)
+        text = problem.message[:MAX_TEXT].encode("utf-8", "replace").decode()
+        await context.abort(status_of(problem), text, metadata_of(problem))
+        return None
+
+    def _identify(self, name: str, context: Any) -> Caller:
+        peer = str(context.peer())
+        if RULES[name] is Need.ANYONE:
+            return Caller(None, None, peer)
+        certificates = list(context.auth_context().get("x509_pem_cert", ()))
+        tokens = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
+        if certificates and tokens:
+            raise AuthError("a certificate and a token at once: who is asking is not clear")
+        if certificates:
+            node = agent_node(certificates[0])
+            return Caller(Identity(f"agent:{node}", (), "agent", "tls"), None, peer)
+        if len(tokens) != 1 or not isinstance(tokens[0], str) or not tokens[0].startswith("Bearer "):
+            return Caller(None, None, peer)
+        verified = self._verifier.verify(tokens[0].removeprefix("Bearer "))
+        return Caller(verified.identity, verified.expires_at, peer)

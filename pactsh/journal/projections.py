@@ -1,0 +1,143 @@
+"""Views folded from the entries: nodes, open sessions, policies. Rebuildable at any time.
+
+`Projections.apply` is the fold, pure in the entries; `Presence` is what agents report in
+between, which is no history and is kept in memory alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from pactsh.journal.chain import canonical_json
+from pactsh.journal.store import Query, Store
+from pactsh.model.entry import Entry, JsonObject
+
+TYPES = ("node.enrolled", "agent.start", "agent.stop", "session.start", "session.end", "policy.updated")
+PRESENT_FOR_S = 45.0
+REPORT_INTERVAL_S = 15
+
+
+class NodeView(msgspec.Struct, frozen=True):
+    """A node as the entries tell it."""
+
+    node: str
+    vcluster: str = ""
+    ssh_address: str = ""
+    state: str = "enrolled"
+    version: str = ""
+    last_seen: str = ""
+
+
+class SessionView(msgspec.Struct, frozen=True):
+    """An open session."""
+
+    session: str
+    scope: str
+    principal: str
+    started: str
+    kind: str = ""
+
+
+class PolicyView(msgspec.Struct, frozen=True):
+    """A vCluster's policy document (JSON) and the entry that set it; 0 when none did."""
+
+    document: bytes = b"{}"
+    seq: int = 0
+
+
+def _text(body: JsonObject | None, key: str) -> str:
+    value = (body or {}).get(key)
+    return value if isinstance(value, str) else ""
+
+
+class Projections:
+    """The fold. `apply` entries in order of `seq`; one that was applied already changes nothing."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.nodes: dict[str, NodeView] = {}
+        self.sessions: dict[str, SessionView] = {}
+        self.policies: dict[str, PolicyView] = {}
+
+    def apply(self, entry: Entry) -> None:
+        """Fold one entry in."""
+        if entry.seq <= self.seq:
+            return
+        self.seq = entry.seq
+        kind, _, name = entry.scope.partition(":")
+        if entry.type in {"node.enrolled", "agent.start", "agent.stop"} and kind == "node":
+            self._apply_node(name, entry)
+        elif entry.type == "session.start":
+            self.sessions[entry.session] = SessionView(
+                entry.session, entry.scope, entry.author.principal, entry.time, _text(entry.body, "kind")
+            )
+        elif entry.type == "session.end":
+            self.sessions.pop(entry.session, None)
+        elif entry.type == "policy.updated" and kind == "vcluster":
+            document = (entry.body or {}).get("policy")
+            if isinstance(document, dict):
+                self.policies[name] = PolicyView(canonical_json(document).encode(), entry.seq)
+
+    def _apply_node(self, name: str, entry: Entry) -> None:
+        old = self.nodes.get(name, NodeView(name))
+        if entry.type == "agent.start":  # a new agent process: sessions of the old one are over
+            gone = [key for key, session in self.sessions.items() if session.scope == entry.scope]
+            for key in gone:
+                del self.sessions[key]
+        self.nodes[name] = NodeView(
+            node=name,
+            vcluster=_text(entry.body, "vcluster") or old.vcluster,
+            ssh_address=_text(entry.body, "ssh_address") or old.ssh_address,
+            state={"agent.start": "started", "agent.stop": "stopped"}.get(entry.type, old.state),
+            version=_text(entry.body, "version") or old.version,
+            last_seen=max(old.last_seen, entry.time),
+        )
+
+    async def catch_up(self, store: Store) -> None:
+        """Fold in everything that `store` has and this has not seen."""
+        tip = (await store.last()).seq
+        while self.seq < tip:
+            records = await store.query(Query(types=TYPES, from_seq=self.seq + 1, to_seq=tip, limit=2000))
+            for record in records:
+                self.apply(record.entry())
+            if len(records) < 2000:
+                self.seq = max(self.seq, tip)
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What an agent last said of its node; `at` is monotonic, `time` as entries have it."""
+
+    at: float
+    time: str
+    vcluster: str
+    ssh_address: str
+    state: str
+    version: str
+    details: bytes
+
+
+class Presence:
+    """The agents' reports. A node is present for 45 s after each."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._reports: dict[str, Report] = {}
+
+    def report(self, node: str, report: Report) -> None:
+        """Take a report in place of the one before."""
+        self._reports[node] = report
+
+    def get(self, node: str) -> Report | None:
+        """The last report."""
+        return self._reports.get(node)
+
+    def is_present(self, node: str) -> bool:
+        """Whether the node has reported in time."""
+        report = self._reports.get(node)
+        return report is not None and self._monotonic() - report.at <= PRESENT_FOR_S
+
+    def nodes(self) -> list[str]:
+        """Nodes that ever reported since the journal started."""
+        return sorted(self._reports)
