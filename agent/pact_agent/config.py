@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -72,7 +72,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state_dir: Path = Path("/var/lib/pact")
     run_dir: Path = Path("/run/pact")
     shell_user: str = "nobody"
-    containment: str = "best-effort"
+    containment: Literal["required", "best-effort"] = "required"
     missing: tuple[str, ...] = ()
     journal: Journal | None = None
     ssh: Ssh | None = None
@@ -106,6 +106,4 @@ def load_config(path: Path) -> Config:
         where = re.search(r"at `\$\.?(.*)`", str(error))
         key = where.group(1) if where else "(top level)"
         raise UsageError(f"{path}: {key}: {str(error).split(' - at')[0]}") from error
-    if config.containment not in {"required", "best-effort"}:
-        raise UsageError(f"{path}: containment: expected required or best-effort, got {config.containment!r}")
     return config

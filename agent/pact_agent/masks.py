@@ -18,10 +18,12 @@ from pact_agent import kernel
 # DESIGN.md section 4 and the hazards table "files that no reader may open".
 SECRETS = (
     "/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/master.passwd", "/etc/sudoers",
-    "/etc/sudoers.d", "/etc/security/opasswd", "/root", "/home/*/.ssh", "/home/*/.aws", "/home/*/.kube", "/home/*/.gnupg",
+    "/etc/sudoers.d", "/etc/security/opasswd", "/root", "/home/*/.ssh", "/home/*/.aws", "/home/*/.kube",
+    "/home/*/.gnupg",
     "/home/*/.netrc", "/home/*/.config", "/home/*/.*history", "/etc/ssh/ssh_host_*_key", "/etc/ssl/private",
     "/etc/pki/tls/private", "/etc/pact", "/etc/kubernetes/pki", "/etc/wireguard", "/etc/munge", "/etc/krb5.keytab",
-    "/etc/slurm/slurmdbd.conf", "/etc/slurm/jwt*.key", "/var/spool/slurm/statesave", "/etc/sssd/sssd.conf", "/etc/sssd/conf.d",
+    "/etc/slurm/slurmdbd.conf", "/etc/slurm/jwt*.key", "/var/spool/slurm/statesave", "/etc/sssd/sssd.conf",
+    "/etc/sssd/conf.d",
     "/etc/NetworkManager/system-connections", "/run/secrets", "/run/credentials", "/var/lib/systemd/credential.secret",
     "/var/lib/pact", "/run/pact", "/sys/kernel/debug", "/sys/kernel/tracing", "/proc/kcore", "/proc/kallsyms",
     "/proc/sysrq-trigger", "/proc/timer_list",
@@ -86,6 +88,8 @@ def _populate(secrets: tuple[str, ...], scratch: str) -> None:
     denied, empty = f"{scratch}/denied", f"{scratch}/empty"
     os.mknod(denied, stat.S_IFCHR, os.makedev(0, 0))
     os.mkdir(empty, 0o555)
+    # By descriptor: a mask may come to cover the directory these two stand in.
+    denied, empty = (f"/proc/self/fd/{os.open(path, os.O_PATH | os.O_CLOEXEC)}" for path in (denied, empty))
     for path in sorted(secrets, key=len, reverse=True):
         try:
             directory = stat.S_ISDIR(os.lstat(path).st_mode)

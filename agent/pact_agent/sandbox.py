@@ -141,9 +141,7 @@ def seal(plan: Plan, features: Kernel, ticket: seccomp.ExecTicket) -> None:
     """The last step before exec: the system call filter."""
     if features.seccomp:
         once = None if plan.execute else ticket
-        seccomp.install(
-            seccomp.build(once=once, network=plan.network, changing=plan.changing or not plan.confined)
-        )
+        seccomp.install(seccomp.build(once=once, network=plan.network, changing=plan.changing or not plan.confined))
 
 
 def _rules(plan: Plan, features: Kernel, program: str) -> landlock.Ruleset:

@@ -162,7 +162,7 @@ def _exec_once(number: int, ticket: ExecTicket) -> list[tuple[int, int, int, int
 
 def install(program: list[tuple[int, int, int, int]]) -> None:
     """Load the filter into this process; no_new_privs must be set already."""
-    array = (_Filter * len(program))(*program)
+    array = (_Filter * len(program))(*[_Filter(*step) for step in program])
     fprog = _Program(len(program), array)
     address = ctypes.addressof(fprog)
     kernel.prctl(kernel.PR_SET_SECCOMP, kernel.SECCOMP_MODE_FILTER, address)

@@ -28,7 +28,7 @@ class StageSpec(msgspec.Struct, frozen=True):
     """One process of a job. `stdio`: an index into the job's `fds`, PIPE or NULL for each of 0, 1, 2.
 
     `redirects` are applied in order: `("open", fd, path)`, `("dup", fd, source)`, `("null", fd)`.
-    With `text` nothing is executed: the bytes (base64) are written to stdout and `status` is the end.
+    With `text` nothing is executed: it and `error` (base64) are written to stdout and stderr, `status` is the end.
     `keep` maps descriptor numbers in the new process to indices into `fds`.
     """
 
@@ -40,6 +40,7 @@ class StageSpec(msgspec.Struct, frozen=True):
     stdio: tuple[int, int, int]
     redirects: tuple[tuple[str | int, ...], ...] = ()
     text: str | None = None
+    error: str = ""
     status: int = 0
     keep: dict[str, int] = {}
 
@@ -111,7 +112,7 @@ class Spawner:
                 # dup2(3, 3) would leave close-on-exec set: go through a number above it.
                 os.dup2(fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, 10), 3, inheritable=True)
                 argv = [sys.executable, "-I", "-S", "-c", code, str(scratch), *secrets]
-                os.execve(sys.executable, argv, {"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"})
+                os.execve(sys.executable, argv, {"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"})  # noqa: S606  argv, no shell
             finally:
                 os._exit(127)
         theirs.close()

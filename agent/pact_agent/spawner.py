@@ -1,8 +1,9 @@
 """The spawner: a small single-threaded process that forks, sandboxes and execs (DESIGN.md section 3).
 
 Run as a program with a connected socket as descriptor 3. It imports nothing but the
-standard library, all of it at the start (a child may no longer see the interpreter's files), holds no state but its children, and ends, killing them, when the agent's
-end of the socket closes. Protocol: docs/internals.md section 4.
+standard library, all of it at the start (a child may no longer see the interpreter's
+files), holds no state but its children, and ends, killing them, when the agent's end of
+the socket closes. Protocol: docs/internals.md section 4.
 """
 
 from __future__ import annotations
@@ -90,7 +91,10 @@ class Spawner:
     # -- the agent's side
 
     def _receive(self) -> bool:
-        data, fds, _, _ = socket.recv_fds(self._link, 1 << 16, 64, socket.MSG_CMSG_CLOEXEC)
+        try:
+            data, fds, _, _ = socket.recv_fds(self._link, 1 << 16, 64, socket.MSG_CMSG_CLOEXEC)
+        except ConnectionResetError:
+            return False
         if not data:
             return False
         self._buffer += data
@@ -183,9 +187,7 @@ class Spawner:
                 return
             job = next((j for j in self._jobs.values() if j.pid == ended.si_pid), None)
             if job is not None:
-                _kill(
-                    job.pid, signal.SIGKILL
-                )  # what it left behind in its group, before its id can be reused
+                _kill(job.pid, signal.SIGKILL)  # what it left behind in its group, before its id can be reused
             _, status, usage = os.wait4(ended.si_pid, 0)
             if job is not None:
                 self._finish(job, status, usage)
@@ -200,9 +202,7 @@ class Spawner:
             text = ""
         os.close(job.report)
         errors = [line[1:] for line in text.splitlines() if line.startswith("E")]
-        statuses = [int(line[1:]) for line in text.splitlines() if line.startswith("S")] or [
-            exit_status(status)
-        ]
+        statuses = [int(line[1:]) for line in text.splitlines() if line.startswith("S")] or [exit_status(status)]
         used = {"user_s": usage.ru_utime, "system_s": usage.ru_stime, "max_rss_kb": usage.ru_maxrss}
         self._send({"ev": "exited", "id": job.number, "statuses": statuses, "errors": errors, "rusage": used})
 
@@ -314,8 +314,6 @@ def _run_stage(
     report = _above(report, 64)
     for target, fd in keep.items():
         os.dup2(fd, target, inheritable=True)
-    if stage.get("text") is not None:
-        _emit(base64.b64decode(stage["text"]), int(stage.get("status", 0)))
     _fresh_process()
     sandbox.confine(plan, features, stage["path"])
     try:
@@ -326,6 +324,8 @@ def _run_stage(
         where = step_name(stage, error)
         os.write(2, os.fsencode(f"pact: {where}: {error.strerror}\n"))
         os._exit(1)
+    if stage.get("text") is not None:
+        _emit(base64.b64decode(stage["text"]), base64.b64decode(stage["error"]), int(stage["status"]))
     argv = [os.fsencode(a) for a in stage["argv"]]
     environ = [os.fsencode(f"{k}={v}") for k, v in stage["env"].items()]
     ticket = seccomp.ExecTicket(os.fsencode(stage["path"]), argv, environ)
@@ -379,13 +379,14 @@ def _redirect(step: list[Any]) -> None:
         os.close(fd)
 
 
-def _emit(text: bytes, status: int) -> None:
+def _emit(text: bytes, error: bytes, status: int) -> None:
     """A builtin's output: written by a process of its own, so that a full pipe stalls nobody else."""
     try:
-        while text:
-            text = text[os.write(1, text) :]
+        for fd, data in ((1, text), (2, error)):
+            while data:
+                data = data[os.write(fd, data) :]  # noqa: PLW2901  what is left to write
     except BrokenPipeError:
-        status = 141
+        status = 128 + signal.SIGPIPE
     except OSError:
         status = 1
     os._exit(status)

@@ -1,0 +1,211 @@
+"""One agent: the parts of a node's daemon, made and connected in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from pact_agent.broker import Broker
+from pact_agent.calls import Calls
+from pact_agent.clock import SystemClock
+from pact_agent.config import Config
+from pact_agent.executor import Executor, Node
+from pact_agent.facts import NodeFacts
+from pact_agent.history import JournalHistory
+from pact_agent.pipeline import Pipelines
+from pact_agent.recorder import Recorder
+from pact_agent.session import Session, Sessions
+from pact_agent.setaside import SetAside
+from pact_agent.spawnclient import Spawner
+from pact_agent.spool import Level, Spool
+from pact_agent.tools import Tools
+from pact_agent.uplink import Report, Uplink
+from pactsh import __version__
+from pactsh.catalog import load_catalog
+from pactsh.errors import PactError
+from pactsh.model.identity import Identity
+from pactsh.policy.model import Policy, parse_policy
+from pactsh.rpc.client import Journal
+
+if TYPE_CHECKING:
+    from pactsh.model.entry import JsonObject
+
+_log = logging.getLogger(__name__)
+
+_IDLE_CHECK_S = 15.0
+_DRAIN_S = 3.0
+
+
+class Agent:
+    """The daemon's parts. `start` opens the sockets, `run` works until told to stop, `close` ends it in order."""
+
+    def __init__(self, config: Config, spawner: Spawner, secrets: tuple[str, ...]) -> None:
+        self._config, self._spawner = config, spawner
+        self._clock = SystemClock()
+        self._policy = Policy(vcluster=config.vcluster, containment=config.containment)
+        self._own_secrets = secrets
+        self._level_tasks: set[asyncio.Task[None]] = set()
+        self._identity = Identity(f"agent:{config.node}", ("pact-service-agent",), "agent", "tls")
+        self._spool = Spool(
+            config.state_dir / "spool", node=config.node, reserve_bytes=config.limits.spool_bytes, clock=self._clock
+        )
+        self._recorder = Recorder(self._spool, config.node, self._clock)
+        self._sessions = Sessions(self._recorder, config.limits, self._clock)
+        self._catalog = load_catalog()
+        self._tools = Tools(config.shell_user)
+        self._uplink = self._make_uplink()
+        self._facts = NodeFacts(
+            config.node,
+            config.vcluster,
+            clock=self._clock,
+            sessions=self._sessions,
+            backlog=self._spool,
+            link=lambda: self._uplink,
+            features=spawner.features,
+            containment=lambda: self._policy.containment,
+            missing=config.missing,
+        )
+        node = Node(
+            name=config.node,
+            vcluster=config.vcluster,
+            host=os.uname().nodename,
+            catalog=self._catalog,
+            policy=lambda: self._policy,
+            degraded=lambda: not self._facts.connected(),
+            enforced=self._facts.enforced,
+            secrets=self._secrets,
+        )
+        pipelines = Pipelines(spawner, self._tools, config.limits, self._catalog, self._secrets, self._connect)
+        self._executor = Executor(node, pipelines, self._recorder, self._clock)
+        calls = Calls(self._facts, self._sessions, lambda: self._policy, self._history())
+        self._broker = Broker(
+            self._sessions, self._executor, self._recorder, calls, config.local_users, self._facts.toolbar
+        )
+
+    # -- making
+
+    def _open_journal(self) -> Journal:
+        """A connection with this agent's certificate, read again each time as it is renewed."""
+        where = self._config.journal
+        assert where is not None
+        return Journal(
+            where.endpoint, ca=where.ca.read_bytes(), cert=where.cert.read_bytes(), key=where.key.read_bytes()
+        )
+
+    def _make_uplink(self) -> Uplink | None:
+        if self._config.journal is None:
+            _log.warning("no journal is configured: entries stay in the spool")
+            return None
+        set_aside = SetAside(self._config.state_dir / "spool" / "refused.jsonl", self._spool, self._clock)
+        return Uplink(self._spool, self._open_journal, set_aside, report=self._report, on_policy=self._policy_arrived)
+
+    def _history(self) -> JournalHistory | None:
+        return JournalHistory(self._open_journal, self._spool.heads) if self._config.journal else None
+
+    def _report(self) -> Report:
+        ssh = self._config.ssh
+        return Report(
+            vcluster=self._config.vcluster,
+            ssh_address=ssh.advertise if ssh else "",
+            state="OBSERVE_ONLY",
+            version=__version__,
+        )
+
+    def _policy_arrived(self, document: bytes, seq: int) -> None:
+        """Take over the vCluster's policy; one that can't be read leaves the old one in force."""
+        try:
+            policy = parse_policy(document) if document.strip() not in {b"", b"{}"} else self._policy
+            if policy.vcluster != self._config.vcluster:
+                raise PactError(f"it is for vCluster {policy.vcluster}")
+        except PactError as error:
+            _log.error("policy %d refused, the old one stays: %s", seq, error.message)
+            return
+        self._policy = policy
+        self._recorder.policy = f"{policy.vcluster}:{policy.version}"
+
+    def _secrets(self) -> tuple[str, ...]:
+        """Real paths that globs and `cd` must not see into."""
+        from pact_agent import masks
+
+        return masks.present(self._own_secrets)
+
+    def _connect(self, session: Session) -> socket.socket:
+        """A socket for a `pact` inside a session; the agent's end is served as that session."""
+        ours, theirs = socket.socketpair()
+        self._broker.adopt(ours, session, session.identity, f"session {session.id}")
+        return theirs
+
+    # -- running
+
+    async def start(self, inherited: dict[str, socket.socket]) -> None:
+        """Record the start, then accept connections. Raises PactError where the node can't be served."""
+        body: JsonObject = {
+            "version": __version__,
+            "containment": self._facts.containment(),
+            "missing": list(self._config.missing),
+        }
+        await self._recorder.write("agent.start", self._identity, body, message="agent started")
+        self._spool.watch_level(self._level_changed)
+        self._broker.listen(self._config.socket_path, inherited.get("agent"))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`: the uplink, the idle check, and the end of the spawner as an emergency."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._watch_idle(), name="idle sessions")]
+            if self._uplink is not None:
+                tasks.append(group.create_task(self._uplink.run(), name="uplink"))
+            await self._stopped(stop)
+            for session in self._sessions.all():
+                session.notify("the agent of this node is stopping", "warning")
+            await self._broker.close()
+            await self._recorder.write("agent.stop", self._identity, {"version": __version__}, message="agent stopped")
+            await self._drain()
+            for task in tasks:
+                task.cancel()
+
+    async def _stopped(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if not self._spawner.alive:
+                raise PactError("the command spawner died", hint="the service manager restarts the agent")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 5)
+
+    async def _drain(self) -> None:
+        """Give the last entries a moment to reach the journal; the spool keeps what doesn't."""
+        if self._uplink is None or not self._uplink.connected:
+            return
+        deadline = self._clock.monotonic() + _DRAIN_S
+        while self._spool.pending() and self._clock.monotonic() < deadline:
+            await asyncio.sleep(0.02)  # noqa: ASYNC110  bounded, once in the agent's life
+
+    async def _watch_idle(self) -> None:
+        while True:
+            await asyncio.sleep(_IDLE_CHECK_S)
+            self._sessions.expire_idle()
+
+    def _level_changed(self, before: Level, after: Level, why: str) -> None:
+        """Each step down and up the ladder of recording is an entry and is told to everybody here."""
+        kind = "audit.restored" if after == "normal" else "audit.degraded"
+        _log.warning("spool: %s -> %s: %s", before, after, why)
+        for session in self._sessions.all():
+            session.notify(f"audit spool: {after} ({why})", "warning")
+        task = asyncio.get_running_loop().create_task(self._record_level(kind, before, after, why))
+        self._level_tasks.add(task)
+        task.add_done_callback(self._level_tasks.discard)
+
+    async def _record_level(self, kind: str, before: Level, after: Level, why: str) -> None:
+        try:
+            await self._recorder.write(
+                kind, self._identity, {"before": before, "after": after, "reason": why}, message=f"spool {after}"
+            )
+        except PactError as error:
+            _log.error("change of the spool's level not recorded: %s", error.message)
+
+    async def close(self) -> None:
+        """Close what is left; the spool last."""
+        await self._broker.close()
+        self._spool.close()

@@ -1,0 +1,380 @@
+"""The local socket: who connects, and what their frames ask for (docs/internals.md section 3).
+
+The peer's uid comes from the kernel (SO_PEERCRED) and stands for whom `local_users` says; a
+connection that the agent made itself for a remote session brings its identity along.
+Nobody else gets further than an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pwd
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from pact_agent.calls import Calls
+from pact_agent.config import LocalUser
+from pact_agent.executor import Action, Executor
+from pact_agent.frames import Channel, Frame
+from pact_agent.io import Io, Refusal, Terminal, encode_unread, parse_lang
+from pact_agent.recorder import Recorder
+from pact_agent.session import Session, Sessions
+from pactsh.errors import AuthError, PactError, UsageError
+from pactsh.model.identity import Identity
+from pactsh.policy.decision import Decision
+
+_log = logging.getLogger(__name__)
+
+NOBODY = Identity("unknown", (), "human", "uid")
+KINDS = ("interactive", "login", "script")
+_SIGNALS = ("INT", "QUIT", "TERM", "HUP")
+
+
+class Broker:
+    """Listens on the socket and serves connections. `state` gives the toolbar's facts."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        executor: Executor,
+        recorder: Recorder,
+        calls: Calls,
+        local_users: dict[str, LocalUser],
+        state: Callable[[Session | None], dict[str, object]],
+    ) -> None:
+        self._sessions, self._executor, self._recorder = sessions, executor, recorder
+        self._calls, self._local_users, self.state = calls, local_users, state
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listener: socket.socket | None = None
+
+    def listen(self, path: Path, inherited: socket.socket | None = None) -> None:
+        """Accept connections at `path` (anyone may connect: identity decides), or on an inherited socket."""
+        listener = inherited
+        if listener is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            listener.bind(str(path))
+            path.chmod(0o666)
+            listener.listen(128)
+        listener.setblocking(False)
+        self._listener = listener
+        asyncio.get_running_loop().add_reader(listener, self._accept)
+
+    async def close(self) -> None:
+        """Stop accepting, end every connection and wait for their ends to be recorded."""
+        if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        try:
+            sock, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            _log.error("accept on the local socket: %s", error)
+            return
+        pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        self._serve(sock, self.identity_of(uid), None, f"uid={uid} pid={pid}")
+
+    def adopt(self, sock: socket.socket, session: Session | None, identity: Identity, peer: str) -> None:
+        """Serve a connection that the agent made: for a remote `pactsh` (no session yet) or for the
+        `pact` of a session, which speaks for that session and opens none of its own."""
+        self._serve(sock, identity, session, peer)
+
+    def identity_of(self, uid: int) -> Identity | None:
+        """Whom a uid of this node stands for, None if nobody."""
+        names = [str(uid)]
+        try:
+            names.append(pwd.getpwuid(uid).pw_name)
+        except KeyError:
+            pass
+        user = next((self._local_users[n] for n in names if n in self._local_users), None)
+        return Identity(user.principal, user.roles, "human", "uid") if user is not None else None
+
+    def _serve(self, sock: socket.socket, identity: Identity | None, session: Session | None, peer: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._connection(sock, identity, session, peer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connection(
+        self, sock: socket.socket, identity: Identity | None, session: Session | None, peer: str
+    ) -> None:
+        channel = Channel(sock)
+        try:
+            if identity is None:
+                await self._stranger(channel, peer)
+                return
+            await Connection(self, channel, identity, peer, session).serve()
+        except ConnectionError as error:
+            _log.info("local connection (%s): %s", peer, error)
+        except PactError as error:
+            _log.warning("local connection (%s): %s", peer, error.message)
+            await self._refuse_connection(identity or NOBODY, peer, error.message)
+        except Exception:  # noqa: BLE001  the top of a connection's task
+            _log.exception("local connection (%s)", peer)
+        finally:
+            channel.close()
+
+    async def _stranger(self, channel: Channel, peer: str) -> None:
+        error = AuthError(
+            "this user is nobody to pact on this node",
+            hint="an administrator adds the user to local_users in agent.toml",
+        )
+        await self._refuse_connection(NOBODY, peer, error.message)
+        await channel.send({"op": "error", **error_fields(error)})
+
+    async def _refuse_connection(self, identity: Identity, peer: str, reason: str) -> None:
+        try:
+            await self._recorder.write(
+                "connection.refused", identity, {"peer": peer, "what": "local socket", "reason": reason}
+            )
+        except PactError as error:
+            _log.error("refused connection not recorded: %s", error.message)
+
+    # -- for Connection
+
+    @property
+    def sessions(self) -> Sessions:
+        """The node's sessions."""
+        return self._sessions
+
+    @property
+    def executor(self) -> Executor:
+        """What runs lines."""
+        return self._executor
+
+    @property
+    def calls(self) -> Calls:
+        """What answers `call` frames."""
+        return self._calls
+
+
+def error_fields(error: PactError) -> dict[str, object]:
+    """An error as the fields of an `error` frame."""
+    return {"code": error.code, "kind": error.kind, "message": error.message, "hint": error.hint}
+
+
+class Connection:
+    """One peer: at most one session, one line at a time. Also the `Sink` of its lines."""
+
+    def __init__(
+        self, broker: Broker, channel: Channel, identity: Identity, peer: str, session: Session | None
+    ) -> None:
+        self._broker, self._channel, self._identity, self._peer = broker, channel, identity, peer
+        self._session, self._borrowed = session, session is not None
+        self._notices: set[asyncio.Task[None]] = set()
+        self._status, self._reason = 0, "disconnected"
+        channel.urgent = {"signal": self._signal, "resize": self._resize, "end": self._gone}
+
+    async def serve(self) -> None:
+        """Answer frames until the peer leaves or is told to."""
+        try:
+            while (frame := await self._channel.receive()) is not None:
+                try:
+                    if not await self._handle(frame):
+                        break
+                finally:
+                    frame.close()
+        except UsageError as error:
+            self._reason = error.message
+            await self._channel.send({"op": "error", **error_fields(error)})
+            raise
+        finally:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        for task in self._notices:
+            task.cancel()
+        if self._session is not None and not self._borrowed:
+            session, self._session = self._session, None
+            await asyncio.shield(self._broker.sessions.close(session, status=self._status, reason=self._reason))
+
+    async def _handle(self, frame: Frame) -> bool:
+        """Answer one frame; False ends the connection."""
+        try:
+            match frame.op:
+                case "session":
+                    await self._open(frame)
+                case "run":
+                    return await self._run(frame)
+                case "check":
+                    await self._channel.send(self._decision(frame.text("line")))
+                case "state":
+                    await self._channel.send({"op": "state", **self._broker.state(self._session)})
+                case "history":
+                    lines = self._session.history if self._session else []
+                    await self._channel.send({"op": "history", "lines": lines[-1000:]})
+                case "call":
+                    await self._call(frame)
+                case "bye":
+                    status = frame.fields.get("status")
+                    self._status, self._reason = status if isinstance(status, int) else 0, "left"
+                    return False
+                case _:
+                    raise UsageError(f"protocol: unknown request {frame.op[:32]!r}")
+        except UsageError:
+            raise
+        except PactError as error:
+            await self._channel.send({"op": "error", **error_fields(error)})
+            return frame.op == "call"
+        return True
+
+    async def _open(self, frame: Frame) -> None:
+        if self._session is not None:
+            raise UsageError("protocol: this connection has its session")
+        kind = frame.fields.get("kind")
+        if kind not in KINDS:
+            raise UsageError(f"protocol: a session's kind is one of {', '.join(KINDS)}")
+        self._session = session = await self._broker.sessions.open(
+            self._identity, kind=kind, source=self._identity.source, peer=self._peer, term=str(frame.fields.get("term"))
+        )
+        session.notify = self.notice
+        session.hang_up = self._hang_up
+        state = self._broker.state(session)
+        await self._channel.send(
+            {
+                "op": "session",
+                "id": session.id,
+                "node": state["node"],
+                "vcluster": state["vcluster"],
+                "principal": session.identity.principal,
+                "roles": list(session.identity.roles),
+                "cwd": session.cwd,
+            }
+        )
+
+    async def _run(self, frame: Frame) -> bool:
+        if len(frame.fds) != 3:
+            raise UsageError("protocol: run needs three descriptors")
+        line = frame.text("line")
+        action: Action = "exec" if self._session is None else "shell"
+        if self._session is None:
+            self._session = await self._broker.sessions.open(
+                self._identity, kind="exec", source=self._identity.source, peer=self._peer
+            )
+        session = self._session
+        if not self._borrowed and session.kind in {"interactive", "login"}:
+            session.remember(line)
+        outcome = await self._broker.executor.run(session, line, _io_of(frame), self, action=action)
+        if outcome.refused:
+            return True
+        await self._channel.send(
+            {
+                "op": "exit",
+                "status": outcome.status,
+                "duration_ms": outcome.duration_ms,
+                "end": outcome.end,
+                "unread": encode_unread(outcome.unread),
+                "cwd": session.cwd,
+            }
+        )
+        if outcome.end:
+            self._status, self._reason = outcome.status, "left"
+        return not outcome.end
+
+    async def _call(self, frame: Frame) -> None:
+        params = frame.fields.get("params")
+        async for item in self._broker.calls.answer(
+            self._identity, frame.text("method"), params if isinstance(params, dict) else {}
+        ):
+            await self._channel.send({"op": "item", "value": item})
+        await self._channel.send({"op": "done"})
+
+    def _decision(self, line: str) -> dict[str, object]:
+        session = self._session or Session("check", self._identity, kind="exec", source="uid", peer="", began=0.0)
+        answer = self._broker.executor.explain(session, line)
+        stages = answer.stages if isinstance(answer, Decision) else ()
+        return {
+            "op": "decision",
+            "verdict": answer.verdict if isinstance(answer, Decision) else "refuse",
+            "status": answer.status,
+            "code": answer.code,
+            "rule": answer.rule,
+            "reason": answer.reason,
+            "hint": answer.hint,
+            "span": list(answer.span) if answer.span else None,
+            "stages": [{"name": s.name, "class": s.class_} for s in stages],
+        }
+
+    # -- urgent frames, handled while a line runs
+
+    def _signal(self, frame: Frame) -> None:
+        name = frame.fields.get("name")
+        if self._session is not None and self._session.running is not None and name in _SIGNALS:
+            self._session.running.signal(name)
+
+    def _resize(self, frame: Frame) -> None:
+        if self._session is not None and self._session.running is not None:
+            terminal = Terminal.of("dumb", frame.fields.get("rows"), frame.fields.get("cols"))
+            self._session.running.resize(terminal.rows, terminal.cols)
+
+    def _gone(self) -> None:
+        """The peer has hung up: what it runs gets SIGHUP, and SIGKILL if that isn't enough."""
+        session = self._session
+        if session is not None and not self._borrowed and session.running is not None:
+            running = session.running
+            running.signal("HUP")
+            asyncio.get_running_loop().call_later(2.0, running.signal, "KILL")
+
+    def _hang_up(self, reason: str) -> None:
+        self._reason = reason
+        self._channel.close()
+
+    # -- Sink
+
+    async def refused(self, refusal: Refusal) -> None:
+        """Tell why the line did not run."""
+        await self._channel.send(
+            {
+                "op": "refused",
+                "status": refusal.status,
+                "code": refusal.code,
+                "rule": refusal.rule,
+                "reason": refusal.reason,
+                "hint": refusal.hint,
+                "span": list(refusal.span) if refusal.span else None,
+            }
+        )
+
+    async def started(self, master: int | None) -> None:
+        """Hand over the pipeline's terminal."""
+        if master is None:
+            await self._channel.send({"op": "started", "pty": False})
+            return
+        try:
+            await self._channel.send({"op": "started", "pty": True, "fds": 1}, (master,))
+        finally:
+            os.close(master)
+
+    def notice(self, text: str, level: str) -> None:
+        """Show something above the prompt, or below what runs."""
+        task = asyncio.get_running_loop().create_task(self._notice(text, level))
+        self._notices.add(task)
+        task.add_done_callback(self._notices.discard)
+
+    async def _notice(self, text: str, level: str) -> None:
+        try:
+            await self._channel.send({"op": "notice", "text": text, "level": level})
+        except ConnectionError as error:
+            _log.info("notice to %s not delivered: %s", self._peer, error)
+
+
+def _io_of(frame: Frame) -> Io:
+    """Where the line's input and output are. Only a terminal on stdout means a pseudo-terminal."""
+    terminal = Terminal.of(frame.fields.get("term"), frame.fields.get("rows"), frame.fields.get("cols"))
+    stdin, stdout, stderr = frame.fds
+    lang = parse_lang(frame.fields.get("lang"))
+    if not os.isatty(stdout):
+        return Io(stdin, stdout, stderr, None, terminal.term, lang)
+    ends = [None if os.isatty(fd) else fd for fd in (stdin, stdout, stderr)]
+    return Io(ends[0], ends[1], ends[2], terminal, terminal.term, lang)

@@ -1,0 +1,148 @@
+"""Answers to `call` frames: what the node's own `pact` asks (docs/internals.md section 3).
+
+Each method has its RBAC action here; one without an action can't be called.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from pact_agent.facts import NodeFacts
+from pact_agent.session import Sessions
+from pactsh import __version__
+from pactsh.errors import ForbiddenError, UnreachableError, UsageError
+from pactsh.model.entry import Entry
+from pactsh.model.identity import Identity
+from pactsh.policy.model import Policy
+from pactsh.policy.rbac import may
+
+Item = dict[str, object]
+Params = dict[str, object]
+
+# Reading the node's own state asks for `status`, its history for `log`.
+ACTIONS = {"status": "status", "whoami": None, "log": "log", "verify": "log", "cap": "status", "sessions": "status"}
+
+
+class History(Protocol):
+    """The journal as the agent may read it."""
+
+    def entries(self, params: Params) -> AsyncIterator[Entry]:
+        """Entries as `pact log` wants them."""
+
+    async def verify(self) -> Item:
+        """Walk the chain and compare it with the heads this agent has seen."""
+
+
+class Calls:
+    """Answers methods for an identity."""
+
+    def __init__(
+        self, facts: NodeFacts, sessions: Sessions, policy: Callable[[], Policy], history: History | None
+    ) -> None:
+        self._facts, self._sessions, self._policy, self._history = facts, sessions, policy, history
+        self._single: dict[str, Callable[[Identity], Awaitable[Item]]] = {
+            "status": self._status,
+            "whoami": self._whoami,
+            "cap": self._cap,
+            "sessions": self._list_sessions,
+            "verify": self._verify,
+        }
+
+    async def answer(self, identity: Identity, method: str, params: Params) -> AsyncIterator[Item]:
+        """The items of `method`. Raises `UsageError`, `ForbiddenError`, `UnreachableError`."""
+        if method not in ACTIONS:
+            raise UsageError(f"call: unknown method {method[:32]!r}")
+        action = ACTIONS[method]
+        if action is not None and not may(identity, action, self._policy()):
+            raise ForbiddenError(
+                f"{identity.principal} may not see the {action} of vCluster {self._policy().vcluster}",
+                hint="`pact whoami` shows the roles",
+            )
+        if method != "log":
+            yield await self._single[method](identity)
+            return
+        async for entry in self._journal().entries(params):
+            yield msgspec.to_builtins(entry)
+
+    def _journal(self) -> History:
+        if self._history is None:
+            raise UnreachableError("no journal is configured on this node", hint="see pact-agent(8), [journal]")
+        return self._history
+
+    async def _status(self, _identity: Identity) -> Item:
+        return self._facts.status()
+
+    async def _whoami(self, identity: Identity) -> Item:
+        return {
+            "node": self._facts.node,
+            "principal": identity.principal,
+            "roles": list(identity.roles),
+            "kind": identity.kind,
+            "source": identity.source,
+        }
+
+    async def _list_sessions(self, _identity: Identity) -> Item:
+        return {
+            "sessions": [
+                {
+                    "id": s.id,
+                    "principal": s.identity.principal,
+                    "kind": s.kind,
+                    "source": s.source,
+                    "started_at": s.started_at,
+                }
+                for s in self._sessions.all()
+            ]
+        }
+
+    async def _verify(self, _identity: Identity) -> Item:
+        return await self._journal().verify()
+
+    async def _cap(self, _identity: Identity) -> Item:
+        return {
+            "node": self._facts.node,
+            "cpu": _cpu(),
+            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            "network": _links(),
+            "storage": _disks(),
+            "gpus": None,
+            "containment": self._facts.containment(),
+            "versions": {"pact": __version__, "kernel": platform.release(), "python": platform.python_version()},
+        }
+
+
+def _cpu() -> Item:
+    model = ""
+    for line in _text(Path("/proc/cpuinfo")).splitlines():
+        if line.startswith(("model name", "Model")):
+            model = line.partition(":")[2].strip()
+            break
+    return {"model": model or platform.machine(), "count": os.cpu_count() or 0}
+
+
+def _links() -> list[Item]:
+    found = sorted(Path("/sys/class/net").glob("*"))
+    return [{"name": p.name, "state": _text(p / "operstate").strip() or "unknown"} for p in found]
+
+
+def _disks() -> list[Item]:
+    """Block devices that are disks; sizes are in 512-byte sectors there (Documentation/ABI/stable/sysfs-block)."""
+    disks: list[Item] = []
+    for path in sorted(Path("/sys/block").glob("*")):
+        sectors = _text(path / "size").strip()
+        if sectors.isdigit() and int(sectors) and not path.name.startswith(("loop", "ram", "zram")):
+            disks.append({"name": path.name, "size_bytes": int(sectors) * 512})
+    return disks
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,312 @@
+"""One line, from its text to its outcome: parse, expand, decide, record, run, record.
+
+The order is the product's promise (DESIGN.md section 3): nothing runs before its intent is
+durable in the spool, a refused part refuses the whole line, refusals are recorded too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from pact_agent.clock import Clock
+from pact_agent.io import Io, Refusal, Sink
+from pact_agent.pipeline import LineRun, Pipelines, Ran
+from pact_agent.prepare import Prepared, needs_file_system, prepare_line, prepare_pipeline, variables
+from pact_agent.recorder import Recorder
+from pact_agent.session import Session
+from pactsh import language
+from pactsh.catalog import Catalog
+from pactsh.errors import PactError
+from pactsh.policy.decision import Decision, Request, decide
+from pactsh.policy.model import Policy
+
+if TYPE_CHECKING:
+    from pactsh.model.entry import JsonObject, JsonValue
+
+_log = logging.getLogger(__name__)
+
+Action = Literal["shell", "exec"]
+
+_EXPANSION_TIMEOUT_S = 10.0
+_STRICT_TIMEOUT_S = 10.0
+_GRACE_S = 2.0
+_MAX_LINE = 64 << 10
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a line ended. `end` asks the caller to close the session; `unread` is leftover typed input."""
+
+    status: int
+    duration_ms: int = 0
+    end: bool = False
+    unread: bytes = b""
+    refused: bool = False
+
+
+class Node(msgspec.Struct, frozen=True):
+    """What the executor knows of the node it runs on; `policy` and `secrets` are asked for each line."""
+
+    name: str
+    vcluster: str
+    host: str
+    catalog: Catalog
+    policy: Callable[[], Policy]
+    degraded: Callable[[], bool]
+    enforced: Callable[[], bool]
+    secrets: Callable[[], tuple[str, ...]]
+
+
+class Current(msgspec.Struct, frozen=True):
+    """A line on its way: who typed it, how it was parsed and what was decided."""
+
+    session: Session
+    text: str
+    action: Action
+    id: str
+    line: language.Line
+    decision: Decision
+
+
+class Executor:
+    """Runs lines for sessions."""
+
+    def __init__(self, node: Node, pipelines: Pipelines, recorder: Recorder, clock: Clock) -> None:
+        self._node, self._pipelines, self._recorder, self._clock = node, pipelines, recorder, clock
+
+    # -- deciding
+
+    def request(self, text: str, action: Action, cwd: str, prepared: tuple[Prepared, ...]) -> Request:
+        """The decider's input for an expanded line."""
+        stages = tuple(stage.request(n) for n, item in enumerate(prepared) for stage in item.stages)
+        return Request(line=text, stages=stages, action=action, cwd=cwd)
+
+    def explain(self, session: Session, text: str) -> Decision | Refusal:
+        """What would be decided about `text`, without running or recording it."""
+        values = self._variables(session)
+        try:
+            line = language.parse(text)
+            prepared = prepare_line(line, values, session.cwd, self._node.secrets())
+        except language.LineError as error:
+            return _refusal_of(error)
+        request = self.request(text, "shell", session.cwd, prepared)
+        return decide(request, session.identity, self._node.policy(), self._node.catalog)
+
+    def _variables(self, session: Session) -> dict[str, str]:
+        node = self._node
+        return variables(session.identity.principal, node.host, node.name, node.vcluster, session.last_status)
+
+    async def _prepare(self, session: Session, text: str) -> tuple[language.Line, tuple[Prepared, ...]]:
+        """Parse and expand; directories are read in a thread, as a dead mount may hang there."""
+        line = language.parse(text)
+        values = self._variables(session) | {"?": "0"}
+        if line.items and _first_uses_status(line):
+            values["?"] = str(session.last_status)
+        arguments = (line, values, session.cwd, self._node.secrets())
+        if not needs_file_system(line):
+            return line, prepare_line(*arguments)
+        try:
+            prepared = await asyncio.wait_for(asyncio.to_thread(prepare_line, *arguments), _EXPANSION_TIMEOUT_S)
+        except TimeoutError:
+            raise PactError("expanding the line took too long", hint="is a network file system down?") from None
+        return line, prepared
+
+    # -- running
+
+    async def run(self, session: Session, text: str, io: Io, sink: Sink, *, action: Action = "shell") -> Outcome:
+        """Run one line. Everything that can go wrong with it ends in an `Outcome`, recorded, and told to `sink`."""
+        began = self._clock.monotonic()
+        session.active = began
+        session.lines += 1
+        line_id = f"{session.id}-{session.lines}"
+        try:
+            line, prepared = await self._prepare(session, text)
+        except language.LineError as error:
+            return await self._refuse(session, text, action, _refusal_of(error), sink)
+        except PactError as error:
+            refusal = Refusal(error.code, error.kind, "agent", error.message, error.hint)
+            return await self._refuse(session, text, action, refusal, sink)
+        if not line.items:
+            return Outcome(session.last_status)
+        request = self.request(text, action, session.cwd, prepared)
+        decision = decide(request, session.identity, self._node.policy(), self._node.catalog)
+        objection = _refusal_in(decision) or self._node_refusal(decision)
+        if objection is not None:
+            return await self._refuse(session, text, action, objection, sink)
+        try:
+            await self._record_intent(session, text, action, decision, line_id)
+        except PactError as error:
+            await sink.refused(Refusal(error.code, "not-recorded", "audit", error.message, error.hint))
+            return Outcome(error.code, refused=True)
+        current = LineRun()
+        session.running = current
+        try:
+            outcome = await self._run_items(
+                Current(session, text, action, line_id, line, decision), prepared, io, sink, current
+            )
+        finally:
+            session.running = None
+            session.active = self._clock.monotonic()
+        return await self._record_outcome(session, line_id, outcome, began, sink)
+
+    def _node_refusal(self, decision: Decision) -> Refusal | None:
+        """What this node's own state forbids: a nearly full spool leaves only class `read` (DESIGN.md
+        section 3), and a kernel that can't contain commands leaves none where policy requires it."""
+        if self._node.policy().containment == "required" and not self._node.enforced():
+            return Refusal(
+                3,
+                "not-contained",
+                "policy:containment",
+                "this node's kernel can't contain commands, and policy requires it",
+                "`pact cap` shows what is missing",
+            )
+        if self._recorder.level() == "read-only" and decision.class_ != "read":
+            return Refusal(
+                3,
+                "spool-nearly-full",
+                "audit",
+                "the audit spool is nearly full, so only commands that change nothing run",
+                "the journal has been out of reach for long: `pact status` shows since when",
+            )
+        return None
+
+    async def _refuse(self, session: Session, text: str, action: Action, refusal: Refusal, sink: Sink) -> Outcome:
+        """Record a refusal, then tell it. One that can't be recorded is a refusal all the same."""
+        body: JsonObject = {
+            "line": text[:_MAX_LINE],
+            "action": action,
+            "status": refusal.status,
+            "code": refusal.code,
+            "rule": refusal.rule,
+            "reason": refusal.reason,
+            "span": list(refusal.span) if refusal.span else None,
+        }
+        try:
+            await self._recorder.write("refusal", session.identity, body, session=session.id)
+        except PactError as error:
+            _log.error("refusal not recorded: %s", error.message)
+        session.last_status = refusal.status
+        await sink.refused(refusal)
+        return Outcome(refusal.status, refused=True)
+
+    async def _record_intent(
+        self, session: Session, text: str, action: Action, decision: Decision, line_id: str
+    ) -> None:
+        body: JsonObject = {
+            "id": line_id,
+            "line": text,
+            "action": action,
+            "class": decision.class_,
+            "dimension": next((s.dimension for s in decision.stages if s.dimension), None),
+            "decision": {
+                "verdict": decision.verdict,
+                "code": decision.code,
+                "rule": decision.rule,
+                "degraded": self._node.degraded(),
+            },
+            "stages": _stage_facts(decision),
+            "cwd": session.cwd,
+        }
+        number = await self._recorder.write("intent", session.identity, body, session=session.id)
+        if self._node.policy().audit == "strict" and not await self._recorder.acknowledged(number, _STRICT_TIMEOUT_S):
+            raise PactError(
+                "the journal has not confirmed this line, and policy requires it (audit = strict)",
+                hint="the line was not run; is the journal reachable? `pact status`",
+            )
+
+    async def _record_outcome(self, session: Session, line_id: str, outcome: Ran, began: float, sink: Sink) -> Outcome:
+        duration = int((self._clock.monotonic() - began) * 1000)
+        session.last_status = outcome.status
+        body: JsonObject = {
+            "id": line_id,
+            "status": outcome.status,
+            "statuses": list(outcome.statuses),
+            "signal": outcome.status - 128 if outcome.status > 128 else None,
+            "duration_ms": duration,
+            "reason": outcome.reason,
+        }
+        try:
+            await self._recorder.write("outcome", session.identity, body, session=session.id)
+        except PactError as error:
+            sink.notice(f"the outcome of this line could not be recorded: {error.message}", "warning")
+        return Outcome(outcome.status, duration, outcome.end, outcome.unread)
+
+    async def _run_items(
+        self, line: Current, prepared: tuple[Prepared, ...], io: Io, sink: Sink, current: LineRun
+    ) -> Ran:
+        """Run the pipelines that `;`, `&&` and `||` select; an interrupt ends the line, as in bash."""
+        ran = Ran(status=line.session.last_status)
+        offset = 0
+        for item, expected in zip(line.line.items, prepared, strict=True):
+            decided = line.decision.stages[offset : offset + len(expected.stages)]
+            offset += len(expected.stages)
+            if (item.op == "&&" and ran.status != 0) or (item.op == "||" and ran.status == 0):
+                continue
+            if current.stopped is not None:
+                break
+            line.session.last_status = ran.status
+            actual, decision = await self._again(line, item, expected, first=offset == len(expected.stages))
+            if isinstance(decision, Refusal):
+                await self._refuse(line.session, line.text, line.action, decision, sink)
+                return Ran(decision.status, (), "refused", unread=ran.unread)
+            if decision is not None:
+                decided = decision.stages
+            ran = await self._pipelines.run(line.session, line.action, actual, decided, io, sink, current, ran)
+            if ran.end or ran.status == 130:
+                break
+        return ran
+
+    async def _again(
+        self, line: Current, item: language.Item, expected: Prepared, *, first: bool
+    ) -> tuple[Prepared, Decision | Refusal | None]:
+        """Expand a pipeline with what is true now; decide and record again where its argv has changed."""
+        session = line.session
+        if first and session.cwd == expected.cwd:
+            return expected, None
+        values = self._variables(session)
+        try:
+            actual = await asyncio.to_thread(prepare_pipeline, item, values, session.cwd, self._node.secrets())
+        except language.LineError as error:
+            return expected, _refusal_of(error)
+        if actual.stages == expected.stages and actual.cwd == expected.cwd:
+            return actual, None
+        request = self.request(line.text, line.action, session.cwd, (actual,))
+        decision = decide(request, session.identity, self._node.policy(), self._node.catalog)
+        refusal = _refusal_in(decision)
+        if refusal is not None:
+            return actual, refusal
+        body: JsonObject = {"id": line.id, "stages": _stage_facts(decision), "cwd": session.cwd}
+        try:
+            await self._recorder.write("amend", session.identity, body, session=session.id)
+        except PactError as error:
+            return actual, Refusal(error.code, "not-recorded", "audit", error.message, error.hint)
+        return actual, decision
+
+
+def _refusal_of(error: language.LineError) -> Refusal:
+    code = error.code if isinstance(error, language.Refused) else "malformed"
+    return Refusal(error.status, code, "language", error.reason, error.hint, error.span)
+
+
+def _refusal_in(decision: Decision) -> Refusal | None:
+    if decision.verdict == "allow":
+        return None
+    return Refusal(decision.status, decision.code, decision.rule, decision.reason, decision.hint, decision.span)
+
+
+def _stage_facts(decision: Decision) -> list[JsonValue]:
+    return [{"argv": list(s.argv), "class": s.class_, "builtin": s.builtin} for s in decision.stages]
+
+
+def _first_uses_status(line: language.Line) -> bool:
+    """Whether the first pipeline has `$?`: there the status is known, later it is only guessed."""
+    return any(
+        isinstance(part, language.Variable) and part.name == "?"
+        for stage in line.items[0].pipeline.stages
+        for word in stage.words
+        for part in word.parts
+    )

@@ -1,0 +1,117 @@
+"""What the agent knows of its node and itself, for `pact status` and the shell's toolbar.
+
+Unknown is None: nothing is invented (drift and windows are not tracked in this version).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from pact_agent.clock import Clock, timestamp
+from pact_agent.session import Session, Sessions
+from pactsh import __version__
+
+
+class Link(Protocol):
+    """The uplink, as far as the facts go."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the journal is reached now."""
+
+
+class Backlog(Protocol):
+    """The spool, as far as the facts go."""
+
+    def level(self) -> str:
+        """`normal`, `read-only` or `unwritable`."""
+
+    def pending(self) -> int:
+        """Entries that the journal doesn't have yet."""
+
+
+class NodeFacts:
+    """The node's facts; `features` is what the spawner said the kernel can enforce."""
+
+    def __init__(
+        self,
+        node: str,
+        vcluster: str,
+        *,
+        clock: Clock,
+        sessions: Sessions,
+        backlog: Backlog,
+        link: Callable[[], Link | None],
+        features: dict[str, object],
+        containment: Callable[[], str],
+        missing: tuple[str, ...],
+    ) -> None:
+        self.node, self.vcluster = node, vcluster
+        self._clock, self._sessions, self._backlog, self._link = clock, sessions, backlog, link
+        self._features, self._required, self._missing = features, containment, missing
+        self._started_at = timestamp(clock.now())
+        self._link_state: tuple[bool, str] = (False, self._started_at)
+
+    def connected(self) -> bool:
+        """Whether the journal is reached; remembers since when."""
+        link = self._link()
+        now = link is not None and link.connected
+        if now != self._link_state[0]:
+            self._link_state = (now, timestamp(self._clock.now()))
+        return now
+
+    def containment(self) -> str:
+        """What the kernel enforces on commands, in a few words, weakest spot included."""
+        features = self._features
+        parts = [f"landlock {features['landlock_abi']}" if features["landlock_abi"] else "no landlock"]
+        parts.append("seccomp" if features["seccomp"] else "no seccomp")
+        if features["masks"]:
+            parts.append(f"{features['masks']} secrets masked")
+        elif features["capabilities"]:
+            parts.append(f"secrets not masked ({features['masks_error']})")
+        else:
+            parts.append("agent without root")
+        return ", ".join([*parts, self._required()])
+
+    def enforced(self) -> bool:
+        """Whether every containment mechanism works here (policy `containment = "required"`)."""
+        features = self._features
+        masked = bool(features["masks"]) or not features["capabilities"]
+        return bool(features["landlock_abi"]) and bool(features["seccomp"]) and masked
+
+    def status(self) -> dict[str, object]:
+        """The item of `pact status`."""
+        connected = self.connected()
+        return {
+            "node": self.node,
+            "vcluster": self.vcluster,
+            "state": "OBSERVE_ONLY",
+            "supervisor": None,
+            "drift": None,
+            "degraded": not connected,
+            "emergency": False,
+            "journal": {"connected": connected, "since": self._link_state[1]},
+            "spool": {"level": self._backlog.level(), "pending": self._backlog.pending()},
+            "sessions": len(self._sessions.all()),
+            "containment": self.containment(),
+            "missing": list(self._missing),
+            "version": __version__,
+            "started_at": self._started_at,
+        }
+
+    def toolbar(self, session: Session | None) -> dict[str, object]:
+        """The fields of a `state` frame."""
+        connected = self.connected()
+        return {
+            "who": session.identity.principal if session else None,
+            "role": session.identity.roles[0] if session and session.identity.roles else None,
+            "state": "OBSERVE_ONLY",
+            "drift": None,
+            "window_s": None,
+            "journal": connected,
+            "emergency": False,
+            "degraded": not connected,
+            "node": self.node,
+            "vcluster": self.vcluster,
+        }

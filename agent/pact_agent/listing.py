@@ -1,0 +1,54 @@
+"""The file system as globs and `cd` see it: without the names in secret directories.
+
+The agent expands globs with its own rights, so what a contained command could not list
+must not show up here either.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+_MOST_ENTRIES = 100_000
+
+
+class DirectoryListing:
+    """Implements `pactsh.language`'s `Listing` for a session standing in `cwd`."""
+
+    def __init__(self, cwd: str, secrets: Sequence[str]) -> None:
+        self._cwd, self._secrets = cwd, tuple(secrets)
+
+    def entries(self, directory: str) -> Sequence[str]:
+        """Names in `directory`, unsorted; empty if it can't or may not be read."""
+        path = self.resolve(directory)
+        if path is None:
+            return []
+        names: list[str] = []
+        try:
+            with os.scandir(path) as found:
+                for entry in found:
+                    names.append(entry.name)
+                    if len(names) >= _MOST_ENTRIES:
+                        break
+        except OSError:
+            return []
+        return names
+
+    def exists(self, path: str) -> bool:
+        """Whether the name exists; a dangling link does (glob(7) as bash has it)."""
+        parent = self.resolve(os.path.dirname(path.rstrip("/")) or ".")
+        return parent is not None and os.path.lexists(os.path.join(self._cwd, path))
+
+    def is_dir(self, path: str) -> bool:
+        """Whether it is a directory, links followed."""
+        resolved = self.resolve(path)
+        return resolved is not None and os.path.isdir(resolved)
+
+    def resolve(self, path: str) -> str | None:
+        """The real path, or None when it lies in a secret place or isn't a path at all."""
+        if "\0" in path:
+            return None
+        real = os.path.realpath(os.path.join(self._cwd, path))
+        if any(real == s or real.startswith(s + "/") for s in self._secrets):
+            return None
+        return real

@@ -1,0 +1,189 @@
+"""Runs one decided pipeline: its descriptors, terminal, processes, signals and time limit."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from pact_agent.builtins import Effect, Scene, run_builtin
+from pact_agent.config import Limits
+from pact_agent.io import Io, Pty, Sink
+from pact_agent.prepare import Prepared, PreparedStage
+from pact_agent.sandbox import Plan
+from pact_agent.session import Session
+from pact_agent.spawnclient import Job, Running, Spawner, StageSpec
+from pact_agent.stages import environment, stage_spec, stdio_of
+from pact_agent.tools import Tools
+from pactsh.catalog import Catalog
+from pactsh.errors import NotFoundError
+from pactsh.policy.decision import StageDecision
+
+_log = logging.getLogger(__name__)
+
+_GRACE_S = 2.0
+NOT_INSTALLED = 127
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """How far a line has come: the last status, and what its end needs."""
+
+    status: int
+    statuses: tuple[int, ...] = ()
+    reason: str = ""
+    end: bool = False
+    unread: bytes = b""
+
+
+class LineRun:
+    """A line that is being run: where signals and window sizes go."""
+
+    def __init__(self) -> None:
+        self.job: Running | None = None
+        self.pty: Pty | None = None
+        self.stopped: str | None = None
+
+    def signal(self, name: str) -> None:
+        """Pass a signal to the pipeline's process group; HUP, TERM and KILL end the rest of the line too."""
+        if name in {"HUP", "TERM", "KILL"}:
+            self.stopped = name
+        if self.job is not None:
+            self.job.kill(name)
+
+    def resize(self, rows: int, cols: int) -> None:
+        """Set the window size of the pipeline's terminal."""
+        if self.pty is not None:
+            self.pty.resize(rows, cols)
+
+
+class Pipelines:
+    """Starts pipelines. `connect` makes a session's authenticated socket for our own `pact`."""
+
+    def __init__(
+        self,
+        spawner: Spawner,
+        tools: Tools,
+        limits: Limits,
+        catalog: Catalog,
+        secrets: Callable[[], tuple[str, ...]],
+        connect: Callable[[Session], socket.socket],
+    ) -> None:
+        self._spawner, self._tools, self._limits, self._catalog = spawner, tools, limits, catalog
+        self._secrets, self._connect = secrets, connect
+
+    async def run(
+        self,
+        session: Session,
+        action: str,
+        prepared: Prepared,
+        decided: Sequence[StageDecision],
+        io: Io,
+        sink: Sink,
+        current: LineRun,
+        before: Ran,
+    ) -> Ran:
+        """Start one pipeline and wait for its end, within the command timeout."""
+        with contextlib.ExitStack() as cleanup:
+            pty = Pty(io.terminal) if io.terminal is not None else None
+            try:
+                job, effect = self._job(session, prepared, decided, io, pty, cleanup)
+            except NotFoundError as error:
+                if pty is not None:
+                    pty.close()
+                    os.close(pty.master)
+                sink.notice(error.message + (f" ({error.hint})" if error.hint else ""), "error")
+                return Ran(NOT_INSTALLED, (NOT_INSTALLED,), "not installed", unread=before.unread)
+            current.pty = pty
+            await sink.started(pty.master if pty is not None else None)
+            current.job = await self._spawner.spawn(job)
+        if current.stopped is not None:
+            current.job.kill(current.stopped)
+        statuses, reason = await self._wait(current, action)
+        current.job = current.pty = None
+        unread = pty.close() if pty is not None else b""
+        if effect is not None and effect.cwd is not None:
+            session.before, session.cwd = session.cwd, effect.cwd
+        ended = effect is not None and effect.end is not None
+        return Ran(statuses[-1], statuses, reason, ended, before.unread + unread)
+
+    def _job(
+        self,
+        session: Session,
+        prepared: Prepared,
+        decided: Sequence[StageDecision],
+        io: Io,
+        pty: Pty | None,
+        cleanup: contextlib.ExitStack,
+    ) -> tuple[Job, Effect | None]:
+        """The processes of a pipeline; a builtin's effect counts only when it stands alone, as in bash."""
+        fds = [pty.slave if fd is None and pty is not None else fd for fd in (io.stdin, io.stdout, io.stderr)]
+        assert None not in fds
+        slots = [fd for fd in fds if fd is not None]
+        stages: list[StageSpec] = []
+        effect: Effect | None = None
+        for index, (stage, decision) in enumerate(zip(prepared.stages, decided, strict=True)):
+            stdio = stdio_of(index, len(decided), (0, 1, 2))
+            if not decision.builtin:
+                stages.append(stage_spec(stage, decision, cwd=prepared.cwd, io=io, stdio=stdio, limits=self._limits))
+            elif decision.name == "pact":
+                theirs = cleanup.enter_context(self._connect(session))
+                slots.append(theirs.fileno())
+                stages.append(self._pact(stage, io, stdio, len(slots) - 1))
+            else:
+                scene = Scene(session, self._catalog, self._secrets(), session.before)
+                effect = run_builtin(stage.argv, scene)
+                stages.append(_text_stage(stage, effect, io, stdio, prepared.cwd))
+        tty = next((n for n, fd in enumerate(slots) if pty is not None and fd == pty.slave), None)
+        job = Job(stages=tuple(stages), fds=tuple(slots), tty=tty)
+        return job, effect if len(stages) == 1 else None
+
+    def _pact(self, stage: PreparedStage, io: Io, stdio: tuple[int, int, int], session_index: int) -> StageSpec:
+        spec = self._tools.stage(
+            "pactsh.cli.main",
+            stage.argv[1:],
+            stdio=stdio,
+            session_index=session_index,
+            env=environment(io),
+            terminal=io.terminal,
+        )
+        return msgspec.structs.replace(spec, redirects=stage.redirects)
+
+    async def _wait(self, current: LineRun, action: str) -> tuple[tuple[int, ...], str]:
+        assert current.job is not None
+        limit = self._limits.exec_timeout_s if action == "exec" else self._limits.command_timeout_s
+        try:
+            ended = await asyncio.wait_for(current.job.wait(), limit)
+            reason = current.stopped or ""
+        except TimeoutError:
+            current.job.kill("TERM")
+            try:
+                ended = await asyncio.wait_for(current.job.wait(), _GRACE_S)
+            except TimeoutError:
+                current.job.kill("KILL")
+                ended = await current.job.wait()
+            reason = "timeout"
+        for error in ended.errors:
+            _log.error("spawner: %s", error)
+        return ended.statuses, reason
+
+
+def _text_stage(stage: PreparedStage, effect: Effect, io: Io, stdio: tuple[int, int, int], cwd: str) -> StageSpec:
+    """A process that writes what a builtin says."""
+    return StageSpec(
+        path="",
+        argv=stage.argv,
+        env=environment(io),
+        cwd=cwd,
+        plan=Plan(terminal=io.terminal is not None),
+        stdio=stdio,
+        redirects=stage.redirects,
+        text=base64.b64encode(os.fsencode(effect.text)).decode(),
+        error=base64.b64encode(os.fsencode(f"pact: {effect.error}\n" if effect.error else "")).decode(),
+        status=effect.status,
+    )
