@@ -142,7 +142,7 @@ class Authority:
             raise AuthError("the token has ended", hint="pact login")
         return sshcert.sign(
             self._user_key,
-            sshcert.load_user_key(public_key_line),
+            sshcert.load_key(public_key_line),
             kind=SSHCertificateType.USER,
             principals=names.ssh_principals(identity),
             key_id=names.ssh_key_id(identity, serial),
@@ -160,7 +160,7 @@ class Authority:
         principals = tuple(names.check_host(name) for name in host_names)
         return sshcert.sign(
             self._host_key,
-            sshcert.load_user_key(public_key_line),
+            sshcert.load_key(public_key_line),
             kind=SSHCertificateType.HOST,
             principals=principals,
             key_id=f"pact host {principals[0]}",

@@ -29,7 +29,7 @@ BACKDATE_S = 60  # a node whose clock is behind must not find a fresh certificat
 CertifiableKey = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
 
 
-def load_user_key(line: str) -> CertifiableKey:
+def load_key(line: str) -> CertifiableKey:
     """Read an OpenSSH public key line; raises `AuthError` unless Ed25519, ECDSA or RSA of 3072 bits up."""
     if len(line) > MAX_KEY_LINE or "\n" in line.strip():
         raise AuthError("not one OpenSSH public key line")

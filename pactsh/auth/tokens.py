@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from joserfc import jws, jwt
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from pactsh.auth.names import check_principal, known_roles
@@ -134,7 +134,7 @@ def _import_key(entry: object) -> _Key | None:
                 return okp_key if isinstance(okp_key.public_key, ed25519.Ed25519PublicKey) else None
             case _:
                 return None
-    except (JoseError, ValueError, TypeError):
+    except (JoseError, ValueError, TypeError, SecurityWarning):
         return None
 
 
