@@ -48,12 +48,15 @@ def read_private(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
-    with os.fdopen(fd, "rb") as file:
-        status = os.fstat(file.fileno())
+    try:
+        status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise UsageError(f"{path}: not a regular file")
         _refuse_wider(path, status)
-        content = file.read(MAX_BYTES + 1)
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            content = file.read(MAX_BYTES + 1)
+    finally:
+        os.close(fd)
     if len(content) > MAX_BYTES:
         raise UsageError(f"{path}: larger than {MAX_BYTES} bytes")
     return content
