@@ -59,13 +59,12 @@ class Gate:
     def __init__(self, verifier: TokenVerifier) -> None:
         self._verifier = verifier
 
-    def generic_handlers(self, handlers: Mapping[str, Handler]) -> list[grpc.GenericRpcHandler]:
+    def generic_handlers(self, handlers: Mapping[str, Handler]) -> list[grpc.GenericRpcHandler[Any, Any]]:
         """Handlers for every method of `pact.proto`; raises ValueError unless methods, rules and
         handlers are the same set."""
         if not METHODS.keys() == RULES.keys() == handlers.keys():
-            odd = sorted(
-                (METHODS.keys() | RULES.keys() | handlers.keys()) - (METHODS.keys() & RULES.keys() & handlers.keys())
-            )
+            everywhere = METHODS.keys() & RULES.keys() & handlers.keys()
+            odd = sorted((METHODS.keys() | RULES.keys() | handlers.keys()) - everywhere)
             raise ValueError(f"without a rule, a handler or a description: {', '.join(odd)}")
         services: dict[str, dict[str, Any]] = {}
         for name, method in METHODS.items():

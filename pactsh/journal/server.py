@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from typing import Self
 
 # Before grpc is imported: handshakes that fail (garbage on the port) are logged, nothing else is.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -62,7 +63,7 @@ class Server:
         self.agents_endpoint = ""
         self.data = DataDir(config.data_dir)
 
-    async def __aenter__(self) -> Server:
+    async def __aenter__(self) -> Self:
         self.data.open()
         try:
             await self._start()

@@ -144,7 +144,7 @@ class SqliteStore:
             writer.commit()
         except sqlite3.Error as error:
             return self._failed(operations, to_store_error(error, f"writing {self._path}"))
-        except Exception as error:  # the top of this thread: it must outlive whatever went wrong
+        except Exception as error:  # noqa: BLE001  the top of this thread: it must outlive whatever goes wrong
             _log.exception("journal: append failed")
             return self._failed(operations, StoreError("the journal failed to write", detail=str(error)))
         return answers
