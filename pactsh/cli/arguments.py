@@ -17,24 +17,6 @@ from pactsh.errors import UsageError
 if TYPE_CHECKING:
     from click import Context, Parameter
 
-ENTRY_TYPES: tuple[str, ...] = (
-    "session.start",
-    "session.end",
-    "intent",
-    "amend",
-    "outcome",
-    "refusal",
-    "connection.refused",
-    "agent.start",
-    "agent.stop",
-    "audit.degraded",
-    "audit.restored",
-    "cert.signed",
-    "cert.revoked",
-    "node.enrolled",
-    "head",
-)
-
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SPAN = re.compile(r"([0-9]{1,6})\s*(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?|w|weeks?)(\s+ago)?")
@@ -72,13 +54,14 @@ class EntryTypeType(click.ParamType[str]):
 
     def convert(self, value: object, param: Parameter | None, ctx: Context | None) -> str:
         """Only a type that exists: a typo must not look like an empty journal."""
-        if value not in ENTRY_TYPES:
-            self.fail(f"no entry type {value!r}; one of {', '.join(ENTRY_TYPES)}", param, ctx)
+        known = entry_types()
+        if value not in known:
+            self.fail(f"no entry type {value!r}; one of {', '.join(known)}", param, ctx)
         return str(value)
 
     def shell_complete(self, ctx: Context, param: Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
         """The types that begin so."""
-        return [CompletionItem(t) for t in ENTRY_TYPES if t.startswith(incomplete)]
+        return [CompletionItem(t) for t in entry_types() if t.startswith(incomplete)]
 
 
 class NodeType(click.ParamType[str]):
@@ -100,6 +83,13 @@ class NodeType(click.ParamType[str]):
 SCOPE = ScopeType()
 ENTRY_TYPE = EntryTypeType()
 NODE = NodeType()
+
+
+def entry_types() -> tuple[str, ...]:
+    """The types of entry that the journal keeps, sorted."""
+    from pactsh.journal.drafts import KNOWN_TYPES
+
+    return tuple(sorted(KNOWN_TYPES))
 
 
 def parse_scope(text: str) -> str | None:

@@ -123,7 +123,7 @@ _ABOUT: Mapping[str, Callable[[Body], str]] = {
     "cert.signed": _fields,
     "cert.revoked": _fields,
     "node.enrolled": _fields,
-    "head": _fields,
+    "policy.updated": _fields,
 }
 
 

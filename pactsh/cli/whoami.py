@@ -16,22 +16,33 @@ class Args:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A verified identity. `source` proved it (uid, ssh, token, tls), `verified_by` checked the proof."""
+    """A verified identity. `source` proved it (uid, ssh, token, tls), `verified_by` checked the proof.
+
+    `expires_at` (RFC 3339 UTC) is when the proof ends; None: with the session.
+    """
 
     principal: str
     roles: tuple[str, ...]
     kind: str
     source: str
     verified_by: str
+    expires_at: str | None = None
 
 
 def run(ctx: Context, _args: Args) -> Result:
     """Ask the agent on a node, the journal from elsewhere."""
     if ctx.node is None:
-        from pactsh.cli.remote import identity
+        from pactsh.cli.certificate import certified_identity
 
-        who = identity(ctx)
-        return Result(who.principal, who.roles, who.kind, who.source, f"journal {ctx.settings.endpoint}")
+        who, until = certified_identity(ctx)
+        return Result(
+            who.principal,
+            who.roles,
+            who.kind,
+            who.source,
+            f"journal {ctx.settings.endpoint}",
+            until.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        )
     with ctx.agent() as agent:
         item = agent.ask("whoami")
     roles = tuple(str(role) for role in item["roles"])
@@ -41,7 +52,8 @@ def run(ctx: Context, _args: Args) -> Result:
 def render(result: Result, out: Out) -> None:
     """One line: principal, roles, proof."""
     out.line(f"{result.principal} ({', '.join(result.roles) or 'no roles'})")
-    out.line(f"{result.kind}, by {result.source}, verified by {result.verified_by}")
+    until = f", until {result.expires_at}" if result.expires_at else ""
+    out.line(f"{result.kind}, by {result.source}, verified by {result.verified_by}{until}")
 
 
 command = Command(
