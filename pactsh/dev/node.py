@@ -3,8 +3,8 @@
 Started by the supervisor as `python -m pactsh.dev.node SPEC.json EVENTS LISTEN`, with an
 inherited socket pair for events and the inherited SSH listener. It says `prepared` with
 what is missing, waits for `go` (the configuration is written in between), and starts the
-agent. As pid 1 it reaps what the node leaves behind and passes signals on; an agent that
-dies is started again, as systemd would do, while the node and its changes live on.
+agent. As pid 1 it reaps what the node leaves behind and passes signals on; an agent that was
+ready (`keep`) and dies is started again, as systemd would do, while the node lives on.
 Standard library only, and single-threaded: it forks.
 """
 
@@ -59,7 +59,8 @@ class Spec:
         """Read what `Spec` was written as by the supervisor."""
         with open(path, encoding="utf-8") as file:
             raw: dict[str, Any] = json.load(file)
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()})
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
+        return cls(**fields)
 
 
 class Events:
@@ -78,7 +79,14 @@ class Events:
     def wait_go(self) -> bool:
         """Wait for leave to start the agent; false when the supervisor is gone."""
         try:
-            return bool(self._socket.recv(64))
+            return self._socket.recv(64) == b"go"
+        except OSError:
+            return False
+
+    def was_told_to_keep(self) -> bool:
+        """Whether the agent was ready once, so that its end is an accident and not a failed start."""
+        try:
+            return self._socket.recv(64, socket.MSG_DONTWAIT) == b"keep"
         except OSError:
             return False
 
@@ -191,6 +199,7 @@ class Init:
         self._alone = alone
         self._agent = 0
         self._stopping = False
+        self._keep = False
         self._deaths: list[float] = []
 
     def run(self) -> int:
@@ -226,7 +235,8 @@ class Init:
             return
         now = time.monotonic()
         self._deaths = [t for t in self._deaths if now - t < GIVE_UP_WITHIN_S] + [now]
-        again = status != 0 and len(self._deaths) < GIVE_UP_AFTER
+        self._keep = self._keep or self._events.was_told_to_keep()
+        again = self._keep and len(self._deaths) < GIVE_UP_AFTER
         self._events.send(ev="died", status=status, again=again)
         if again:
             time.sleep(RESTART_DELAY_S * (len(self._deaths) - 1))
