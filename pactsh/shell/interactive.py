@@ -2,7 +2,6 @@
 
 import posix
 
-from pactsh.shell.plain import PlainShell
 from pactsh.shell.runner import is_terminal
 from pactsh.shell.script import open_session
 from pactsh.shell.wire import Connection
@@ -26,6 +25,10 @@ def run_interactive(connection: Connection, *, login: bool) -> int:
     # A login shell stopped by ^Z would leave nobody to continue it.
     for number in (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU, _signal.SIGQUIT):
         _signal.signal(number, _signal.SIG_IGN)
-    if not wants_plain():
-        pass
-    return PlainShell(connection, session).run()
+    if wants_plain():
+        from pactsh.shell.plain import PlainShell
+
+        return PlainShell(connection, session).run()
+    from pactsh.shell.repl import Repl
+
+    return Repl(connection, session).run()

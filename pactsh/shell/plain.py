@@ -40,6 +40,8 @@ class PlainShell:
             self._lines.put_back(outcome.unread)
             if outcome.end:
                 return self._status
+            if outcome.stopped_by:
+                break
         _write(b"\n")  # after ^D, so that what comes next starts on a line of its own
         self._connection.post({"op": "bye", "status": self._status})
         return self._status

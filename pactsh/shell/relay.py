@@ -40,6 +40,7 @@ class Relay:
         self._held: deque[Frame] = deque()
         self._winch_before: Any = None
         self._hung_up_at: float | None = None
+        self.needs_newline = False
 
     def attach(self, master: int) -> None:
         """Relay for this pty from now on; what the one before still holds is shown first."""
@@ -150,6 +151,7 @@ class Relay:
         return True
 
     def _show(self, data: bytes) -> None:
+        self.needs_newline = not data.endswith(b"\n") if data else self.needs_newline
         try:
             while data:
                 data = data[os.write(self._output, data) :]

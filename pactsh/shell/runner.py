@@ -28,24 +28,23 @@ _FORWARDED: dict[int, str] = {
 
 
 class Outcome:
-    """How a line ended: its status, whether the session is over, typed input that nobody read."""
+    """How a line ended.
 
-    __slots__ = ("end", "interrupted", "refusal", "status", "unread")
+    `end`: the session is over. `unread`: typed input that nobody read. `cwd`: the session's directory
+    from now on, "" when unknown. `stopped_by`: TERM or HUP reached this program meanwhile, else 0.
+    `needs_newline`: the output shown ended inside a line.
+    """
 
-    def __init__(
-        self,
-        status: int,
-        *,
-        end: bool = False,
-        unread: bytes = b"",
-        refusal: Frame | None = None,
-        interrupted: bool = False,
-    ) -> None:
+    __slots__ = ("cwd", "end", "needs_newline", "refusal", "status", "stopped_by", "unread")
+
+    def __init__(self, status: int, *, refusal: Frame | None = None) -> None:
         self.status = status
-        self.end = end
-        self.unread = unread
         self.refusal = refusal
-        self.interrupted = interrupted
+        self.end = False
+        self.unread = b""
+        self.cwd = ""
+        self.stopped_by = 0
+        self.needs_newline = False
 
 
 class AgentError(Exception):
@@ -102,12 +101,12 @@ class _Forwarding:
     leave the command running. A signal that was ignored at the start (nohup) stays ignored.
     """
 
-    __slots__ = ("_before", "_connection", "interrupted")
+    __slots__ = ("_before", "_connection", "stopped_by")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._before: dict[int, Callable[..., object] | int | None] = {}
-        self.interrupted = False
+        self.stopped_by = 0
 
     def __enter__(self) -> "Self":
         for number in _FORWARDED:
@@ -122,8 +121,8 @@ class _Forwarding:
             _signal.signal(number, before)
 
     def _forward(self, number: int, _stack: object) -> None:
-        if number == _signal.SIGINT:
-            self.interrupted = True
+        if number in (_signal.SIGTERM, _signal.SIGHUP):
+            self.stopped_by = number
         self._connection.post({"op": "signal", "name": _FORWARDED[number]})
 
 
@@ -152,11 +151,10 @@ def run_line(
                 frame = connection.receive() if relay is None else relay.receive()
                 if frame.op == "started":
                     relay = _follow(connection, relay, frame)
-                elif frame.op == "exit":
-                    return _outcome(frame, relay, interrupted=forwarding.interrupted)
-                elif frame.op == "refused":
-                    unread = b"" if relay is None else relay.finish()
-                    return Outcome(frame.number("status", 6), refusal=frame, unread=unread)
+                elif frame.op in ("exit", "refused"):
+                    outcome = _outcome(frame, relay)
+                    outcome.stopped_by = forwarding.stopped_by
+                    return outcome
                 elif frame.op == "error":
                     raise AgentError(frame)
                 elif on_frame is not None:
@@ -183,15 +181,21 @@ def _follow(connection: Connection, relay: "Relay | None", frame: Frame) -> "Rel
     return relay
 
 
-def _outcome(frame: Frame, relay: "Relay | None", *, interrupted: bool) -> Outcome:
-    unread = b""
+def _outcome(frame: Frame, relay: "Relay | None") -> Outcome:
+    if frame.op == "refused":
+        outcome = Outcome(frame.number("status", 6), refusal=frame)
+    else:
+        outcome = Outcome(frame.number("status"))
+        outcome.end = frame.flag("end")
+        outcome.cwd = frame.text("cwd")
     if text := frame.text("unread"):
         from binascii import a2b_base64
 
-        unread = a2b_base64(text)
+        outcome.unread = a2b_base64(text)
     if relay is not None:
-        unread += relay.finish()
-    return Outcome(frame.number("status"), end=frame.flag("end"), unread=unread, interrupted=interrupted)
+        outcome.unread += relay.finish()
+        outcome.needs_newline = relay.needs_newline
+    return outcome
 
 
 def _print_notice(frame: Frame) -> None:

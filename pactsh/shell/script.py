@@ -7,6 +7,10 @@ from pactsh.shell.report import error_text, refusal_text, write_error
 from pactsh.shell.runner import AgentError, Outcome, run_line, terminal_fields
 from pactsh.shell.wire import Connection, Frame
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def open_session(connection: Connection, kind: str) -> Frame:
     """Begin a session and return the agent's answer. Raises ConnectionLost, AgentError."""
@@ -19,7 +23,13 @@ def open_session(connection: Connection, kind: str) -> Frame:
             raise AgentError(frame)
 
 
-def run_input(connection: Connection, given: bytes | TooLong, *, where: str = "") -> Outcome:
+def run_input(
+    connection: Connection,
+    given: bytes | TooLong,
+    *,
+    where: str = "",
+    on_frame: "Callable[[Frame], None] | None" = None,
+) -> Outcome:
     """Run one line as read, printing why if it can't run. Raises ConnectionLost, AgentError."""
     problem = ""
     line: str | None = ""
@@ -34,7 +44,7 @@ def run_input(connection: Connection, given: bytes | TooLong, *, where: str = ""
     if problem or line is None:
         write_error(error_text(1, "usage", f"{where}malformed: {problem}"))
         return Outcome(1)
-    outcome = run_line(connection, line)
+    outcome = run_line(connection, line, on_frame=on_frame)
     if outcome.refusal is not None:
         write_error(refusal_text(line, outcome.refusal, where=where))
     return outcome
@@ -59,7 +69,7 @@ def run_script(connection: Connection, path: str | None, *, stop_at_failure: boo
         where = "" if path is None else f"{path}:{number}: "
         outcome = run_input(connection, given, where=where)
         status = outcome.status
-        if outcome.end or (stop_at_failure and status):
+        if outcome.end or outcome.stopped_by or (stop_at_failure and status):
             break
     connection.post({"op": "bye", "status": status})
     return status

@@ -54,7 +54,7 @@ class ScriptedAgent:
             "state": "COMMITTED",
             "drift": 0,
             "window_s": None,
-            "journal": "connected",
+            "journal": True,
             "emergency": False,
             "degraded": False,
             "node": "node042",
