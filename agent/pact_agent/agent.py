@@ -16,6 +16,7 @@ from pact_agent.config import Config
 from pact_agent.executor import Executor, Node
 from pact_agent.facts import NodeFacts
 from pact_agent.history import JournalHistory
+from pact_agent.masks import SecretPaths
 from pact_agent.pipeline import Pipelines
 from pact_agent.recorder import Recorder
 from pact_agent.session import Session, Sessions
@@ -47,7 +48,7 @@ class Agent:
         self._config, self._spawner = config, spawner
         self._clock = SystemClock()
         self._policy = Policy(vcluster=config.vcluster, containment=config.containment)
-        self._own_secrets = secrets
+        self._secrets = SecretPaths(secrets)
         self._level_tasks: set[asyncio.Task[None]] = set()
         self._identity = Identity(f"agent:{config.node}", ("pact-service-agent",), "agent", "tls")
         self._spool = Spool(
@@ -77,9 +78,9 @@ class Agent:
             policy=lambda: self._policy,
             degraded=lambda: not self._facts.connected(),
             enforced=self._facts.enforced,
-            secrets=self._secrets,
+            secrets=self._secrets.current,
         )
-        pipelines = Pipelines(spawner, self._tools, config.limits, self._catalog, self._secrets, self._connect)
+        pipelines = Pipelines(spawner, self._tools, config.limits, self._catalog, self._secrets.current, self._connect)
         self._executor = Executor(node, pipelines, self._recorder, self._clock)
         calls = Calls(self._facts, self._sessions, lambda: self._policy, self._history())
         self._broker = Broker(
@@ -127,12 +128,6 @@ class Agent:
         self._policy = policy
         self._recorder.policy = f"{policy.vcluster}:{policy.version}"
 
-    def _secrets(self) -> tuple[str, ...]:
-        """Real paths that globs and `cd` must not see into."""
-        from pact_agent import masks
-
-        return masks.present(self._own_secrets)
-
     def _connect(self, session: Session) -> socket.socket:
         """A socket for a `pact` inside a session; the agent's end is served as that session."""
         ours, theirs = socket.socketpair()
@@ -179,8 +174,8 @@ class Agent:
         if self._uplink is None or not self._uplink.connected:
             return
         deadline = self._clock.monotonic() + _DRAIN_S
-        while self._spool.pending() and self._clock.monotonic() < deadline:
-            await asyncio.sleep(0.02)  # noqa: ASYNC110  bounded, once in the agent's life
+        while self._spool.pending() and self._clock.monotonic() < deadline:  # noqa: ASYNC110  bounded, once in a life
+            await asyncio.sleep(0.02)
 
     async def _watch_idle(self) -> None:
         while True:

@@ -134,26 +134,42 @@ class _CapData(ctypes.Structure):
     )
 
 
-def limit_capabilities(keep: frozenset[str]) -> None:
-    """Cut bounding, permitted, effective and inheritable sets to `keep` (names as in capabilities(7), lower case).
+def release_capabilities() -> None:
+    """Make everything this process holds inheritable, then empty the bounding set.
 
-    A process of uid 0 gets its bounding set back at execve, hence the bounding set goes
-    first. Capabilities that this process lacks are simply not there afterwards.
+    Afterwards a program gets at execve what `limit_capabilities` leaves inheritable, and nothing
+    else, though the uid is 0 (capabilities(7), "Transformation of capabilities during execve").
     """
-    held = _held()
+    held = held_capabilities()
+    _capset(held, held, held)
     for number in range(len(CAPABILITIES)):
-        if CAPABILITIES[number] not in keep and held >> number & 1:
+        if held >> number & 1:
             prctl(PR_CAPBSET_DROP, number)
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
-    mask = sum(1 << n for n, name in enumerate(CAPABILITIES) if name in keep) & held
+
+
+def limit_capabilities(keep: frozenset[str]) -> None:
+    """Cut permitted, effective and inheritable sets to `keep` (names as in capabilities(7), lower case).
+
+    Capabilities that this process lacks are simply not there afterwards.
+    """
+    mask = 0
+    if keep:
+        mask = sum(1 << n for n, name in enumerate(CAPABILITIES) if name in keep) & held_capabilities()
+    _capset(mask, mask, mask)
+
+
+def _capset(effective: int, permitted: int, inheritable: int) -> None:
     header = _CapHeader(0x20080522, 0)
-    low, high = mask & 0xFFFFFFFF, mask >> 32
-    data = (_CapData * 2)(_CapData(low, low, low), _CapData(high, high, high))
+    halves = [
+        _CapData(*(value >> shift & 0xFFFFFFFF for value in (effective, permitted, inheritable))) for shift in (0, 32)
+    ]
+    data = (_CapData * 2)(*halves)
     syscall(SYSCALLS["capset"], ctypes.byref(header), ctypes.byref(data))
 
 
-def _held() -> int:
-    """The permitted set of this process, which PR_CAPBSET_DROP needs `setpcap` of."""
+def held_capabilities() -> int:
+    """The permitted set of this process as a bit mask."""
     with open("/proc/self/status", "rb") as status:
         for line in status:
             if line.startswith(b"CapPrm:"):

@@ -30,14 +30,51 @@ SECRETS = (
 )  # fmt: skip
 
 
-def present(extra: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The secrets that exist now, links followed; their set decides when the namespace is built anew."""
-    found: set[str] = set()
-    for pattern in (*SECRETS, *extra):
-        for path in glob.glob(pattern) if any(c in pattern for c in "*?[") else (pattern,):
-            if os.path.lexists(path):
-                found.add(os.path.realpath(path))
-    return tuple(sorted(found))
+class SecretPaths:
+    """Which of the secrets exist, kept up to date cheaply: directories are read again only when their
+    modification times say that something appeared or went."""
+
+    def __init__(self, extra: tuple[str, ...] = ()) -> None:
+        self._patterns = (*SECRETS, *extra)
+        self._seen: dict[str, int] = {}
+        self._found: tuple[str, ...] | None = None
+
+    def current(self) -> tuple[str, ...]:
+        """The real paths that exist now, sorted."""
+        if self._found is None or any(_changed_at(d) != at for d, at in self._seen.items()):
+            directories = {d for pattern in self._patterns for d in _directories(pattern)}
+            self._seen = {d: _changed_at(d) for d in directories}
+            self._found = self._search()
+        return self._found
+
+    def _search(self) -> tuple[str, ...]:
+        found: set[str] = set()
+        for pattern in self._patterns:
+            for path in glob.glob(pattern) if _is_glob(pattern) else (pattern,):
+                if os.path.lexists(path):
+                    found.add(os.path.realpath(path))
+        return tuple(sorted(found))
+
+
+def _is_glob(pattern: str) -> bool:
+    return any(c in pattern for c in "*?[")
+
+
+def _changed_at(directory: str) -> int:
+    try:
+        return os.stat(directory).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _directories(pattern: str) -> list[str]:
+    """Every directory whose entries decide what `pattern` matches, down to the nearest that exists."""
+    parent = os.path.dirname(pattern)
+    parents = glob.glob(parent) if _is_glob(parent) else [parent]
+    if parent == "/":
+        return [parent]
+    above = os.path.dirname(parent)
+    return [*parents, *(_directories(parent) if _is_glob(parent) else [above])]
 
 
 def build(secrets: tuple[str, ...], scratch: str) -> int:

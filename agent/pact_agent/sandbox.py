@@ -83,6 +83,7 @@ class Kernel:
         self.landlock = landlock.abi()
         self.seccomp = bool(kernel.SYSCALLS) and _has_seccomp()
         self.masks_fd = -1
+        self.home_fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self.masked: tuple[str, ...] = ()
         self.masks_error = "not built"
         self.root = os.geteuid() == 0
@@ -108,9 +109,12 @@ def _has_seccomp() -> bool:
 
 
 def bound(plan: Plan, features: Kernel) -> None:
-    """First half, before the standard descriptors are opened: namespace, identity, limits."""
-    if plan.masked and features.masks_fd >= 0:
-        kernel.setns(features.masks_fd, kernel.CLONE_NEWNS)
+    """First half, before the standard descriptors are opened: identity and limits.
+
+    The process is in the masked namespace already; a plan without masks goes back.
+    """
+    if not plan.masked and features.masks_fd >= 0:
+        kernel.setns(features.home_fd, kernel.CLONE_NEWNS)
     for what, value in (
         (resource.RLIMIT_NOFILE, plan.open_files),
         (resource.RLIMIT_NPROC, plan.processes),
@@ -128,10 +132,25 @@ def bound(plan: Plan, features: Kernel) -> None:
     os.umask(0o022)
 
 
-def confine(plan: Plan, features: Kernel, program: str) -> None:
-    """Second half: no_new_privs, Landlock. Files opened after this are checked by the kernel."""
+def usual_rules(features: Kernel) -> landlock.Ruleset | None:
+    """The rules that nearly every command shares, made before the command is known."""
+    if not features.landlock:
+        return None
+    return _general_rules(Plan(), features)
+
+
+def confine(plan: Plan, features: Kernel, programs: tuple[str, ...], usual: landlock.Ruleset | None = None) -> None:
+    """Second half: no_new_privs, Landlock, capabilities. Files opened after this are checked by the kernel.
+
+    `programs` are the file to execute and what the kernel opens for it (`executables`). `usual` are
+    rules from `usual_rules`, used when the plan asks for no others.
+    """
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-    rules = _rules(plan, features, program) if plan.confined and features.landlock else None
+    rules: landlock.Ruleset | None = None
+    if plan.confined and features.landlock:
+        fits = usual is not None and plan.read == ("*",) and not (plan.network or plan.signals or plan.listing)
+        rules = usual if fits and usual is not None else _general_rules(plan, features)
+        _own_rules(rules, plan, programs)
     kernel.limit_capabilities(frozenset(plan.caps))
     if rules is not None:
         rules.restrict()
@@ -144,32 +163,33 @@ def seal(plan: Plan, features: Kernel, ticket: seccomp.ExecTicket) -> None:
         seccomp.install(seccomp.build(once=once, network=plan.network, changing=plan.changing or not plan.confined))
 
 
-def _rules(plan: Plan, features: Kernel, program: str) -> landlock.Ruleset:
+def _general_rules(plan: Plan, features: Kernel) -> landlock.Ruleset:
+    """What does not depend on the program: readable places and harmless devices."""
     rules = landlock.Ruleset(features.landlock, connect=plan.network, signals=plan.signals)
     for path in plan.read:
         if path == "*":
             for name in os.listdir("/"):
                 if name != "dev":
                     rules.allow(f"/{name}", landlock.READ)
+            rules.allow("/", landlock.READ_DIR)  # `ls /`, and nothing else of it
         else:
             rules.allow(path, landlock.READ)
     rules.allow("/" if plan.listing else "/dev", landlock.READ_DIR)
-    if "*" in plan.read:
-        _allow_directory_itself(rules)
-    for path in _DEVICES + (_TERMINALS if plan.terminal else ()):
+    for path in _DEVICES:
+        rules.allow(path, _READ_WRITE)
+    return rules
+
+
+def _own_rules(rules: landlock.Ruleset, plan: Plan, programs: tuple[str, ...]) -> None:
+    """What this command alone gets: its terminal, granted places, its file and the loader for it."""
+    for path in _TERMINALS if plan.terminal else ():
         rules.allow(path, _READ_WRITE)
     for path in plan.devices:
         rules.allow(path, landlock.READ_FILE | landlock.IOCTL_DEV)
     for path in plan.write:
         rules.allow(path, _CHANGE_EXTRA)
-    for path in (*executables(program), *(e for p in plan.execute for e in executables(p))):
+    for path in (*programs, *(e for p in plan.execute for e in executables(p))):
         rules.allow(path, landlock.EXECUTE | landlock.READ_FILE)
-    return rules
-
-
-def _allow_directory_itself(rules: landlock.Ruleset) -> None:
-    """Let `ls /` work: a rule on `/` that grants nothing but listing."""
-    rules.allow("/", landlock.READ_DIR)
 
 
 def executables(program: str) -> tuple[str, ...]:

@@ -22,6 +22,9 @@ _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag of clone(2)
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _AF_INET, _AF_INET6, _AF_UNIX, _AF_NETLINK = 2, 10, 1, 16
 
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+
 # Privileged or dangerous whatever the class; `open_by_handle_at` would walk around the masks.
 NEVER = (
     "ptrace", "process_vm_readv", "process_vm_writev", "open_by_handle_at", "name_to_handle_at", "pivot_root",
@@ -83,13 +86,11 @@ class ExecTicket:
 
 def _map_at_random(size: int) -> int:
     """Map `size` bytes (rounded up, plus slack) at an unpredictable address below 2**46."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.mmap.restype = ctypes.c_void_p
     length = (size + 8192 + 4095) // 4096 * 4096
     fixed_noreplace = 0x100000  # MAP_FIXED_NOREPLACE, asm-generic/mman-common.h
     for _ in range(16):
         want = (int.from_bytes(os.urandom(8), "little") % (1 << 46)) & ~4095
-        got = libc.mmap(
+        got = _libc.mmap(
             ctypes.c_void_p(want),
             ctypes.c_size_t(length),
             mmap.PROT_READ | mmap.PROT_WRITE,

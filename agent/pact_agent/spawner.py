@@ -8,9 +8,7 @@ the socket closes. Protocol: docs/internals.md section 4.
 
 from __future__ import annotations
 
-import base64
-import errno
-import fcntl
+import gc
 import json
 import os
 import resource
@@ -19,25 +17,23 @@ import signal
 import socket
 import struct
 import sys
-import termios
-import time
 from typing import Any
 
-from pact_agent import kernel, masks, sandbox, seccomp
-from pact_agent.sandbox import Kernel, Plan
+from pact_agent import kernel, masks
+from pact_agent.child import exit_status, send_request, serve
+from pact_agent.sandbox import Kernel, executables
 
 _MAX_FRAME = 4 << 20
-_MASKS_CHECK_S = 1.0
-_RESET = (
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGPIPE,
-    signal.SIGCHLD,
-    signal.SIGXFSZ,
-)
-NULL, PIPE = -2, -1
+_WARM = 2
+
+
+class Warm:
+    """A child that waits for a job: what was true when it was forked, and the ways to it."""
+
+    __slots__ = ("link", "pid", "report", "view")
+
+    def __init__(self, pid: int, link: socket.socket, report: int, view: tuple[int, int]) -> None:
+        self.pid, self.link, self.report, self.view = pid, link, report, view
 
 
 class Job:
@@ -54,12 +50,17 @@ class Spawner:
 
     def __init__(self, link: socket.socket, scratch: str, secrets: tuple[str, ...]) -> None:
         self._link = link
-        self._scratch, self._secrets = scratch, secrets
+        self._scratch, self._secrets = scratch, masks.SecretPaths(secrets)
+        self._tried: tuple[str, ...] | None = None
+        self._generation = 0
+        self._warm: list[Warm] = []
+        self._programs: dict[str, tuple[tuple[int, int, int], tuple[str, ...]]] = {}
+        self._mounts = select.poll()
+        self._mounts.register(os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC), select.POLLPRI)
         self._features = Kernel()
         self._jobs: dict[int, Job] = {}
         self._buffer = b""
         self._fds: list[int] = []
-        self._masks_checked = 0.0
 
     def run(self) -> None:
         """Serve until the agent goes away."""
@@ -77,12 +78,12 @@ class Spawner:
         poller.register(self._link, select.POLLIN)
         poller.register(wake_read, select.POLLIN)
         while True:
-            for fd, _ in poller.poll():
+            ready = poller.poll(0 if len(self._warm) < _WARM else None)
+            if not ready:
+                self._warm.append(self._fork())
+            for fd, _ in ready:
                 if fd == wake_read:
-                    try:
-                        os.read(wake_read, 4096)
-                    except BlockingIOError:
-                        pass
+                    _drain(wake_read)
                 elif not self._receive():
                     self._kill_all()
                     return
@@ -101,7 +102,9 @@ class Spawner:
         self._fds += fds
         while len(self._buffer) >= 4:
             (length,) = struct.unpack_from(">I", self._buffer)
-            if length > _MAX_FRAME or len(self._buffer) < 4 + length:
+            if length > _MAX_FRAME:
+                return False
+            if len(self._buffer) < 4 + length:
                 break
             request = json.loads(self._buffer[4 : 4 + length])
             self._buffer = self._buffer[4 + length :]
@@ -137,13 +140,10 @@ class Spawner:
 
     def _refresh_masks(self) -> None:
         """Build the masked namespace, and again when a secret has appeared since."""
-        now = time.monotonic()
-        if now - self._masks_checked < _MASKS_CHECK_S:
+        features, secrets = self._features, self._secrets.current()
+        if not features.root or secrets == self._tried:
             return
-        self._masks_checked = now
-        features, secrets = self._features, masks.present(self._secrets)
-        if not features.root or (features.masks_fd >= 0 and secrets == features.masked):
-            return
+        self._tried = secrets
         try:
             fd = masks.build(secrets, self._scratch)
         except OSError as error:
@@ -152,30 +152,67 @@ class Spawner:
         if features.masks_fd >= 0:
             os.close(features.masks_fd)
         features.masks_fd, features.masked, features.masks_error = fd, secrets, ""
+        self._generation += 1
+
+    def _view(self) -> tuple[int, int]:
+        """What a warm child's preparation depends on: the masks, the mounts and the top directory."""
+        if self._mounts.poll(0):
+            with open("/proc/self/mountinfo", "rb") as file:
+                file.read()
+            self._generation += 1
+        return self._generation, os.stat("/").st_mtime_ns
 
     # -- children
 
-    def _spawn(self, number: int, request: dict[str, Any], fds: list[int]) -> None:
+    def _fork(self) -> Warm:
         report_read, report_write = os.pipe()
-        stages = request["stages"]
+        ours, theirs = socket.socketpair()
+        view = self._view()
         pid = os.fork()
         if pid == 0:
-            status = 126
-            try:
-                os.close(report_read)
-                self._link.close()
-                _become_leader(request, fds)
-                if len(stages) == 1:
-                    _run_stage(stages[0], fds, self._features, report_write)
-                else:
-                    status = _lead(stages, fds, self._features, report_write)
-            except Exception as error:  # noqa: BLE001  top of a process: say it, never return into the loop
-                _report_failure(report_write, error)
-            finally:
-                os._exit(status)
+            self._link.close()
+            ours.close()
+            os.close(report_read)
+            for other in self._warm:
+                other.link.close()
+            serve(theirs, report_write, self._features)
+        theirs.close()
         os.close(report_write)
-        self._jobs[number] = Job(number, pid, report_read)
-        self._send({"ev": "started", "id": number, "pid": pid})
+        return Warm(pid, ours, report_read, view)
+
+    def _executables(self, path: str) -> tuple[str, ...]:
+        """`sandbox.executables`, remembered for as long as the file stays the same."""
+        try:
+            info = os.stat(path)
+        except OSError:
+            return (path,)
+        key = (info.st_dev, info.st_ino, info.st_mtime_ns)
+        known = self._programs.get(path)
+        if known is None or known[0] != key:
+            known = self._programs[path] = (key, executables(path))
+        return known[1]
+
+    def _spawn(self, number: int, request: dict[str, Any], fds: list[int]) -> None:
+        """Hand the job to a warm child whose preparation still holds, or to a fresh one."""
+        for stage in request["stages"]:
+            stage["programs"] = self._executables(stage["path"])
+        view, data = self._view(), json.dumps(request).encode()
+        while True:
+            warm = self._warm.pop(0) if self._warm else None
+            child = warm or self._fork()
+            try:
+                if warm is not None and warm.view != view:
+                    raise BrokenPipeError
+                send_request(child.link, data, fds)
+            except (BrokenPipeError, ConnectionResetError):
+                _discard(child)
+                if warm is None:
+                    raise
+                continue
+            child.link.close()
+            self._jobs[number] = Job(number, child.pid, child.report)
+            self._send({"ev": "started", "id": number, "pid": child.pid})
+            return
 
     def _reap(self) -> None:
         while True:
@@ -209,7 +246,7 @@ class Spawner:
     def _kill_orphans(self) -> None:
         """Children that no request asked for are what a command left behind in a session of its own: a
         command outlives nothing. They were reparented to this process, the subreaper (prctl(2))."""
-        leaders = {job.pid for job in self._jobs.values()}
+        leaders = {job.pid for job in self._jobs.values()} | {warm.pid for warm in self._warm}
         try:
             with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
                 children = {int(word) for word in file.read().split()}
@@ -226,18 +263,17 @@ class Spawner:
             _kill(job.pid, signal.SIGKILL)
 
 
-def _report_failure(report: int, error: Exception) -> None:
-    where = error.__traceback__
-    while where is not None and where.tb_next is not None:
-        where = where.tb_next
-    line = f"{where.tb_frame.f_code.co_name}:{where.tb_lineno}" if where is not None else "?"
-    os.write(report, f"E{type(error).__name__} in {line}: {error}\n".encode())
+def _drain(fd: int) -> None:
+    try:
+        os.read(fd, 4096)
+    except BlockingIOError:
+        pass
 
 
-def exit_status(status: int) -> int:
-    """A wait status as a shell tells it: the exit code, or 128 plus the signal's number."""
-    code = os.waitstatus_to_exitcode(status)
-    return 128 - code if code < 0 else code
+def _discard(child: Warm) -> None:
+    """A warm child ends by itself when its link closes; it is reaped like any other."""
+    child.link.close()
+    os.close(child.report)
 
 
 def _kill(leader: int, number: int) -> None:
@@ -248,168 +284,13 @@ def _kill(leader: int, number: int) -> None:
         os.kill(leader, number)
 
 
-def _become_leader(request: dict[str, Any], fds: list[int]) -> None:
-    """A session and process group of its own; the terminal, if any, becomes its controlling one."""
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.setsid()
-    signal.set_wakeup_fd(-1)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    tty = request.get("tty")
-    if tty is not None:
-        fcntl.ioctl(fds[int(tty)], termios.TIOCSCTTY, 0)
-
-
-def _lead(stages: list[dict[str, Any]], fds: list[int], features: Kernel, report: int) -> int:
-    """Run the stages of a pipeline, wait for all, report each status; this process only waits."""
-    pids: list[int] = []
-    before = -1
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
-    for index, stage in enumerate(stages):
-        last = index == len(stages) - 1
-        read_end, write_end = (-1, -1) if last else os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-                if read_end >= 0:
-                    os.close(read_end)
-                _run_stage(stage, fds, features, report, before, write_end)
-            except Exception as error:  # noqa: BLE001  top of a process, as in `_spawn`
-                _report_failure(report, error)
-            finally:
-                os._exit(126)
-        pids.append(pid)
-        for fd in (before, write_end):
-            if fd >= 0:
-                os.close(fd)
-        before = read_end
-    for fd in {*fds, 0, 1, 2} - {report}:
-        try:
-            os.close(fd)
-        except OSError:
-            pass
-    statuses: dict[int, int] = {}
-    while len(statuses) < len(pids):
-        pid, status = os.wait()
-        if pid in pids:
-            statuses[pid] = exit_status(status)
-    for pid in pids:
-        os.write(report, f"S{statuses[pid]}\n".encode())
-    return 0
-
-
-def _run_stage(
-    stage: dict[str, Any], fds: list[int], features: Kernel, report: int, before: int = -1, after: int = -1
-) -> None:
-    """In the stage's own process: descriptors, sandbox, exec. Returns only by raising `OSError`."""
-    for number in _RESET:
-        signal.signal(number, signal.SIG_DFL)
-    plan = Plan.from_json(stage["plan"])
-    sandbox.bound(plan, features)
-    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of identity has cleared it
-    _standard(stage["stdio"], fds, before, after)
-    keep = {int(target): fds[index] for target, index in stage.get("keep", {}).items()}
-    report = _above(report, 64)
-    for target, fd in keep.items():
-        os.dup2(fd, target, inheritable=True)
-    _fresh_process()
-    sandbox.confine(plan, features, stage["path"])
-    try:
-        os.chdir(stage["cwd"])
-        for step in stage.get("redirects", ()):
-            _redirect(step)
-    except OSError as error:
-        where = step_name(stage, error)
-        os.write(2, os.fsencode(f"pact: {where}: {error.strerror}\n"))
-        os._exit(1)
-    if stage.get("text") is not None:
-        _emit(base64.b64decode(stage["text"]), base64.b64decode(stage["error"]), int(stage["status"]))
-    argv = [os.fsencode(a) for a in stage["argv"]]
-    environ = [os.fsencode(f"{k}={v}") for k, v in stage["env"].items()]
-    ticket = seccomp.ExecTicket(os.fsencode(stage["path"]), argv, environ)
-    os.set_inheritable(report, False)
-    sandbox.seal(plan, features, ticket)
-    try:
-        ticket.execute()
-    except OSError as error:
-        os.write(2, f"pact: {stage['path']}: {error.strerror}\n".encode())
-        os._exit(127 if error.errno == errno.ENOENT else 126)
-
-
-def step_name(stage: dict[str, Any], error: OSError) -> str:
-    """The path an error is about, for the message on the command's own stderr."""
-    name = error.filename if error.filename is not None else stage["cwd"]
-    return os.fsdecode(name)
-
-
-def _standard(stdio: list[int], fds: list[int], before: int, after: int) -> None:
-    """Put the stage's stdin, stdout and stderr in place: an index into `fds`, PIPE or NULL."""
-    sources: list[int] = []
-    for target, index in enumerate(stdio):
-        if index == PIPE:
-            source = before if target == 0 else after
-        elif index == NULL:
-            source = os.open("/dev/null", os.O_RDWR)
-        else:
-            source = fds[index]
-        sources.append(_above(source, 32))
-    for target, source in enumerate(sources):
-        os.dup2(source, target, inheritable=True)
-        os.close(source)
-
-
-def _above(fd: int, lowest: int) -> int:
-    """A close-on-exec duplicate of `fd` at or above `lowest`, out of the way of the standard ones."""
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
-
-
-def _redirect(step: list[Any]) -> None:
-    kind = step[0]
-    if kind == "open":
-        fd = os.open(os.fsencode(step[2]), os.O_RDONLY | os.O_NOCTTY)
-        os.dup2(fd, int(step[1]))
-        os.close(fd)
-    elif kind == "dup":
-        os.dup2(int(step[2]), int(step[1]))
-    elif kind == "null":
-        fd = os.open("/dev/null", os.O_RDWR)
-        os.dup2(fd, int(step[1]))
-        os.close(fd)
-
-
-def _emit(text: bytes, error: bytes, status: int) -> None:
-    """A builtin's output: written by a process of its own, so that a full pipe stalls nobody else."""
-    try:
-        for fd, data in ((1, text), (2, error)):
-            while data:
-                data = data[os.write(fd, data) :]  # noqa: PLW2901  what is left to write
-    except BrokenPipeError:
-        status = 128 + signal.SIGPIPE
-    except OSError:
-        status = 1
-    os._exit(status)
-
-
-def _fresh_process() -> None:
-    """Nothing of the agent's scheduling is inherited (FIELD: an unkillable user process)."""
-    try:
-        with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
-            file.write(b"0")
-    except OSError:
-        pass  # lowering it needs a right that an unprivileged agent lacks; it then never raised it either
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, 0)
-    except OSError:
-        pass  # as above
-
-
 def main() -> None:
     """Entry point: `spawner.py SCRATCH [SECRET …]` with the agent's socket on descriptor 3."""
     link = socket.socket(fileno=3)
     link.set_inheritable(False)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    gc.disable()  # there are no cycles here, and each collection would cost the children page copies
+    gc.freeze()
     Spawner(link, sys.argv[1], tuple(sys.argv[2:])).run()
 
 

@@ -1,0 +1,255 @@
+"""The spawner's children: from a fresh fork to the program, bound on the way.
+
+A child is forked before it is needed (`warm`): it has its session, its masked mount
+namespace and the usual Landlock rules by then, and waits for its job on a socket; what is
+left costs a millisecond. A pipeline's first child leads: it forks the stages and waits.
+Standard library only, nothing imported late: a child may not see the interpreter's files.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import fcntl
+import json
+import os
+import signal
+import socket
+import struct
+import termios
+from typing import Any
+
+from pact_agent import kernel, landlock, sandbox, seccomp
+from pact_agent.sandbox import Kernel, Plan
+
+NULL, PIPE = -2, -1
+_FAILED = 126
+_RESET = (
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGPIPE,
+    signal.SIGCHLD,
+    signal.SIGXFSZ,
+)
+
+
+def send_request(link: socket.socket, request: bytes, fds: list[int]) -> None:
+    """Hand a job (JSON) and its descriptors to a waiting child."""
+    data = struct.pack(">I", len(request)) + request
+    sent = socket.send_fds(link, [data], fds) if fds else 0
+    link.sendall(data[sent:])
+
+
+def _receive_request(link: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """Wait for the job; ends the process when the spawner goes away or has no use for it."""
+    data, fds, _, _ = socket.recv_fds(link, 1 << 16, 64, socket.MSG_CMSG_CLOEXEC)
+    while len(data) < 4 or len(data) < 4 + struct.unpack_from(">I", data)[0]:
+        more = link.recv(1 << 16)
+        if not more:
+            os._exit(0)
+        data += more
+    return json.loads(data[4:]), list(fds)
+
+
+def serve(link: socket.socket, report: int, features: Kernel) -> None:
+    """The whole life of a child: prepare, wait, run. Never returns."""
+    status = _FAILED
+    try:
+        rules = _warm_up(features)
+        request, fds = _receive_request(link)
+        link.close()
+        tty = request.get("tty")
+        if tty is not None:
+            fcntl.ioctl(fds[int(tty)], termios.TIOCSCTTY, 0)
+        stages = request["stages"]
+        if len(stages) == 1:
+            _run_stage(stages[0], fds, features, report, rules=rules)
+        else:
+            status = _lead(stages, fds, features, report)
+    except Exception as error:  # noqa: BLE001  top of a process: say it, never return into the loop
+        _report_failure(report, error)
+    finally:
+        os._exit(status)
+
+
+def _warm_up(features: Kernel) -> landlock.Ruleset | None:
+    """What every job needs: a session of its own, clean signals, the masked view, the usual rules."""
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    for number in _RESET:
+        signal.signal(number, signal.SIG_DFL)
+    _fresh_process()
+    if features.masks_fd >= 0:
+        kernel.setns(features.masks_fd, kernel.CLONE_NEWNS)
+    kernel.release_capabilities()
+    return sandbox.usual_rules(features)
+
+
+def _fresh_process() -> None:
+    """Nothing of the agent's scheduling is inherited (FIELD: an unkillable user process)."""
+    try:
+        with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
+            file.write(b"0")
+    except OSError:
+        pass  # lowering it needs a right that an unprivileged agent lacks; it then never raised it either
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    except OSError:
+        pass  # as above
+
+
+def _report_failure(report: int, error: Exception) -> None:
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    line = f"{where.tb_frame.f_code.co_name}:{where.tb_lineno}" if where is not None else "?"
+    os.write(report, f"E{type(error).__name__} in {line}: {error}\n".encode())
+
+
+def exit_status(status: int) -> int:
+    """A wait status as a shell tells it: the exit code, or 128 plus the signal's number."""
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code
+
+
+def _lead(stages: list[dict[str, Any]], fds: list[int], features: Kernel, report: int) -> int:
+    """Run the stages of a pipeline, wait for all, report each status; this process only waits."""
+    pids: list[int] = []
+    before = -1
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    for index, stage in enumerate(stages):
+        last = index == len(stages) - 1
+        read_end, write_end = (-1, -1) if last else os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+                for number in _RESET:
+                    signal.signal(number, signal.SIG_DFL)
+                if read_end >= 0:
+                    os.close(read_end)
+                _run_stage(stage, fds, features, report, before=before, after=write_end)
+            except Exception as error:  # noqa: BLE001  top of a process, as in `_spawn`
+                _report_failure(report, error)
+            finally:
+                os._exit(_FAILED)
+        pids.append(pid)
+        for fd in (before, write_end):
+            if fd >= 0:
+                os.close(fd)
+        before = read_end
+    for fd in {*fds, 0, 1, 2} - {report}:
+        try:
+            os.close(fd)
+        except OSError:
+            pass
+    statuses: dict[int, int] = {}
+    while len(statuses) < len(pids):
+        pid, status = os.wait()
+        if pid in pids:
+            statuses[pid] = exit_status(status)
+    for pid in pids:
+        os.write(report, f"S{statuses[pid]}\n".encode())
+    return 0
+
+
+def _run_stage(
+    stage: dict[str, Any],
+    fds: list[int],
+    features: Kernel,
+    report: int,
+    *,
+    before: int = -1,
+    after: int = -1,
+    rules: landlock.Ruleset | None = None,
+) -> None:
+    """In the stage's own process: descriptors, sandbox, exec. Returns only by raising `OSError`."""
+    plan = Plan.from_json(stage["plan"])
+    sandbox.bound(plan, features)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of identity has cleared it
+    _standard(stage["stdio"], fds, before, after)
+    keep = {int(target): fds[index] for target, index in stage.get("keep", {}).items()}
+    report = _above(report, 64)
+    for target, fd in keep.items():
+        os.dup2(fd, target, inheritable=True)
+    sandbox.confine(plan, features, tuple(stage["programs"]), rules)
+    try:
+        os.chdir(stage["cwd"])
+        for step in stage.get("redirects", ()):
+            _redirect(step)
+    except OSError as error:
+        where = step_name(stage, error)
+        os.write(2, os.fsencode(f"pact: {where}: {error.strerror}\n"))
+        os._exit(1)
+    if stage.get("text") is not None:
+        _emit(base64.b64decode(stage["text"]), base64.b64decode(stage["error"]), int(stage["status"]))
+    argv = [os.fsencode(a) for a in stage["argv"]]
+    environ = [os.fsencode(f"{k}={v}") for k, v in stage["env"].items()]
+    ticket = seccomp.ExecTicket(os.fsencode(stage["path"]), argv, environ)
+    os.set_inheritable(report, False)
+    sandbox.seal(plan, features, ticket)
+    try:
+        ticket.execute()
+    except OSError as error:
+        os.write(2, f"pact: {stage['path']}: {error.strerror}\n".encode())
+        os._exit(127 if error.errno == errno.ENOENT else _FAILED)
+
+
+def step_name(stage: dict[str, Any], error: OSError) -> str:
+    """The path an error is about, for the message on the command's own stderr."""
+    name = error.filename if error.filename is not None else stage["cwd"]
+    return os.fsdecode(name)
+
+
+def _standard(stdio: list[int], fds: list[int], before: int, after: int) -> None:
+    """Put the stage's stdin, stdout and stderr in place: an index into `fds`, PIPE or NULL."""
+    sources: list[int] = []
+    for target, index in enumerate(stdio):
+        if index == PIPE:
+            source = before if target == 0 else after
+        elif index == NULL:
+            source = os.open("/dev/null", os.O_RDWR)
+        else:
+            source = fds[index]
+        sources.append(_above(source, 32))
+    for target, source in enumerate(sources):
+        os.dup2(source, target, inheritable=True)
+        os.close(source)
+
+
+def _above(fd: int, lowest: int) -> int:
+    """A close-on-exec duplicate of `fd` at or above `lowest`, out of the way of the standard ones."""
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
+
+
+def _redirect(step: list[Any]) -> None:
+    kind = step[0]
+    if kind == "open":
+        fd = os.open(os.fsencode(step[2]), os.O_RDONLY | os.O_NOCTTY)
+        os.dup2(fd, int(step[1]))
+        os.close(fd)
+    elif kind == "dup":
+        os.dup2(int(step[2]), int(step[1]))
+    elif kind == "null":
+        fd = os.open("/dev/null", os.O_RDWR)
+        os.dup2(fd, int(step[1]))
+        os.close(fd)
+
+
+def _emit(text: bytes, error: bytes, status: int) -> None:
+    """A builtin's output: written by a process of its own, so that a full pipe stalls nobody else."""
+    try:
+        for fd, data in ((1, text), (2, error)):
+            while data:
+                data = data[os.write(fd, data) :]  # noqa: PLW2901  what is left to write
+    except BrokenPipeError:
+        status = 128 + signal.SIGPIPE
+    except OSError:
+        status = 1
+    os._exit(status)
