@@ -104,12 +104,40 @@ def _class_at(chars: Sequence[str], active: Sequence[bool], index: int) -> tuple
     return CLASSES[name], end + 2
 
 
-def check_brackets(parts: Sequence[Part]) -> None:
-    """Refuse a `[` inside a bracket expression that is not a class such as `[:digit:]`.
+def find_ambiguous(chars: Sequence[str], active: Sequence[bool]) -> int | None:
+    """Return where a `[` stands inside a bracket expression without starting a class such as `[:digit:]`.
 
     Collating symbols, equivalence classes and half-quoted class names mean something to bash that nobody
-    types at a prompt; without them both readings of a pattern agree. Raises `Refused`.
+    types at a prompt. Words with one are refused; for all others there is only one reading.
     """
+    inner: int | None = None
+    first = 0  # index of the first member of the expression that is open, 0 when none is
+    index = 0
+    while index < len(chars):
+        char = chars[index]
+        step = 1
+        if char == "/":
+            first, inner = 0, None
+        elif active[index] and char == "[" and not first:
+            negated = index + 1 < len(chars) and active[index + 1] and chars[index + 1] in "!^"
+            step += negated
+            first, inner = index + step, None
+        elif active[index] and char == "[":
+            found = _class_at(chars, active, index)
+            if found is not None:
+                step = found[1] - index
+            elif inner is None:
+                inner = index
+        elif active[index] and char == "]" and first and index > first:
+            if inner is not None:
+                return inner
+            first = 0
+        index += step
+    return None
+
+
+def check_brackets(parts: Sequence[Part]) -> None:
+    """Raise `Refused` for a word that `find_ambiguous` objects to; its variables count as plain characters."""
     if sum(isinstance(part, Glob) and part.value == "[" for part in parts) < 2:
         return
     chars: list[str] = []
@@ -120,28 +148,6 @@ def check_brackets(parts: Sequence[Part]) -> None:
         chars.extend(value)
         active.extend([isinstance(part, Glob) or not part.quoted] * len(value))
         spans.extend([part.span] * len(value))
-    index = 0
-    while index < len(chars):
-        if chars[index] == "[" and active[index]:
-            index = _check_inside(chars, active, index, spans)
-        else:
-            index += 1
-
-
-def _check_inside(chars: Sequence[str], active: Sequence[bool], start: int, spans: Sequence[Span]) -> int:
-    """Check what follows an open `[`; return where it ends: at its `]`, at a `/` or with the word."""
-    index = start + 1
-    if index < len(chars) and active[index] and chars[index] in "!^":
-        index += 1
-    first = index
-    while index < len(chars) and chars[index] != "/":
-        if active[index] and chars[index] == "]" and index > first:
-            return index + 1
-        if active[index] and chars[index] == "[":
-            found = _class_at(chars, active, index)
-            if found is None:
-                raise Refused("bracket", spans[index])
-            index = found[1]
-        else:
-            index += 1
-    return index
+    where = find_ambiguous(chars, active)
+    if where is not None:
+        raise Refused("bracket", spans[where])

@@ -88,6 +88,7 @@ REFUSED: Final[dict[str, tuple[str, str]]] = {
         "there are $?, $HOME, $USER, $HOSTNAME, $PACT_NODE and $PACT_VCLUSTER; use single quotes for a plain $",
     ),
     "special-parameter": ("this shell parameter is not available", "use single quotes for a plain $"),
+    "plain-dollar": ("a plain $ in a word with a variable", "put the plain $ in single quotes"),
     "ansi-quote": ("$'…' quoting is not available", "use '…' and write the characters themselves"),
     "locale-quote": ('$"…" quoting is not available', 'use "…" without the dollar sign'),
     "brace-expansion": ("brace expansion is not available", "write the words out, or quote the brace if it is text"),
@@ -119,6 +120,7 @@ REFUSED: Final[dict[str, tuple[str, str]]] = {
     "group": ("groups are not available", _ONE_COMMAND),
     "function": ("functions can't be defined", "use the commands themselves; help lists them"),
     "keyword": ("this is a shell keyword, and there is no scripting here", _ONE_COMMAND),
+    "job": ("there are no jobs here", "commands run in the foreground; ^C ends one"),
     "test-expression": ("tests are not available", "use stat, ls or grep and look at $?"),
     "assignment": ("variables can't be set", "give the command an option instead"),
     # the command word

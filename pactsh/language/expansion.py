@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pactsh.language.ast import Glob, Redirect, Stage, Text, Variable, Word
+from pactsh.language.brackets import find_ambiguous
 from pactsh.language.errors import Refused, Span
 from pactsh.language.globbing import Listing, TooManyMatchesError, compile_components, find
 
@@ -63,6 +64,8 @@ def expand_word(word: Word, variables: Mapping[str, str], listing: Listing) -> l
         value = "".join(field.chars)
         names: list[str] = []
         if any(active and char in "*?[" for char, active in zip(field.chars, field.active, strict=True)):
+            if find_ambiguous(field.chars, field.active) is not None:  # a variable's value brought it in
+                raise Refused("bracket", word.span)
             components = compile_components(field.chars, field.active)
             if any(component.pieces is not None for component in components):
                 try:

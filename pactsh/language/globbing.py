@@ -82,8 +82,8 @@ def _component(chars: Sequence[str], active: Sequence[bool]) -> Component:
                 piece = Wild.ANY
             elif char == "[" and (found := parse_bracket(chars, active, index)):
                 piece, end = found
-            elif char == "\\" and end < size:  # from a variable's value alone; typed ones are gone by now
-                piece, end = chars[end], end + 1
+            elif char == "\\":  # from a variable's value alone; typed ones are gone by now
+                piece, end = (chars[end], end + 1) if end < size else ("", end)
         if not (piece is Wild.STAR and pieces and pieces[-1] is Wild.STAR):
             pieces.append(piece)
         text.append(piece if isinstance(piece, str) else "".join(chars[index:end]))
@@ -99,7 +99,7 @@ def matches(pieces: Sequence[Piece], name: str) -> bool:
     try:
         name.encode()
     except UnicodeEncodeError:
-        return _match(_in_bytes(pieces), name.encode("utf-8", "surrogateescape").decode("latin-1"))
+        return _match(_in_bytes(pieces), _bytewise(name))
     return _match(pieces, name)
 
 
@@ -108,7 +108,7 @@ def _in_bytes(pieces: Sequence[Piece]) -> list[Piece]:
     out: list[Piece] = []
     for piece in pieces:
         if isinstance(piece, str):
-            out.extend(piece.encode("utf-8", "surrogateescape").decode("latin-1"))
+            out.extend(_bytewise(piece))
         elif isinstance(piece, Bracket):
             out.append(_bracket_in_bytes(piece))
         else:
@@ -117,12 +117,23 @@ def _in_bytes(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def _bracket_in_bytes(bracket: Bracket) -> Bracket:
+    """Read a bracket expression byte by byte: of `a-é` that leaves a range up to é's first byte."""
+
     def ascii_only(test: Callable[[str], bool]) -> Callable[[str], bool]:
         return lambda char: char.isascii() and test(char)
 
-    members = "".join(bracket.members).encode("utf-8", "surrogateescape").decode("latin-1")
-    ranges = tuple((low, high) for low, high in bracket.ranges if (low + high).isascii())
-    return Bracket(bracket.negated, frozenset(members), ranges, tuple(ascii_only(test) for test in bracket.classes))
+    members = set(_bytewise("".join(bracket.members)))
+    ranges: list[tuple[str, str]] = []
+    for low, high in ((_bytewise(low), _bytewise(high)) for low, high in bracket.ranges):
+        members.update(low[:-1], high[1:])
+        ranges.append((low[-1], high[0]))
+    return Bracket(
+        bracket.negated, frozenset(members), tuple(ranges), tuple(ascii_only(test) for test in bracket.classes)
+    )
+
+
+def _bytewise(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def _match(pieces: Sequence[Piece], name: str) -> bool:

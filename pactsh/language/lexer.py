@@ -46,6 +46,10 @@ class Lexer:
         self.text = text
         self.position = position
         self._parts: list[Part] = []
+        self._values: list[str] = []  # literal text that is still growing, all of it quoted or none of it
+        self._values_quoted = False
+        self._values_start = self._values_end = 0
+        self._plain_dollar: int | None = None  # where the word being read has an unquoted $ that is just text
 
     def next(self) -> Token | None:
         """Return the next token, None at the end. Raises `Malformed` or `Refused`."""
@@ -105,7 +109,8 @@ class Lexer:
     def _word(self, start: int) -> Token:
         text, size = self.text, len(self.text)
         self.position = start
-        self._parts = []
+        self._parts, self._values = [], []
+        self._plain_dollar = None
         while self.position < size:
             begin = position = self.position
             while position < size and text[position] not in _SPECIAL:
@@ -117,6 +122,7 @@ class Lexer:
             if text[position] in _META:
                 break
             self._special(text[position], start)
+        self._flush()
         end = self.position
         if text.startswith("(", end):
             raise self._parenthesis(end, start)
@@ -125,6 +131,9 @@ class Lexer:
             return self._redirect(end, raw)
         if sum(isinstance(part, Glob) for part in self._parts) > MAX_WILDCARDS:
             raise Refused("too-many-wildcards", (start, end))
+        if self._plain_dollar is not None and any(isinstance(p, Variable) and not p.quoted for p in self._parts):
+            # bash forgets to split such a word's variables (subst.c, param_expand); nobody should rely on it
+            raise Refused("plain-dollar", (self._plain_dollar, self._plain_dollar + 1))
         check_brackets(self._parts)
         return Token("word", raw, (start, end), Word(tuple(self._parts), (start, end)))
 
@@ -132,7 +141,7 @@ class Lexer:
         """Take in one special character of an unquoted stretch of a word, and what belongs to it."""
         text, start = self.text, self.position
         if char in "*?[":
-            self._parts.append(Glob(char, (start, start + 1)))
+            self._append(Glob(char, (start, start + 1)))
             self.position += 1
         elif char == "$":
             self._dollar(quoted=False, start=start)
@@ -189,7 +198,7 @@ class Lexer:
         text = self.text
         after = text[start + 1 : start + 2]
         if after == "?":
-            self._parts.append(Variable("?", quoted, (start, start + 2)))
+            self._append(Variable("?", quoted, (start, start + 2)))
             self.position = start + 2
         elif after in NAME_START:
             end = start + 2
@@ -198,7 +207,7 @@ class Lexer:
             name = text[start + 1 : end]
             if name not in VARIABLES:
                 raise Refused("unknown-variable", (start, end))
-            self._parts.append(Variable(name, quoted, (start, end)))
+            self._append(Variable(name, quoted, (start, end)))
             self.position = end
         elif after == "(":
             code = "arithmetic" if text.startswith("((", start + 1) else "command-substitution"
@@ -213,6 +222,8 @@ class Lexer:
             end = text.find(after, start + 2) + 1 or len(text)
             raise Refused("ansi-quote" if after == "'" else "locale-quote", (start, end))
         else:
+            if not quoted:
+                self._plain_dollar = start
             self._add("$", quoted=quoted, start=start, end=start + 1)
             self.position = start + 1
 
@@ -234,12 +245,23 @@ class Lexer:
         return Refused("brace-expansion", (start, last + 1 if last >= 0 else end))
 
     def _add(self, value: str, *, quoted: bool, start: int, end: int) -> None:
-        """Append literal text, joined to the part before it when both are protected alike."""
-        last = self._parts[-1] if self._parts else None
-        if isinstance(last, Text) and last.quoted == quoted:
-            self._parts[-1] = Text(last.value + value, quoted, (last.span[0], end))
-        else:
-            self._parts.append(Text(value, quoted, (start, end)))
+        """Append literal text; it joins the text before it when both are protected alike."""
+        if self._values and self._values_quoted != quoted:
+            self._flush()
+        if not self._values:
+            self._values_start, self._values_quoted = start, quoted
+        self._values.append(value)
+        self._values_end = end
+
+    def _append(self, part: Part) -> None:
+        self._flush()
+        self._parts.append(part)
+
+    def _flush(self) -> None:
+        if self._values:
+            span = (self._values_start, self._values_end)
+            self._parts.append(Text("".join(self._values), self._values_quoted, span))
+            self._values = []
 
 
 _CLOSERS: Final = {"(": ")", "{": "}", "[": "]"}

@@ -17,8 +17,26 @@ MAX_WORDS: Final = 4096
 MAX_STAGES: Final = 64
 
 KEYWORDS: Final = frozenset(
-    ["!", "case", "coproc", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "in"]
-    + ["select", "then", "until", "while", "time"]
+    (
+        "!",
+        "case",
+        "coproc",
+        "do",
+        "done",
+        "elif",
+        "else",
+        "esac",
+        "fi",
+        "for",
+        "function",
+        "if",
+        "in",
+        "select",
+        "then",
+        "until",
+        "while",
+        "time",
+    )
 )
 _REFUSED_REDIRECTS: Final = {
     "<<<": "here-string",
@@ -182,6 +200,8 @@ def check_command_word(token: Token) -> None:
     name = word.literal
     if not name:
         raise Refused("command-empty", span)
+    if name.startswith("%"):  # bash takes %1 for `fg %1`, quoted or not
+        raise Refused("job", span)
     if not name.isascii():
         raise Refused("command-name", span)
     if "/" in name:
