@@ -42,9 +42,9 @@ class LocalAgent:
     ) -> None:
         self._connection.close()
 
-    def ask(self, method: str, params: Mapping[str, object] | None = None) -> Item:
+    def ask(self, method: str, params: Mapping[str, object] | None = None, *, endless: bool = False) -> Item:
         """The one item that `method` answers; raises like `call`."""
-        items = list(self.call(method, params))
+        items = list(self.call(method, params, endless=endless))
         if len(items) != 1:
             raise PactError(f"agent: {method}: expected one answer, got {len(items)}")
         return items[0]

@@ -10,6 +10,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from cryptography.x509 import load_pem_x509_certificates
+
 from pactsh.cli.config import read_token
 from pactsh.cli.sources import Filter
 from pactsh.errors import AuthError, NotFoundError, PactError, UsageError
@@ -33,13 +35,17 @@ def open_journal(settings: Settings, environ: Mapping[str, str]) -> Journal:
 
 
 def read_ca(settings: Settings) -> bytes:
-    """The CA's certificate (PEM); raises `UsageError` naming the file."""
+    """The CA's certificates (PEM); raises `UsageError` naming the file."""
     try:
-        return settings.ca.read_bytes()
+        pem = settings.ca.read_bytes()
+        load_pem_x509_certificates(pem)  # grpc would only complain on the terminal, and then find no issuer
+    except ValueError as error:
+        raise UsageError(f"ca: {settings.ca}: not a PEM certificate") from error
     except OSError as error:
         raise UsageError(
             f"ca: {settings.ca}: {error.strerror}", hint="--ca, PACT_CA or ca in cli.toml name the journal's CA"
         ) from error
+    return pem
 
 
 def ask(ctx: Context, question: Callable[[Journal], Awaitable[T]]) -> T:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pactsh import __version__
+from tests.pactsh.cli.conftest import RunningJournal
 from tests.pactsh.cli.program import PACT, clean_environment, run_pact, write_config
 
 
@@ -102,10 +103,18 @@ def test_no_token_is_status_2(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "pact: journal: no token\nhint: pact login, or set PACT_TOKEN\n")
 
 
-def test_an_unreachable_journal_is_status_5(tmp_path: Path) -> None:
+def test_a_ca_that_is_none_is_named(tmp_path: Path) -> None:
     ca = tmp_path / "ca.crt"
+    env = {"PACT_TOKEN": "t", "PACT_CA": str(ca)}
+    done = run_pact(tmp_path, "log", env=env)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, f"pact: ca: {ca}: No such file or directory")
     ca.write_text("x")
-    env = {"PACT_TOKEN": "t", "PACT_CA": str(ca), "PACT_ENDPOINT": f"unix:{tmp_path}/none", "PACT_TIMEOUT": "2"}
+    done = run_pact(tmp_path, "log", env=env)
+    assert (done.returncode, done.stderr) == (1, f"pact: ca: {ca}: not a PEM certificate\n")
+
+
+def test_an_unreachable_journal_is_status_5(tmp_path: Path, journal: RunningJournal) -> None:
+    env = journal.env() | {"PACT_ENDPOINT": f"unix:{tmp_path}/none", "PACT_TIMEOUT": "2"}
     done = run_pact(tmp_path, "log", env=env)
     assert done.returncode == 5
     assert done.stderr.startswith("pact: ")

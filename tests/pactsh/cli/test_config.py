@@ -1,0 +1,165 @@
+"""Where settings come from, which wins, and what a wrong one says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from pactsh.cli.config import ENVIRONMENT, EXPECTED, Settings, load_settings, read_token, user_file
+from pactsh.errors import UsageError
+
+# A value for each key that is not its default, one a source.
+VALUES: Mapping[str, tuple[object, str, str, str]] = {
+    # key: option, environment, user's file (TOML), site's file (TOML)
+    "endpoint": ("a:1", "b:2", '"c:3"', '"d:4"'),
+    "token": ("a", "b", '"c"', '"d"'),
+    "ca": ("/a", "/b", '"/c"', '"/d"'),
+    "vcluster": ("a", "b", '"c"', '"d"'),
+    "output": ("json", "json", '"json"', '"json"'),
+    "timeout": ("1", "2", "3", "4"),
+    "lattice_endpoint": ("a", "b", '"c"', '"d"'),
+    "lattice_token": ("a", "b", '"c"', '"d"'),
+    "openchami_smd_url": ("a", "b", '"c"', '"d"'),
+    "openchami_token": ("a", "b", '"c"', '"d"'),
+}
+
+
+class Sources:
+    """A user's and a site's file in a temporary place."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.user = tmp_path / "user" / "pact" / "cli.toml"
+        self.site = tmp_path / "site.toml"
+        self.user.parent.mkdir(parents=True)
+        self.environ = {"XDG_CONFIG_HOME": str(tmp_path / "user"), "HOME": "/nonexistent"}
+
+    def write(self, path: Path, text: str, mode: int = 0o600) -> None:
+        path.write_text(text, encoding="utf-8")
+        path.chmod(mode)
+
+    def load(self, typed: Mapping[str, object] | None = None, **environ: str) -> Settings:
+        return load_settings(typed or {}, self.environ | environ, self.site)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Sources:
+    return Sources(tmp_path)
+
+
+def shown(settings: Settings, key: str) -> str:
+    value = getattr(settings, key)
+    return str(value.get_secret_value() if hasattr(value, "get_secret_value") else value)
+
+
+def plain(toml: str) -> str:
+    return toml.strip('"')
+
+
+def test_every_environment_variable_has_a_row() -> None:
+    assert set(VALUES) == set(ENVIRONMENT.values())
+
+
+@pytest.mark.parametrize("key", VALUES)
+def test_precedence(sources: Sources, key: str) -> None:
+    option, environment, user, site = VALUES[key]
+    variable = next(name for name, k in ENVIRONMENT.items() if k == key)
+    default = shown(Settings(), key)
+    assert shown(sources.load(), key) == default
+    sources.write(sources.site, f"{key} = {site}\n")
+    assert shown(sources.load(), key) in {plain(site), f"{plain(site)}.0"}
+    sources.write(sources.user, f"{key} = {user}\n")
+    assert shown(sources.load(), key) in {plain(user), f"{plain(user)}.0"}
+    assert shown(sources.load(**{variable: environment}), key) in {environment, f"{environment}.0"}
+    both = sources.load({key: option}, **{variable: environment})
+    assert shown(both, key) in {option, f"{option}.0"}
+
+
+def test_an_empty_environment_variable_is_not_set(sources: Sources) -> None:
+    sources.write(sources.user, 'vcluster = "io"\n')
+    assert sources.load(PACT_VCLUSTER="").vcluster == "io"
+
+
+WRONG = {
+    "unknown key": ("endpont = 'a:1'\n", "endpont: unknown key"),
+    "wrong type": ("endpoint = 3\n", "endpoint: expected host:port or unix:/path, got 3"),
+    "not an endpoint": ("endpoint = 'journal'\n", "endpoint: expected host:port or unix:/path, got 'journal'"),
+    "out of range": ("timeout = 0\n", "timeout: expected a number of seconds above 0, at most 86400, got 0"),
+    "no such output": ("output = 'xml'\n", "output: expected text or json, got 'xml'"),
+    "not TOML": ("endpoint =\n", "not valid TOML: "),
+    "not UTF-8": ("# \udcff\n", "not valid TOML: "),
+    "verbose is no setting": ("verbose = true\n", "verbose: unknown key"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+@pytest.mark.parametrize("which", ["user", "site"])
+def test_a_wrong_file_is_named_with_its_key(sources: Sources, case: str, which: str) -> None:
+    text, expected = WRONG[case]
+    path = sources.user if which == "user" else sources.site
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UsageError) as caught:
+        sources.load({"endpoint": "good:1", "output": "json", "timeout": "1"})
+    assert caught.value.message.startswith(f"{path}: {expected}")
+
+
+def test_a_wrong_variable_is_named(sources: Sources) -> None:
+    with pytest.raises(UsageError, match=r"^PACT_TIMEOUT: expected a number of seconds above 0"):
+        sources.load(PACT_TIMEOUT="soon")
+
+
+@pytest.mark.parametrize("endpoint", ["h:1", "unix:/run/x", "[::1]:9443", "a.b-c_d:65535"])
+def test_endpoints(sources: Sources, endpoint: str) -> None:
+    assert sources.load({"endpoint": endpoint}).endpoint == endpoint
+
+
+@pytest.mark.parametrize("endpoint", ["h", "h:", ":1", "http://h:1", "unix:run/x", "h:1\n", "h:123456", "h h:1"])
+def test_no_endpoints(sources: Sources, endpoint: str) -> None:
+    with pytest.raises(UsageError):
+        sources.load({"endpoint": endpoint})
+
+
+def test_a_token_others_may_read_is_refused(sources: Sources) -> None:
+    sources.write(sources.user, 'token = "secret"\n', 0o640)
+    with pytest.raises(UsageError, match="others may read it") as caught:
+        sources.load()
+    assert "secret" not in str(caught.value)
+    sources.write(sources.user, 'endpoint = "h:1"\n', 0o644)
+    assert sources.load().endpoint == "h:1"
+
+
+def test_secrets_show_nowhere(sources: Sources) -> None:
+    settings = sources.load({"token": "s3cret"}, PACT_LATTICE_TOKEN="s3cret")
+    assert "s3cret" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_token_file(sources: Sources, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    sources.write(file, "abc\n")
+    settings = sources.load(None).model_copy(update={"token_file": file})
+    assert read_token(settings, {}) == "abc"
+    file.chmod(0o644)
+    with pytest.raises(UsageError, match="others may read it"):
+        read_token(settings, {})
+    file.unlink()
+    with pytest.raises(UsageError, match=r"token_file: .*No such file"):
+        read_token(settings, {})
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"XDG_CONFIG_HOME": "/x", "HOME": "/h"}, Path("/x/pact/cli.toml")),
+        ({"XDG_CONFIG_HOME": "relative", "HOME": "/h"}, Path("/h/.config/pact/cli.toml")),
+        ({"HOME": "/h"}, Path("/h/.config/pact/cli.toml")),
+        ({"HOME": "relative"}, None),
+        ({}, None),
+    ],
+)
+def test_user_file(environ: dict[str, str], expected: Path | None) -> None:
+    assert user_file(environ) == expected
+
+
+def test_what_is_expected_is_said_for_every_restricted_key() -> None:
+    assert set(EXPECTED) <= set(Settings.model_fields)
