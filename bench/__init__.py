@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench`. Ratios against other programs, measured in one run, side by side."""

@@ -1,0 +1,85 @@
+"""What a line costs in a running session: frames on the agent's socket against a bare fork and exec."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+from bench.measure import Case, CaseError, interleave, median, program, quantile
+from bench.report import Row, Section
+from bench.system import System
+from pactsh.shell.wire import Connection, connect
+
+TITLE = "A line in a session: what pact adds to the command"
+BARE = "fork, exec, wait of /bin/true"
+LIMIT_MS = 5.0
+
+
+def measure(system: System, rounds: int) -> Section:
+    """`rounds` lines each way in one session, interleaved with bare processes."""
+    with _session(system.socket) as connection, _terminal() as terminal, open(os.devnull, "r+b") as null:
+        cases: dict[str, Case] = {
+            BARE: program(("/bin/true",), system.environ),
+            "line, output to a file": lambda: _run(connection, null.fileno()),
+            "line, output to a terminal": lambda: _run(connection, terminal),
+        }
+        samples = interleave(cases, rounds, warm_up=20)
+    base = median(samples.pop(BARE))
+    rows = [Row(BARE + " (p50)", base * 1e3, "ms", samples=rounds)]
+    for name, found in samples.items():
+        for q in (0.5, 0.99):
+            added = (quantile(found, q) - base) * 1e3
+            limit = LIMIT_MS if q == 0.99 else None
+            rows.append(Row(f"{name}: added, p{q * 100:.0f}", added, "ms", limit=limit, samples=rounds))
+    return Section(TITLE, rows, ["added: time of the whole line less the median of the bare process"])
+
+
+def _run(connection: Connection, fd: int) -> float:
+    """One line `true`, from sending the frame to its exit frame; a terminal of the command's is drained."""
+    started = time.perf_counter()
+    connection.send({"op": "run", "line": "true", "fds": 3, "term": "xterm", "rows": 24, "cols": 80}, (fd, fd, fd))
+    masters: list[int] = []
+    try:
+        while True:
+            frame = connection.receive()
+            if frame.op == "started":
+                masters += frame.fds
+            elif frame.op == "exit":
+                if frame.number("status", -1) != 0:
+                    raise CaseError(f"true ended with {frame.number('status', -1)}")
+                return time.perf_counter() - started
+            elif frame.op in {"refused", "error"}:
+                raise CaseError(frame.text("reason") or frame.text("message"))
+    finally:
+        for master in masters:
+            os.close(master)
+
+
+@contextmanager
+def _session(path: str) -> Iterator[Connection]:
+    # The client reads the environment as bytes, from posix.environ.
+    with mock.patch("posix.environ", {b"PACT_AGENT_SOCKET": os.fsencode(path)}):
+        connection = connect()
+    try:
+        connection.send({"op": "session", "kind": "script", "term": "xterm", "rows": 24, "cols": 80})
+        while (frame := connection.receive()).op != "session":
+            if frame.op in {"error", "refused"}:
+                raise CaseError(frame.text("message"))
+        yield connection
+        connection.send({"op": "bye", "status": 0})
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _terminal() -> Iterator[int]:
+    """The slave of a fresh pseudo-terminal."""
+    master, slave = os.openpty()
+    try:
+        yield slave
+    finally:
+        os.close(slave)
+        os.close(master)
