@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,15 +59,15 @@ def write_agent_config(
     journal_socket: Path,
     ssh_port: int,
     missing: Sequence[str],
-    in_user_namespace: bool,
+    uid: int,
+    has_nobody: bool,
 ) -> None:
-    """Write `agent.toml`; the keys are those of `pact_agent.config`."""
-    # A user namespace of one user has no nobody to become.
-    own_uid, shell_user = (0, "root") if in_user_namespace else (os.geteuid(), "nobody")
-    if own_uid != 0:
-        import pwd
+    """Write `agent.toml`; the keys are those of `pact_agent.config`.
 
-        shell_user = pwd.getpwuid(own_uid).pw_name
+    `uid` is the caller's as the agent sees it. Remote sessions run as nobody, or, where that user
+    can't be had, as the agent itself does.
+    """
+    shell_user = "nobody" if uid == 0 and has_nobody else pwd.getpwuid(uid).pw_name
     tables: dict[str, Mapping[str, object]] = {
         "": {
             "node": node,
@@ -88,7 +89,7 @@ def write_agent_config(
             "host_cert": f"{KEYS}/ssh_host_cert.pub",
             "advertise": f"127.0.0.1:{ssh_port}",
         },
-        f"local_users.{own_uid}": {"principal": ADMINISTRATOR, "roles": [ADMINISTRATOR_ROLE]},
+        f"local_users.{uid}": {"principal": ADMINISTRATOR, "roles": [ADMINISTRATOR_ROLE]},
     }
     _write(directory / "agent.toml", render_toml(tables).encode())
 

@@ -121,6 +121,13 @@ def drop_bounding(capabilities: tuple[int, ...]) -> None:
             prctl(PR_CAPBSET_DROP, number)
 
 
+def is_mapped(kind: str, number: int) -> bool:
+    """Whether a `uid` or `gid` exists in this user namespace; user_namespaces(7)."""
+    with open(f"/proc/self/{kind}_map", encoding="ascii") as file:
+        rows = [[int(word) for word in line.split()] for line in file]
+    return any(first <= number < first + count for first, _, count in rows)
+
+
 def loopback_up() -> None:
     """Bring `lo` of this network namespace up; netdevice(7)."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

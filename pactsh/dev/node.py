@@ -10,6 +10,7 @@ Standard library only, and single-threaded: it forks.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -36,6 +37,7 @@ NAMESPACES = (
     ("process", linux.CLONE_NEWPID),
 )
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+NOBODY = 65534
 RESTART_DELAY_S = 0.2
 GIVE_UP_AFTER = 5
 GIVE_UP_WITHIN_S = 10.0
@@ -106,9 +108,11 @@ def make_namespaces(missing: Callable[[str, OSError], None]) -> frozenset[str]:
         except OSError as error:
             missing("user namespace", error)
     for name, flag in NAMESPACES:
-        if name in done or (name == "process" and "mount" not in done):
+        if name in done:
             continue
         try:
+            if name == "process" and "mount" not in done:
+                raise OSError(errno.ENOTSUP, "it needs a mount namespace")  # for its own /proc
             linux.unshare(flag)
             done.add(name)
         except OSError as error:
@@ -144,7 +148,8 @@ def main() -> int:
     else:
         linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     _furnish(spec, entered, missing)
-    events.send(ev="prepared", missing=lacking, entered=sorted(entered))
+    has_nobody = linux.is_mapped("uid", NOBODY)
+    events.send(ev="prepared", missing=lacking, uid=os.geteuid(), has_nobody=has_nobody)
     if not events.wait_go():
         return 0
     return Init(spec, events, listen, alone="process" in entered).run()
@@ -159,7 +164,7 @@ def _furnish(spec: Spec, entered: frozenset[str], missing: Callable[[str, OSErro
         except OSError as error:
             missing("loopback interface", error)
     if "mount" in entered:
-        root = Root(spec.system, spec.node, spec.shared, spec.code, "process" in entered, "user" in entered, missing)
+        root = Root(spec.system, spec.node, spec.shared, spec.code, "process" in entered, missing)
         try:
             root.enter(spec.name)
         except OSError as error:

@@ -27,6 +27,7 @@ Report = Callable[[str, OSError], None]
 
 OWN = ("/proc", "/sys", "/dev", "/run", "/tmp")  # noqa: S108  mount points, not files
 ENTRIES_LIMIT = 512
+UNUSUAL_ID = 2**32 - 2  # mapped in the first user namespace, and hardly in any other
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "kmsg")
 LINKS = {
     "fd": "/proc/self/fd",
@@ -54,7 +55,6 @@ class Root:
     shared: tuple[str, ...]
     code: tuple[str, ...]
     own_pids: bool
-    in_user_namespace: bool
     report: Report
     _new: str = ""
     _upper: str = ""
@@ -131,8 +131,8 @@ class Root:
         os.mkdir(work)
         os.chmod(upper, stat.S_IMODE(os.stat(path).st_mode))
         options = f"lowerdir={_escaped(path)},upperdir={_escaped(upper)},workdir={_escaped(work)}"
-        if self.in_user_namespace:
-            options += ",userxattr"
+        if not linux.is_mapped("uid", UNUSUAL_ID):
+            options += ",userxattr"  # trusted.* attributes are for the first user namespace alone
         linux.mount("overlay", self._new + path.rstrip("/"), "overlay", 0, options)
 
     def _skeleton(self, path: str) -> None:
@@ -202,11 +202,20 @@ class Root:
             os.symlink(to, f"{dev}/{name}")
         for name in ("pts", "shm", "mqueue"):
             os.mkdir(f"{dev}/{name}")
-        group = "" if self.in_user_namespace else ",gid=5"
-        options = f"newinstance,ptmxmode=0666,mode=0620{group}"
-        linux.mount("devpts", f"{dev}/pts", "devpts", linux.MS_NOSUID | linux.MS_NOEXEC, options)
+        self._attempt("terminals of its own", self._pts)
         linux.mount("tmpfs", f"{dev}/shm", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=1777")
         self._attempt("message queues", lambda: linux.mount("mqueue", f"{dev}/mqueue", "mqueue"))
+
+    def _pts(self) -> None:
+        pts = f"{self._new}/dev/pts"
+        # The group tty, unless the user namespace has none.
+        group = ",gid=5" if linux.is_mapped("gid", 5) else ""
+        options = f"newinstance,ptmxmode=0666,mode=0620{group}"
+        try:
+            linux.mount("devpts", pts, "devpts", linux.MS_NOSUID | linux.MS_NOEXEC, options)
+        except OSError:
+            linux.bind("/dev/pts", pts)
+            raise
 
     def _own_files(self) -> None:
         """The dev system's directory, and code that the node's own directories would cover."""

@@ -90,7 +90,7 @@ class NodePart:
         self._notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._ready = asyncio.Event()
         self._missing: list[str] = []
-        self._in_user_namespace = False
+        self._uid, self._has_nobody = 0, True
         self._stopping = False
         self.port = 0
 
@@ -126,7 +126,7 @@ class NodePart:
         self._note(f"node {self.name}", self._process.pid)
         event = await self._expect("prepared")
         self._missing = list(event.body["missing"])
-        self._in_user_namespace = "user" in event.body["entered"]
+        self._uid, self._has_nobody = int(event.body["uid"]), bool(event.body["has_nobody"])
         self._note(f"init {self.name}", event.pid)
         for what in self._missing:
             self._say(event="notice", text=f"{self.name}: no {what}")
@@ -167,7 +167,8 @@ class NodePart:
             journal_socket=self._layout.journal_socket,
             ssh_port=self.port,
             missing=self._missing,
-            in_user_namespace=self._in_user_namespace,
+            uid=self._uid,
+            has_nobody=self._has_nobody,
         )
         self._events.send(b"go")
         event = await self._expect("started")
