@@ -91,6 +91,13 @@ def _value_after(reading: Reading, label: str, index: int) -> str:
     return reading.words[index + 1]
 
 
+def _follows(reading: Reading, option: Option, index: int) -> bool:
+    """Whether the next word is the optional value (`journalctl -n 50`)."""
+    if not option.follows or index + 1 >= len(reading.words):
+        return False
+    return bool(regex(option.follows).fullmatch(reading.words[index + 1]))
+
+
 def _long(reading: Reading, table: Table, index: int) -> int:
     word = reading.words[index]
     name, equals, attached = word.partition("=")
@@ -100,6 +107,9 @@ def _long(reading: Reading, table: Table, index: int) -> int:
     reading.out[index] = f"{spelled}={attached}" if equals else spelled
     if equals and not option.value:
         raise reading.refuse("bad-value", f"{full} takes no value", rule=full, word=index)
+    if option.optional and not equals and _follows(reading, option, index):
+        take(reading, option, full, reading.words[index + 1], index, index + 1)
+        return index + 2
     if not option.value or (option.optional and not equals):
         take(reading, option, full, None, index, index)
         return index + 1
@@ -143,6 +153,9 @@ def _cluster(reading: Reading, table: Table, index: int) -> int:
         rest = word[position + 1 :]
         if not option.value:
             take(reading, option, label, None, index, index)
+        elif not rest and _follows(reading, option, index):
+            take(reading, option, label, reading.words[index + 1], index, index + 1)
+            return index + 2
         elif rest or option.optional:
             take(reading, option, label, rest or None, index, index)
             break
@@ -183,8 +196,8 @@ def read_tree(reading: Reading, command: Command) -> None:
         sub = reading.find(node.commands, index, abbreviate=command.abbreviate) if index < len(words) else None
         if sub is not None:
             index += 1
-        elif index >= len(words) or not command.abbreviate:
-            sub = next((s for s in node.commands if s.default), None)
+        else:
+            sub = next((s for s in node.commands if s.default and (index >= len(words) or _bare(command, s))), None)
         if sub is None and index >= len(words):
             if node is command and reading.used:
                 return
@@ -194,8 +207,13 @@ def read_tree(reading: Reading, command: Command) -> None:
             raise reading.unknown("unknown-subcommand", "subcommand", index, known)
         reading.use(sub, f"{command.name} {sub.spellings[0]}", min(index, len(words)) - 1)
         node = sub
-    if isinstance(node, Sub):
+    if isinstance(node, Sub) and not node.free:
         _leaf(reading, node, index)
+
+
+def _bare(command: Command, sub: Sub) -> bool:
+    """Whether the default's operands may follow the command directly (`ethtool eth0`)."""
+    return not command.abbreviate and bool(sub.operands)
 
 
 def _names(subs: Sequence[Sub], word: str) -> bool:

@@ -146,27 +146,29 @@ def _faults(command: Command) -> Iterator[tuple[Path_, str]]:
     yield from _effect(command, ())
     yield from _options(command.options, command.grammar, ("options",))
     yield from _operands(command.operands, ("operands",))
-    yield from _subs(command.commands, command.grammar, ("commands",))
+    yield from _subs(command.commands, command, ("commands",))
 
 
-def _subs(subs: tuple[Sub, ...], grammar: str, at: Path_) -> Iterator[tuple[Path_, str]]:
+def _subs(subs: tuple[Sub, ...], command: Command, at: Path_) -> Iterator[tuple[Path_, str]]:
     seen: set[str] = set()
     for number, sub in enumerate(subs):
         here = (*at, number)
         if not sub.spellings or seen.intersection(sub.spellings):
             yield (*here, "names"), "must be there, and no name twice"
         seen.update(sub.spellings)
+        if sub.free and not command.builtin:
+            yield (*here, "free"), "is for builtins: a program's words must be in the table"
         yield from _effect(sub, here)
-        yield from _options(sub.options, grammar, (*here, "options"))
+        yield from _options(sub.options, command.grammar, (*here, "options"))
         yield from _operands(sub.operands, (*here, "operands"))
         for position, keyword in enumerate(sub.keywords):
             yield from _valued(keyword, keyword.value, (*here, "keywords", position), "value")
-        yield from _subs(sub.commands, grammar, (*here, "commands"))
+        yield from _subs(sub.commands, command, (*here, "commands"))
 
 
 def _options(options: tuple[Option, ...], grammar: str, at: Path_) -> Iterator[tuple[Path_, str]]:
     seen: set[str] = set()
-    shape = {"getopt": r"-[^-\s]|--[^\s=]+", "ps": r"[-+][A-Za-z]|--[^\s=]+"}.get(grammar, r"-[^\s=]+")
+    shape = {"getopt": r"-[^-\s]|--[^\s=]+", "ps": r"[-+][A-Za-z]|--[^\s=]+"}.get(grammar, r"-\S+")
     for number, option in enumerate(options):
         here = (*at, number)
         names = option.spellings

@@ -10,7 +10,8 @@ import re
 
 _PATH = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+|\.\.\.)\]")
 _TOKEN = re.compile(
-    r'''(?P<skip>\#[^\n]*|[ \t\r,]+)|(?P<line>\n)|(?P<string>"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|'[^'\n]*')'''
+    r"""(?P<skip>\#[^\n]*|[\s,]+)"""
+    r"""|(?P<string>\"{3}(?:\\.|[^\\])*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'[^'\n]*')"""
     r"""|(?P<open>\[\[|[\[{])|(?P<close>\]\]|[\]}])|(?P<equals>=)|(?P<bare>[^\s\[\]{}=,#"']+)""",
     re.DOTALL,
 )
@@ -35,7 +36,11 @@ def _positions(text: str) -> dict[tuple[Step, ...], int]:
     found: dict[tuple[Step, ...], int] = {}
     prefix: tuple[Step, ...] = ()
     counts: dict[tuple[Step, ...], int] = {}
-    tokens = [(m.lastgroup or "", m.group(), text.count("\n", 0, m.start()) + 1) for m in _TOKEN.finditer(text)]
+    tokens = [
+        (m.lastgroup or "", m.group(), text.count("\n", 0, m.start()) + 1)
+        for m in _TOKEN.finditer(text)
+        if m.lastgroup != "skip"
+    ]
     index = 0
     while index < len(tokens):
         kind, value, line = tokens[index]
@@ -51,7 +56,7 @@ def _positions(text: str) -> dict[tuple[Step, ...], int]:
         elif kind in ("bare", "string"):
             path = (*prefix, value.strip("\"'"))
             found.setdefault(path, line)
-            index = _value(tokens, index + 2, path, found)
+            index = _value(tokens, index + 2, path, found)  # after the key and its '='
         else:
             index += 1
     return found
@@ -66,8 +71,6 @@ def _value(
     while index < len(tokens):
         kind, value, line = tokens[index]
         index += 1
-        if kind in ("skip", "line"):
-            continue
         array = bool(stack) and stack[-1][1] == "["
         if kind in ("open", "bare", "string") and array:
             base, mark, count = stack[-1]
@@ -75,28 +78,14 @@ def _value(
             stack[-1] = (base, mark, count + 1)
             found.setdefault(here, line)
         if kind == "open":
-            for mark in value:
-                stack.append((here, mark, 0))
+            stack.extend((here, mark, 0) for mark in value)
         elif kind == "close":
             del stack[-len(value) :]
-        elif kind in ("bare", "string") and stack and stack[-1][1] == "{":
-            if index < len(tokens) and _is_key(tokens, index):
-                here = (*stack[-1][0], value.strip("\"'"))
-                found.setdefault(here, line)
-                index = _after_equals(tokens, index)
-                continue
+        elif kind in ("bare", "string") and stack and stack[-1][1] == "{" and tokens[index][0] == "equals":
+            here = (*stack[-1][0], value.strip("\"'"))
+            found.setdefault(here, line)
+            index += 1
+            continue
         if not stack:
             break
     return index
-
-
-def _is_key(tokens: list[tuple[str, str, int]], index: int) -> bool:
-    while index < len(tokens) and tokens[index][0] == "skip":
-        index += 1
-    return index < len(tokens) and tokens[index][0] == "equals"
-
-
-def _after_equals(tokens: list[tuple[str, str, int]], index: int) -> int:
-    while tokens[index][0] != "equals":
-        index += 1
-    return index + 1

@@ -39,7 +39,7 @@ class Reading:
     out: list[str | None] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
     dimension: str = ""
-    grants: Grants = Grants()
+    grants: Grants = field(default_factory=Grants)
     walked: bool = False
     opened: bool = False
     demands: list[tuple[tuple[str, ...], str, int]] = field(default_factory=list)
@@ -81,6 +81,8 @@ class Reading:
             reserved = sum(1 for later in present[position + 1 :] if later.count in ("1", "+"))
             share = _share(slot.count, len(indices) - taken - reserved)
             if share < 0:
+                if self.used & {"--help", "--version"}:
+                    return  # the program prints that and ends
                 raise self.refuse(
                     "missing-operand", f"{self.name} needs a {KINDS[slot.kind].noun}", hint=f"see 'help {self.name}'"
                 )

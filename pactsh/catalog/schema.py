@@ -74,8 +74,10 @@ class Valued(Effect, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     `low` and `high` bound numbers, `choices` an `enum` or `list`; `match` is a regular
     expression the whole value must match, `refuse` one it must not, `why` says so then.
+    `label` stands for the value in help.
     """
 
+    label: str = ""
     low: float | None = None
     high: float | None = None
     choices: tuple[str, ...] = ()
@@ -87,13 +89,15 @@ class Valued(Effect, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Option(Valued, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One option with all its spellings (`names = "-o --output"`); `value` is a kind or "".
 
-    `optional`: the value counts only when attached. `recursive`: operands are then walked, so
+    `optional`: the value counts only when attached, or when the next word matches `follows`
+    (systemd's tools). `recursive`: operands are then walked, so
     trees such as /proc are refused. `into` replaces the option's spelling in what is run.
     """
 
     names: str
     value: str = ""
     optional: bool = False
+    follows: str = ""
     recursive: bool = False
     into: str = ""
 
@@ -139,7 +143,8 @@ class Sub(Effect, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=Tr
     """A subcommand. The first of `names` is the full one that is run for all of them.
 
     `options`, where given, are the only ones after the subcommand's name; otherwise the
-    command's own go on. `default`: taken when no subcommand is named.
+    command's own go on. `default`: taken when no subcommand is named. `free`: any words may
+    follow; only for a builtin, which checks them itself.
     """
 
     names: str
@@ -149,6 +154,7 @@ class Sub(Effect, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=Tr
     operands: tuple[Operand, ...] = ()
     commands: tuple[Sub, ...] = ()
     extra: str = ""
+    free: bool = False
 
     @property
     def spellings(self) -> tuple[str, ...]:

@@ -24,13 +24,29 @@ from pactsh.policy.rbac import CHANGE_COMMANDS, highest_class, may, role_in
 Span = tuple[int, int]
 
 _INSTEAD = {
-    "vi": "view it with 'less FILE'", "vim": "view it with 'less FILE'", "more": "use 'less'", "sed": "use 'grep' or 'cut'",
-    "awk": "use 'cut', 'sort' or 'column'", "find": "use 'ls -R' or 'du -a'", "tee": "the line is journaled already",
-    "sudo": "the line runs with the rights it needs", "su": "the line runs with the rights it needs",
-    "bash": "type commands at this prompt", "sh": "type commands at this prompt", "ssh": "use 'pact shell NODE'",
-    "ifconfig": "use 'ip addr'", "netstat": "use 'ss'", "route": "use 'ip route'", "arp": "use 'ip neigh'",
-    "service": "use 'systemctl'", "xargs": "name the operands", "watch": "use 'top' or 'vmstat 1 10'", "dir": "use 'ls'",
-}  # fmt: skip
+    "vi": "view it with 'less FILE'",
+    "vim": "view it with 'less FILE'",
+    "more": "use 'less'",
+    "sed": "use 'grep' or 'cut'",
+    "awk": "use 'cut', 'sort' or 'column'",
+    "find": "use 'ls -R' or 'du -a'",
+    "tee": "the line is journaled already",
+    "xargs": "name the operands",
+    "watch": "use 'top' or 'vmstat 1 10'",
+    "dir": "use 'ls'",
+    "ll": "use 'ls -l'",
+    "sudo": "the line runs with the rights it needs",
+    "su": "the line runs with the rights it needs",
+    "bash": "type commands at this prompt",
+    "sh": "type commands at this prompt",
+    "ssh": "use 'pact shell NODE'",
+    "ifconfig": "use 'ip addr'",
+    "netstat": "use 'ss'",
+    "route": "use 'ip route'",
+    "arp": "use 'ip neigh'",
+    "service": "use 'systemctl'",
+    "man": "use 'help COMMAND'",
+}
 
 
 @dataclass(frozen=True, slots=True)
