@@ -36,7 +36,14 @@ class _Field:
 
     chars: list[str]
     active: list[bool]
-    from_variable: bool
+    from_variable: bool  # its first character is a variable's
+
+    def extend(self, value: str, *, active: bool, from_variable: bool) -> None:
+        """Append the characters of `value`."""
+        if value and not self.chars:
+            self.from_variable = from_variable
+        self.chars.extend(value)
+        self.active.extend([active] * len(value))
 
 
 def expand_stage(stage: Stage, variables: Mapping[str, str], listing: Listing) -> tuple[Expanded, ...]:
@@ -84,23 +91,20 @@ def _split(word: Word, variables: Mapping[str, str]) -> list[_Field]:
     fields: list[_Field] = []
     current: _Field | None = None
     for part in word.parts:
-        variable = isinstance(part, Variable)
         value = variables[part.name] if isinstance(part, Variable) else part.value
         unquoted = isinstance(part, Glob) or not part.quoted
         if not unquoted or isinstance(part, Text | Glob):
             if current is None:
-                current = _Field([], [], variable and value != "")
+                current = _Field([], [], False)
                 fields.append(current)
-            current.chars.extend(value)
-            current.active.extend([unquoted] * len(value))
+            current.extend(value, active=unquoted, from_variable=isinstance(part, Variable))
             continue
         for char in value:
             if char in _BLANKS:
                 current = None
                 continue
             if current is None:
-                current = _Field([], [], True)
+                current = _Field([], [], False)
                 fields.append(current)
-            current.chars.append(char)
-            current.active.append(True)
+            current.extend(char, active=True, from_variable=True)
     return fields
