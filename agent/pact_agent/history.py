@@ -23,16 +23,28 @@ class JournalHistory:
         self._open, self._heads = open_journal, heads
 
     async def entries(self, params: Params) -> AsyncIterator[Entry]:
-        """Entries newest first, or with `follow` those from now on."""
+        """Entries newest first, or with `follow` oldest first (from `from_seq`, else the last `n`) and on."""
         scope, since, kind, author = (_text(params, name) for name in ("scope", "since", "type", "author"))
         n = params.get("n")
         async with self._open() as journal:
-            if params.get("follow") is True:
-                async for entry in journal.watch(scope=scope, type=kind, author=author):
-                    yield entry
-            else:
+            if params.get("follow") is not True:
                 count = min(n, _MOST) if isinstance(n, int) and n > 0 else 20
                 for entry in await journal.list(count, scope=scope, since=since, type=kind, author=author):
+                    yield entry
+                return
+            from_seq = params.get("from_seq")
+            if not isinstance(from_seq, int):
+                # In this order, and from the later of both: nothing between the two answers is lost or repeated.
+                seen = await journal.list(1)
+                count = min(n, _MOST) if isinstance(n, int) else 0
+                if count > 0:
+                    last = await journal.list(count, scope=scope, since=since, type=kind, author=author)
+                    for entry in reversed(last):
+                        yield entry
+                    seen += last
+                from_seq = max((entry.seq for entry in seen), default=0) + 1
+            async for entry in journal.watch(from_seq, scope=scope, type=kind, author=author):
+                if entry.time >= since:
                     yield entry
 
     async def verify(self) -> Item:

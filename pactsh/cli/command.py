@@ -159,6 +159,11 @@ class Group(click.Group):
         """The verbs in the order they were given."""
         return list(self.commands)
 
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each verb with the first line of its help, whole."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(n, (c.help or "").partition("\n")[0]) for n, c in self.commands.items()])
+
 
 def make_context(typed: dict[str, object]) -> Context:
     """Wire a command to this process: environment, configuration files, clock, terminal."""

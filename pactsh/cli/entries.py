@@ -42,8 +42,7 @@ def describe(entry: Entry) -> str:
     """What an entry says, in one line: its message, else the essence of its body."""
     body = entry.body or {}
     about = _ABOUT.get(entry.type)
-    text = about(body) if about else ""
-    return "; ".join(part for part in (entry.message, text) if part) or "-"
+    return entry.message or (about(body) if about else "") or "-"
 
 
 def _text(body: Body, key: str) -> str:

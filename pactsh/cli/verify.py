@@ -218,7 +218,7 @@ def render_verified(result: Verified, out: Out) -> None:
         out.line("Verified 0 entries: the journal is empty")
         return
     signed = f"signed to seq:{result.signed_seq}" if result.signed_seq else "not signed yet"
-    by = f" by key {result.signed_by}" if result.signed_by else ""
+    by = f" by key {result.signed_by}" if result.signed_by and result.signed_seq else ""
     head = f", head {result.head[:16]}" if result.head else ""
     out.line(f"Verified {result.entries} entries, seq {result.first}..{result.last}{head}, {signed}{by}")
     if result.redacted:
