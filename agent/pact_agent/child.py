@@ -36,10 +36,15 @@ _RESET = (
 
 
 def send_request(link: socket.socket, request: bytes, fds: list[int]) -> None:
-    """Hand a job (JSON) and its descriptors to a waiting child."""
+    """Hand a job (JSON) and its descriptors to a waiting child.
+
+    Raises `BrokenPipeError` or `ConnectionResetError` only while the child can't have all of it, so that the
+    job may be given to another: nothing is sent after the last byte, as the child hangs up then.
+    """
     data = struct.pack(">I", len(request)) + request
     sent = socket.send_fds(link, [data], fds) if fds else 0
-    link.sendall(data[sent:])
+    if sent < len(data):
+        link.sendall(data[sent:])
 
 
 def _receive_request(link: socket.socket) -> tuple[dict[str, Any], list[int]]:

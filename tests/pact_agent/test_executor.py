@@ -1,0 +1,209 @@
+"""Lines on a real agent: what runs, what is refused, and what is on record before anything runs."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.pact_agent.localnode import WHO, LocalNode
+
+MakeNode = Callable[..., LocalNode]
+
+
+@pytest.mark.parametrize(
+    ("line", "stdout", "status"),
+    [
+        ("uname -s", "Linux\n", 0),
+        ("echo 'a  b' \"$USER\"", f"a  b {WHO}\n", 0),
+        ("echo one | cat | wc -l", "1\n", 0),
+        ("false; echo $?", "1\n", 0),
+        ("true; echo $?", "0\n", 0),
+        ("false && echo no || echo yes", "yes\n", 0),
+        ("true || echo no; echo end", "end\n", 0),
+        ("cd /var/log; pwd", "/var/log\n", 0),
+        ("cd /var; cd log; pwd; cd -", "/var/log\n/var\n", 0),
+        ("cd /usr; ls -d bi*", "bin\n", 0),
+        ("pwd | cat", "/\n", 0),
+        ("cd /usr | cat; pwd", "/\n", 0),
+        ("whoami", f"{WHO}\n", 0),
+        ("echo $HOSTNAME", f"{socket.gethostname()}\n", 0),
+        ("echo $PACT_NODE $PACT_VCLUSTER $HOME", "node042 ml-training /\n", 0),
+        ("cat < /etc/passwd | head -1 | cut -d: -f1", "root\n", 0),
+        ("echo out >/dev/null", "", 0),
+        ("ls /nonexistent 2>/dev/null", "", 2),
+        ("", "", 0),
+        ("# only a comment", "", 0),
+        ("exit 7", "", 7),
+        ("exit 7; echo no", "", 7),
+    ],
+)
+def test_lines_run_as_bash_would(node: LocalNode, line: str, stdout: str, status: int) -> None:
+    done = node.line(line)
+    assert (done.stdout, done.returncode) == (stdout, status), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "says"),
+    [
+        ("rm -rf /tmp/x", 6, "not on the whitelist"),
+        ("cat /etc/hostname > /tmp/x", 6, "pact: refused"),
+        ("echo $(id)", 6, "pact: refused"),
+        ("/bin/bash", 6, "pact: refused"),
+        ("ls &", 6, "pact: refused"),
+        ("FOO=1 ls", 6, "pact: refused"),
+        ('echo "abc', 1, "pact:"),
+        ("| ls", 1, "pact:"),
+        ("ls; rm x", 6, "not on the whitelist"),
+        ("ls | sh", 6, "not on the whitelist"),
+        ("cat /etc/shadow", 6, "secret"),
+        ("cat < /etc/shadow", 6, "secret"),
+    ],
+)
+def test_refused_lines_run_nothing_and_say_why(node: LocalNode, line: str, status: int, says: str) -> None:
+    done = node.line(line)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert says in done.stderr
+    assert "hint:" in done.stderr or status == 6
+
+
+def test_stdout_and_stderr_stay_apart_and_stdin_is_passed(node: LocalNode) -> None:
+    done = node.line("cat; ls /nonexistent", stdin="given\n")
+    assert done.stdout == "given\n"
+    assert "/nonexistent" in done.stderr
+    assert done.returncode == 2
+
+
+def test_a_signal_shows_in_the_status(node: LocalNode) -> None:
+    with node.connect() as wire:
+        wire.send({"op": "session", "kind": "script", "term": "dumb"})
+        wire.until("session")
+        null = os.open(os.devnull, os.O_RDWR)
+        wire.send({"op": "run", "line": "sleep 100", "fds": 3}, (null, null, null))
+        os.close(null)
+        wire.until("started")
+        wire.send({"op": "signal", "name": "INT"})
+        assert wire.until("exit")["status"] == 130
+
+
+def test_an_interrupt_ends_the_whole_line(node: LocalNode) -> None:
+    with node.connect() as wire:
+        wire.send({"op": "session", "kind": "script", "term": "dumb"})
+        wire.until("session")
+        read, write = os.pipe()
+        null = os.open(os.devnull, os.O_RDWR)
+        wire.send({"op": "run", "line": "sleep 100; echo later", "fds": 3}, (null, write, write))
+        os.close(null)
+        os.close(write)
+        wire.until("started")
+        wire.send({"op": "signal", "name": "INT"})
+        assert wire.until("exit")["status"] == 130
+        with os.fdopen(read, "rb") as output:
+            assert output.read() == b""
+
+
+def test_every_line_is_on_record_with_what_was_really_run(make_node: MakeNode) -> None:
+    node = make_node()
+    node.line("false; echo $? | cat")
+    node.line("rm -rf /tmp/x")
+    with node.connect() as wire:
+        wire.send({"op": "session", "kind": "script", "term": "dumb"})
+        session = wire.until("session")["id"]
+        wire.run("pwd")
+        wire.send({"op": "bye", "status": 0})
+        assert wire.receive() is None
+    node.stop()
+    intent, refused, started, pwd, ended = (
+        node.entries("intent")[0],
+        node.entries("refusal")[0],
+        node.entries("session.start")[0],
+        node.entries("intent")[1],
+        node.entries("session.end")[0],
+    )
+    assert intent.author.principal == WHO
+    assert intent.author.roles == ("pact-platform-admin",)
+    body = intent.body or {}
+    assert body["line"] == "false; echo $? | cat"
+    assert (body["class"], body["decision"]["verdict"]) == ("read", "allow")
+    assert [s["argv"] for s in body["stages"]] == [["false"], ["echo", "0"], ["cat"]]
+    amended = (node.entries("amend")[0].body or {})["stages"]
+    assert [s["argv"] for s in amended] == [["echo", "1"], ["cat"]]
+    outcome = node.entries("outcome")[0].body or {}
+    assert (outcome["id"], outcome["status"]) == (body["id"], 0)
+    assert outcome["duration_ms"] >= 0
+    assert (refused.body or {})["status"] == 6
+    assert "rm" in (refused.body or {})["reason"]
+    assert started.session == pwd.session == ended.session == session
+    assert (ended.body or {})["lines"] == 1
+
+
+def test_intent_is_synced_before_the_command_can_do_anything(make_node: MakeNode) -> None:
+    """The agent is killed while the command runs: its intent must have survived, its outcome can't have."""
+    node = make_node()
+    with node.connect() as wire:
+        wire.send({"op": "session", "kind": "script", "term": "dumb"})
+        wire.until("session")
+        null = os.open(os.devnull, os.O_RDWR)
+        wire.send({"op": "run", "line": "sleep 77", "fds": 3}, (null, null, null))
+        os.close(null)
+        wire.until("started")
+        node.stop(9)
+    assert [(d.body or {})["line"] for d in node.entries("intent")] == ["sleep 77"]
+    assert node.entries("outcome") == []
+
+
+def test_a_command_dies_with_its_agent(make_node: MakeNode, tmp_path: Path) -> None:
+    node = make_node()
+    with node.connect() as wire:
+        read, write = os.pipe()
+        null = os.open(os.devnull, os.O_RDWR)
+        wire.send({"op": "run", "line": "sleep 98.7", "fds": 3}, (null, write, null))
+        os.close(null)
+        os.close(write)
+        wire.until("started")
+        node.stop(9)
+        # The read end reports the end of file when the last holder of the pipe, sleep itself, has died.
+        with os.fdopen(read, "rb") as output:
+            assert output.read() == b""
+
+
+def test_a_command_dies_with_its_connection(node: LocalNode) -> None:
+    wire = node.connect()
+    read, write = os.pipe()
+    null = os.open(os.devnull, os.O_RDWR)
+    wire.send({"op": "run", "line": "sleep 98.6", "fds": 3}, (null, write, null))
+    os.close(null)
+    os.close(write)
+    wire.until("started")
+    wire.sock.close()
+    with os.fdopen(read, "rb") as output:
+        assert output.read() == b""
+
+
+def test_a_viewer_reads_and_changes_nothing(make_node: MakeNode) -> None:
+    node = make_node(roles='"pact-viewer-ml-training"')
+    assert node.line("uname -s").returncode == 0
+    changed = node.line("sysctl -w net.core.somaxconn=4096")
+    assert changed.returncode == 2
+    assert "may only read" in changed.stderr
+
+
+@pytest.mark.parametrize("roles", ["", '"pact-ops-other"', '"made-up"'])
+def test_without_a_role_here_nothing_runs(make_node: MakeNode, roles: str) -> None:
+    done = make_node(roles=roles).line("uname")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "role" in done.stderr
+
+
+def test_an_uninstalled_program_is_said_and_recorded(make_node: MakeNode) -> None:
+    node = make_node()
+    done = node.line("nvidia-smi -L")
+    if done.returncode == 0:
+        pytest.skip("this machine has nvidia-smi; nothing to see without one that is missing")
+    assert done.returncode == 127
+    assert "not installed" in done.stderr
+    node.stop()
+    assert (node.entries("outcome")[0].body or {})["status"] == 127
