@@ -19,7 +19,7 @@ from bench.system import BIN, NODE, System
 TITLE = "From start to the first prompt, on a terminal"
 OURS = "pact shell NODE"
 TIMEOUT_S = 30
-PACT_PROMPT = f"pact:{NODE}> "
+PACT_PROMPT = f"pact:{NODE}>"  # the space after it may be a cursor movement
 _ESCAPES = re.compile(rb"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_=>])")
 _POSITION_ASKED, _POSITION = b"\x1b[6n", b"\x1b[1;1R"
 
@@ -32,13 +32,13 @@ def measure(system: System, directory: Path, rounds: int) -> Section:
         "pactsh (on the node), TERM=dumb": shown(
             (str(BIN / "pactsh"),), system.environ | {"TERM": "dumb"}, PACT_PROMPT
         ),
-        "xonsh --no-rc": shown((str(BIN / "xonsh"), "--no-rc"), system.outside | {"PROMPT": "ready> "}, "ready> "),
+        "xonsh --no-rc": shown((str(BIN / "xonsh"), "--no-rc", "-D", "PROMPT=ready> "), system.outside, "ready>"),
     }
     notes: list[str] = []
     try:
         with sshd.started(directory / "sshd-prompt") as server:
             words = (*server.client[:-1], "-tt", server.client[-1], "PS1='ready> ' bash --norc -i")
-            cases["ssh HOST bash (OpenSSH to sshd)"] = shown(words, system.outside, "ready> ")
+            cases["ssh HOST bash (OpenSSH to sshd)"] = shown(words, system.outside, "ready>")
             return _compare(cases, rounds, notes)
     except CaseError as error:
         if "sshd" not in str(error) and "OpenSSH" not in str(error):
