@@ -5,6 +5,8 @@
 file names as arguments to repeat findings.
 """
 
+# ruff: noqa: PT017  (an accepted line is as good as a well-formed error)
+
 from __future__ import annotations
 
 import sys

@@ -4,6 +4,8 @@ In that bash no command exists: builtins are disabled, PATH is empty, and functi
 write down the words they were called with. `expected` computes the same from `pactsh.language`.
 """
 
+# ruff: noqa: E501  (tables of samples)
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+# ruff: noqa: E501  (tables of samples)
+
 from __future__ import annotations
 
 import pytest

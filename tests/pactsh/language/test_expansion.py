@@ -1,3 +1,6 @@
+# ruff: noqa: E501  (tables of samples)
+# ruff: noqa: PT017  (an accepted line is as good as a well-formed error)
+
 from __future__ import annotations
 
 import os
@@ -153,16 +156,20 @@ BRACKET = st.builds(
                 "[:space:]",
                 "[:lower:]",
             ]
-        ),  # fmt: skip
+        ),
         min_size=1,
         max_size=4,
     ),
 )
 GLOB = st.sampled_from(["*", "*", "?", "*.log", "*/", "./*", "d*/", ".*", "**", "[a", "/*", "?*", "*//"])
 VARIABLE = st.sampled_from(["$?", "$HOME", "$USER", "$HOSTNAME", "$PACT_NODE", "$PACT_VCLUSTER"])
-WORD = st.lists(st.one_of(PLAIN, PLAIN, SINGLE, DOUBLE, ESCAPED, BRACKET, GLOB, GLOB, VARIABLE), max_size=5).map("".join)  # fmt: skip
+WORD = st.lists(st.one_of(PLAIN, PLAIN, SINGLE, DOUBLE, ESCAPED, BRACKET, GLOB, GLOB, VARIABLE), max_size=5).map(
+    "".join
+)
 COMMAND = st.sampled_from(["ls", "cat", "grep", "echo", "'ls'", "sort", "no-such", "e'ch'o", "-x", "a.b", '"a b"'])
-REDIRECT = st.sampled_from(["2>&1", ">/dev/null", "2>/dev/null", "&>/dev/null", "<a", "< dir/a", "<'x y'", "<nosuch", "<*.d/1", "1> /dev/null"])  # fmt: skip
+REDIRECT = st.sampled_from(
+    ["2>&1", ">/dev/null", "2>/dev/null", "&>/dev/null", "<a", "< dir/a", "<'x y'", "<nosuch", "<*.d/1", "1> /dev/null"]
+)
 BLANK = st.sampled_from([" ", " ", "  ", "\t"])
 STAGE = st.builds(
     lambda command, rest: command + "".join(blank + part for blank, part in rest),
@@ -185,7 +192,7 @@ SOUP = st.lists(FRAGMENT, min_size=1, max_size=8).map("".join)
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    text = draw(GRAMMATICAL)
+    text: str = draw(GRAMMATICAL)
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(text)))
         text = text[:at] + draw(FRAGMENT) + text[at + draw(st.integers(0, 2)) :]

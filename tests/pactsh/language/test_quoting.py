@@ -1,3 +1,6 @@
+# ruff: noqa: E501  (tables of samples)
+# ruff: noqa: PT017  (an accepted line is as good as a well-formed error)
+
 from __future__ import annotations
 
 import doctest
