@@ -46,7 +46,11 @@ class LocalNode:
         notify.bind(str(address))
         notify.settimeout(DEADLINE_S)
         self._process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stderr=log, stdout=log, env={"NOTIFY_SOCKET": str(address), "PATH": os.environ["PATH"]}
+            argv,
+            stdin=subprocess.DEVNULL,
+            stderr=log,
+            stdout=log,
+            env={"NOTIFY_SOCKET": str(address), "PATH": os.environ["PATH"]},
         )
         log.close()
         try:
@@ -75,7 +79,9 @@ class LocalNode:
     def log(self) -> str:
         return (self.directory / "log").read_text()
 
-    def pactsh(self, *args: str, stdin: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def pactsh(
+        self, *args: str, stdin: str = "", env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run the real `pactsh` against this node."""
         return subprocess.run(
             [str(BIN / "pactsh"), *args],

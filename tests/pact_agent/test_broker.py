@@ -83,7 +83,16 @@ def test_a_stranger_gets_status_2_and_is_on_record(make_node: MakeNode) -> None:
         "s.settimeout(20); sys.stdout.write(s.recv(4096)[4:].decode())"
     )
     done = subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c", probe, str(node.socket)],
+        [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "/usr/bin/python3",
+            "-c",
+            probe,
+            str(node.socket),
+        ],
         capture_output=True,
         text=True,
         timeout=60,

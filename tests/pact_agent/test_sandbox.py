@@ -1,0 +1,271 @@
+"""What a process that misbehaves can still do once it is bound.
+
+The misbehaving programs are bash and perl, which every Debian and RHEL has. Each attempt is
+also made without the sandbox, where it must succeed: a probe that fails anyway proves nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pact_agent.sandbox import Plan, executables
+from pact_agent.spawnclient import Ended, Job, Spawner, StageSpec
+from tests.pact_agent.localnode import IS_ROOT
+
+ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+pytestmark = pytest.mark.skipif(not IS_ROOT, reason="the sandbox of a root agent is tested: run the tests as root")
+
+
+def run(argv: tuple[str, ...], plan: Plan, tmp_path: Path, secrets: tuple[str, ...] = ()) -> tuple[Ended, str]:
+    """Run a program bound by `plan`; returns its end and its output."""
+
+    async def go() -> tuple[Ended, str]:
+        read, write = os.pipe()
+        try:
+            await spawner.start()
+            stage = StageSpec(path=argv[0], argv=argv, env=ENV, cwd="/", plan=plan, stdio=(-2, 0, 0))
+            running = await spawner.spawn(Job(stages=(stage,), fds=(write,)))
+        finally:
+            os.close(write)
+        ended = await running.wait()
+        with os.fdopen(read, "rb") as output:
+            text = await asyncio.to_thread(output.read)
+        spawner.close()
+        return ended, text.decode(errors="replace")
+
+    scratch = tmp_path / "masks"
+    scratch.mkdir(exist_ok=True)
+    spawner = Spawner.launch(scratch, secrets)
+    try:
+        return asyncio.run(go())
+    finally:
+        os.waitpid(spawner.pid, 0)
+
+
+def attempt(script: str, plan: Plan, tmp_path: Path, secrets: tuple[str, ...] = ()) -> tuple[int, str]:
+    """A perl script in the sandbox; first without, where it must say `done`."""
+    free = subprocess.run(["/usr/bin/perl", "-e", script], capture_output=True, text=True, timeout=30)
+    assert free.stdout.endswith("done"), f"without a sandbox it must work: {free.stdout} {free.stderr}"
+    ended, text = run(("/usr/bin/perl", "-e", script), plan, tmp_path, secrets)
+    assert not ended.errors, ended.errors
+    return ended.statuses[0], text
+
+
+READ = Plan(caps=("dac_read_search",))
+
+
+def test_a_harmless_command_works(tmp_path: Path) -> None:
+    ended, text = run(("/usr/bin/head", "-1", "/etc/passwd"), READ, tmp_path)
+    assert (ended.statuses, text) == ((0,), "root:x:0:0:root:/root:/bin/bash\n")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        'open(F, ">", "FILE") or die "$!"; print "done"',
+        'open(F, ">>", "FILE") or die "$!"; print "done"',
+        'truncate("FILE", 0) or die "$!"; print "done"',
+        'unlink("FILE") or die "$!"; print "done"',
+        'mkdir("FILE.d") or die "$!"; print "done"',
+        'symlink("/etc/passwd", "FILE.l") or die "$!"; print "done"',
+        'rename("FILE", "FILE.2") or die "$!"; print "done"',
+        'link("FILE", "FILE.3") or die "$!"; print "done"',
+    ],
+)
+def test_it_cannot_write_or_change_names(tmp_path: Path, script: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+
+    def fresh() -> None:
+        for path in tmp_path.glob("victim*"):
+            path.rmdir() if path.is_dir() else path.unlink()
+        victim.write_text("kept")
+
+    text_script = script.replace("FILE", str(victim))
+    free = subprocess.run(["/usr/bin/perl", "-e", text_script], capture_output=True, text=True, timeout=30)
+    assert free.stdout == "done", free.stderr
+    fresh()
+    ended, text = run(("/usr/bin/perl", "-e", text_script), READ, tmp_path)
+    assert ended.statuses[0] != 0, text
+    assert "done" not in text
+    assert victim.read_text() == "kept"
+    assert sorted(p.name for p in tmp_path.glob("victim*")) == ["victim"]
+
+
+def test_it_cannot_open_a_secret_by_any_name(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("xyzzy")
+    (tmp_path / "link").symlink_to(secret)
+    for name in (secret, tmp_path / "link", Path(f"/proc/self/root{secret}"), Path("/etc/shadow")):
+        script = f'open(F, "<", "{name}") or die "$!"; my @l = <F>; print "done"'
+        status, text = attempt(script, READ, tmp_path, (str(secret),))
+        assert (status != 0, "done" in text) == (True, False), name
+
+
+def test_a_secret_that_appears_later_is_masked_too(tmp_path: Path) -> None:
+    directory = tmp_path / "later"
+    directory.mkdir()
+    (directory / "key").write_text("xyzzy")
+    ended, text = run(("/usr/bin/cat", str(directory / "key")), READ, tmp_path, (str(tmp_path / "later/*"),))
+    assert ended.statuses[0] == 1
+    assert "xyzzy" not in text
+
+
+@pytest.mark.parametrize("path", ["/dev/mem", "/dev/kmsg", "/proc/1/environ", "/proc/1/mem", "/proc/1/root/etc/shadow"])
+def test_it_cannot_open_devices_or_other_processes(tmp_path: Path, path: str) -> None:
+    if not os.path.exists(path):
+        pytest.skip(f"this machine has no {path}")
+    ended, text = run(("/usr/bin/perl", "-e", f'open(F, "<", "{path}") or die "$!"; print "done"'), READ, tmp_path)
+    assert ended.statuses[0] != 0
+    assert "done" not in text
+
+
+def test_it_cannot_execute_anything_else(tmp_path: Path) -> None:
+    status, text = attempt('exec("/usr/bin/printf", "done") or die "$!"', READ, tmp_path)
+    assert status != 0
+    assert "done" not in text
+
+
+def test_the_dynamic_loader_runs_nothing_for_it(tmp_path: Path) -> None:
+    loader = executables("/usr/bin/perl")[-1]
+    script = f'exec("{loader}", "/usr/bin/printf", "done") or die "$!"'
+    status, text = attempt(script, READ, tmp_path)
+    assert status != 0
+    assert "done" not in text
+
+
+def test_not_even_itself_again(tmp_path: Path) -> None:
+    status, text = attempt("exec('/usr/bin/perl', '-e', 'print q(done)') or die $!", READ, tmp_path)
+    assert status != 0
+    assert "done" not in text
+
+
+def test_it_has_no_capability_it_was_not_granted(tmp_path: Path) -> None:
+    script = 'open(F, "/proc/self/status"); while (<F>) { print if /^(Cap|NoNew|Seccomp:)/ }'
+    _, text = run(("/usr/bin/perl", "-e", script), Plan(caps=("net_raw",)), tmp_path)
+    shown = dict(line.split(":\t") for line in text.splitlines())
+    assert int(shown["CapEff"], 16) == int(shown["CapPrm"], 16) == 1 << 13
+    assert int(shown["CapBnd"], 16) == 0
+    assert shown["NoNewPrivs"] == "1"
+    assert shown["Seccomp"] == "2"
+
+
+def test_it_cannot_signal_others(tmp_path: Path) -> None:
+    victim = subprocess.Popen(["/usr/bin/sleep", "300"])
+    try:
+        script = f'kill(0, {victim.pid}) or die "$!"; print "done"'
+        status, text = attempt(script, READ, tmp_path)
+        assert (status != 0, "done" in text) == (True, False)
+    finally:
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+
+
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_it_reaches_no_network(tmp_path: Path, kind: str) -> None:
+    kinds = {"tcp": ("SOCK_STREAM", "getprotobyname('tcp')"), "udp": ("SOCK_DGRAM", "getprotobyname('udp')")}
+    script = f"use Socket; socket(S, PF_INET, {kinds[kind][0]}, 0) or die $!; print 'done'"
+    status, text = attempt(script, READ, tmp_path)
+    assert (status != 0, "done" in text) == (True, False)
+
+
+def test_with_the_network_it_still_cannot_listen(tmp_path: Path) -> None:
+    script = (
+        "use Socket; socket(S, PF_INET, SOCK_STREAM, 0) or die $!;"
+        "bind(S, sockaddr_in(0, INADDR_LOOPBACK)) or die $!; listen(S, 1) or die $!; print 'done'"
+    )
+    status, text = attempt(script, Plan(network=True), tmp_path)
+    assert (status != 0, "done" in text) == (True, False)
+
+
+def test_it_reaches_no_abstract_socket(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        name = f"pact-test-{os.getpid()}"
+        listener.bind("\0" + name)
+        listener.listen()
+        script = f'use Socket; socket(S, PF_UNIX, SOCK_STREAM, 0); connect(S, pack("Sa*", 1, "\\0{name}")) or die $!; print "done"'
+        status, text = attempt(script, READ, tmp_path)
+        assert (status != 0, "done" in text) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("unshare", "syscall(272, 0x10000000)"),
+        ("ptrace", "syscall(101, 16, getppid(), 0, 0)"),
+        ("mount", "syscall(165, 0, 0, 0, 0, 0)"),
+        ("open_by_handle_at", "syscall(304, -100, 0, 0)"),
+        ("bpf", "syscall(321, 0, 0, 0)"),
+        ("io_uring_setup", "syscall(425, 1, 0)"),
+        ("userfaultfd", "syscall(323, 0)"),
+        ("keyctl", "syscall(250, 0, -3, 0)"),
+        ("process_vm_readv", "syscall(310, getppid(), 0, 0, 0, 0, 0)"),
+    ],
+)
+def test_system_calls_it_has_no_use_for_are_refused(tmp_path: Path, name: str, call: str) -> None:
+    if os.uname().machine != "x86_64":
+        pytest.skip("the numbers are those of x86_64; run there")
+    ended, text = run(("/usr/bin/perl", "-e", f"my $r = {call}; print $! + 0"), READ, tmp_path)
+    assert ended.statuses == (0,)
+    assert text == "1", f"{name}: expected EPERM"
+
+
+def test_what_it_leaves_behind_is_killed(tmp_path: Path) -> None:
+    """A child in a session of its own, which the group's signal does not reach."""
+    script = "use POSIX; exit 0 if fork; POSIX::setsid(); exit 0 if fork; sleep 300"
+    read, write = os.pipe()
+    scratch = tmp_path / "masks"
+    scratch.mkdir()
+    spawner = Spawner.launch(scratch)
+
+    async def go() -> None:
+        await spawner.start()
+        stage = StageSpec(
+            path="/usr/bin/perl", argv=("perl", "-e", script), env=ENV, cwd="/", plan=READ, stdio=(-2, 0, -2)
+        )
+        running = await spawner.spawn(Job(stages=(stage,), fds=(write,)))
+        os.close(write)
+        await running.wait()
+        # The daemon may detach a moment after its parent has ended; the next job's end finds it then.
+        for _ in range(50):
+            other = await spawner.spawn(Job(stages=(stage.__class__(**_fields(stage, "1")),), fds=()))
+            await other.wait()
+            if _at_end(read):
+                spawner.close()
+                return
+        raise AssertionError("a daemon outlived its command")
+
+    try:
+        asyncio.run(go())
+
+    finally:
+        os.close(read)
+        os.kill(spawner.pid, signal.SIGKILL)
+        os.waitpid(spawner.pid, 0)
+
+
+def _fields(stage: StageSpec, code: str) -> dict[str, object]:
+    raw = {name: getattr(stage, name) for name in stage.__struct_fields__}
+    return raw | {"argv": ("perl", "-e", code), "stdio": (-2, -2, -2)}
+
+
+def _at_end(fd: int) -> bool:
+    os.set_blocking(fd, False)
+    try:
+        return os.read(fd, 1) == b""
+    except BlockingIOError:
+        return False
+
+
+def test_the_interpreter_of_a_script_is_found() -> None:
+    found = executables("/usr/bin/ldd")
+    assert found[0] == "/usr/bin/ldd"
+    assert found[1] in {"/bin/bash", "/usr/bin/bash"}
+    assert found[2].startswith("/lib")
