@@ -137,7 +137,7 @@ class _Walk:
         problem: Problem | None = None
         for row in rows:
             seen = _read(row)
-            problem = self._own_fault(seen) or self._link_fault(seen, rows) or self._head_fault(seen)
+            problem = self._own_fault(seen) or self._link_fault(seen, rows) or self._head_fault(seen, rows)
             if problem is not None:
                 break
             self._accept(seen)
@@ -163,13 +163,14 @@ class _Walk:
         """What is wrong with a row whatever its neighbours are."""
         row, entry = seen.row, seen.entry
         if entry is None:
-            if row.text:
-                return Problem(self._next, Kind.ALTERED, f"seq:{row.seq} can't be read as an entry")
+            # Without text it may be redacted; but a store keeps no redacted entries.
+            if row.text or row.columns is not None:
+                return Problem(row.seq, Kind.ALTERED, "it can't be read as an entry")
             return None
         if seen.actual_hash != row.hash:
-            return Problem(entry.seq, Kind.ALTERED, "its content does not match its hash")
+            return Problem(row.seq, Kind.ALTERED, "its content does not match its hash")
         if reseal(entry).text != row.text:
-            return Problem(entry.seq, Kind.ALTERED, "its content is not canonical JSON")
+            return Problem(row.seq, Kind.ALTERED, "its content is not canonical JSON")
         return None
 
     def _link_fault(self, seen: _Seen, rest: Iterator[Row]) -> Problem | None:
@@ -206,10 +207,13 @@ class _Walk:
             return Problem(entry.seq, Kind.DUPLICATE, f"{entry.client} number {entry.number} is in the chain already")
         return None
 
-    def _head_fault(self, seen: _Seen) -> Problem | None:
+    def _head_fault(self, seen: _Seen, rest: Iterator[Row]) -> Problem | None:
         signed = self._heads.get(seen.seq)
         if signed is None or signed == seen.row.hash:
             return None
+        follower = next(rest, None)
+        if follower is not None and _read(follower).prev_hash == signed:
+            return Problem(seen.seq, Kind.ALTERED, "it is not the entry that was signed and that the next one seals")
         return Problem(
             self._signed + 1,
             Kind.REWRITTEN,

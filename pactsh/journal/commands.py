@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from pactsh import __version__
-from pactsh.errors import UsageError
+from pactsh.errors import PactError, UsageError
+from pactsh.journal.audit import Verdict, verify
 from pactsh.journal.config import load_config
 from pactsh.journal.datadir import DataDir
+from pactsh.journal.export import export_lines, read_anchors, verify_export
+from pactsh.journal.heads import head_checker
+from pactsh.journal.ledger import now_text
+from pactsh.journal.sqlite_read import Reader, to_store_error
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,6 +49,16 @@ def _parser() -> argparse.ArgumentParser:
     join.add_argument("node")
     join.add_argument("--data-dir", type=Path, required=True)
     join.add_argument("--ttl", type=int, default=3600, metavar="S", help="seconds it is good for (3600)")
+
+    export = commands.add_parser("export", help="write every entry and head to a file, for offline checks")
+    export.add_argument("--data-dir", type=Path, required=True)
+    export.add_argument("file", type=Path, nargs="?", help="standard output if not given")
+
+    verify = commands.add_parser("verify", help="check the chain, and name the first bad entry")
+    source = verify.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data-dir", type=Path, help="check the database itself, columns and all")
+    source.add_argument("--export", type=Path, metavar="FILE", help="check an export file")
+    verify.add_argument("--anchor", type=Path, metavar="FILE", help="heads that someone else has kept")
     return parser
 
 
@@ -51,6 +68,10 @@ def run(argv: Sequence[str]) -> int:
     command = options.pop("command")
     if command == "serve":
         return _serve(options)
+    if command == "export":
+        return _export(options["data_dir"], options["file"])
+    if command == "verify":
+        return _verify(options["data_dir"], options["export"], options["anchor"])
     data = DataDir(options["data_dir"])
     sys.stdout.write(data.join_tokens().create(options["node"], options["ttl"]) + "\n")
     return 0
@@ -63,3 +84,65 @@ def _serve(options: dict[str, object]) -> int:
     config = load_config(path if isinstance(path, Path) else None, options)
     asyncio.run(serve(config))
     return 0
+
+
+def _reader(data: DataDir) -> Reader:
+    if not data.database.exists():
+        raise UsageError(f"{data.database}: no such file", hint="--data-dir names a journal's data directory")
+    return Reader(data.database)
+
+
+def _export(data_dir: Path, file: Path | None) -> int:
+    data = DataDir(data_dir)
+    reader = _reader(data)
+    try:
+        lines = export_lines(data.head_public_key(), now_text(), reader.all_rows(), reader.all_heads())
+        if file is None:
+            sys.stdout.writelines(lines)
+            sys.stdout.flush()
+        else:
+            with open(file, "w", encoding="ascii", opener=_private_opener) as out:
+                out.writelines(lines)
+                out.flush()
+                os.fsync(out.fileno())
+    except sqlite3.Error as error:
+        raise to_store_error(error, f"reading {data.database}") from error
+    except OSError as error:
+        raise PactError(f"{file or 'standard output'}: {error.strerror}") from error
+    finally:
+        reader.close()
+    return 0
+
+
+def _private_opener(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)  # what admins typed is nobody else's to read
+
+
+def _verify(data_dir: Path | None, export: Path | None, anchor: Path | None) -> int:
+    anchors = [] if anchor is None else read_anchors(anchor)
+    if export is not None:
+        verdict = verify_export(export, anchors)
+    else:
+        assert data_dir is not None  # argparse requires one of the two
+        data = DataDir(data_dir)
+        reader = _reader(data)
+        try:
+            is_genuine = head_checker(data.head_public_key())
+            verdict = verify(reader.all_rows(), reader.all_heads(), is_genuine, anchors=anchors)
+        except sqlite3.Error as error:
+            raise to_store_error(error, f"reading {data.database}") from error
+        finally:
+            reader.close()
+    if verdict.problem is not None:
+        problem = verdict.problem
+        raise PactError(f"verification failed at seq:{problem.seq}: {problem.kind}: {problem.detail}")
+    sys.stdout.write(render_verdict(verdict) + "\n")
+    return 0
+
+
+def render_verdict(verdict: Verdict) -> str:
+    """A good verdict in one line."""
+    text = f"{verdict.entries} entries verified, signed up to seq:{verdict.signed_seq}"
+    if verdict.redacted:
+        text += f", {verdict.redacted} of them by their links alone (not readable for you)"
+    return text

@@ -53,7 +53,7 @@ def head_checker(public_key: bytes) -> Callable[[Head], bool]:
                 base64.b64decode(head.signature, validate=True),
                 _statement(head.seq, head.hash, head.time),
             )
-        except (InvalidSignature, binascii.Error, ValueError):
+        except (InvalidSignature, binascii.Error, ValueError, TypeError):
             return False
         return True
 

@@ -102,7 +102,7 @@ class Server:
         except BaseException:
             await store.close()
             raise
-        self._server, self._ledger = server, ledger
+        self._server, self.ledger = server, ledger
         self._signer = asyncio.create_task(ledger.sign_at_intervals(), name="sign heads")
         self._signer.add_done_callback(_report_end)
 
@@ -133,7 +133,7 @@ class Server:
     async def __aexit__(self, *_: object) -> None:
         self._signer.cancel()
         await self._server.stop(self.config.stop_grace_s)
-        await self._ledger.close()
+        await self.ledger.close()
         if self.config.listen_unix is not None:
             self.config.listen_unix.unlink(missing_ok=True)
         self.data.close()

@@ -72,7 +72,12 @@ class SqliteStore:
 
         def start() -> Writer:
             try:
-                return Writer(open_database(path), clock)
+                connection = open_database(path)
+                try:
+                    return Writer(connection, clock)
+                except BaseException:
+                    connection.close()
+                    raise
             except sqlite3.Error as error:
                 raise to_store_error(error, f"opening {path}") from error
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 from pactsh.journal.chain import Record
 from pactsh.journal.store import Columns, Query, Row, StoreError
 from pactsh.model.entry import Head
 
+MAX_SEQ = (1 << 63) - 1
 _COMMON_TYPES = ("intent", "outcome")
 
 
@@ -23,7 +24,7 @@ def to_store_error(error: sqlite3.Error, doing: str) -> StoreError:
             detail=f"{doing}: {error}",
         )
     name = getattr(error, "sqlite_errorname", type(error).__name__)
-    return StoreError(f"the journal's store failed ({name})", detail=f"{doing}: {error} (errno {errno.EIO})")
+    return StoreError(f"the journal's store failed ({name})", detail=f"{doing}: {error}")
 
 
 class Reader:
@@ -80,7 +81,22 @@ class Reader:
             " FROM entries WHERE seq >= ? ORDER BY seq LIMIT ?",
             (from_seq, limit),
         )
-        return [Row(seq, entry_hash, text, Columns(seq, *rest)) for seq, entry_hash, text, *rest in found]
+        # SQLite keeps any type in any column: what isn't text there was not written by a journal.
+        return [
+            Row(seq, str(entry_hash), text if isinstance(text, str) else "", Columns(seq, *rest))
+            for seq, entry_hash, text, *rest in found
+        ]
+
+    def all_rows(self) -> Iterator[Row]:
+        """Every entry as kept, read in pieces."""
+        seq = -MAX_SEQ
+        while rows := self.rows(seq, 500):
+            yield from rows
+            seq = rows[-1].seq + 1
+
+    def all_heads(self) -> list[Head]:
+        """Every head."""
+        return self.heads(-MAX_SEQ, -1)
 
     def heads(self, from_seq: int, limit: int) -> list[Head]:
         """Heads from this number on."""

@@ -10,10 +10,11 @@ from typing import Any, Self
 import grpc
 from grpc import aio
 
-from pactsh.errors import UnreachableError, error_of
+from pactsh.errors import UnreachableError, UsageError, error_of
 from pactsh.model.entry import Draft, Head
 from pactsh.rpc import pact_pb2 as pb
 from pactsh.rpc.connection import EOF, ended, failure
+from pactsh.rpc.methods import MAX_MESSAGE_BYTES
 from pactsh.rpc.wire import Ack, draft_bytes, head_of
 
 MAX_BATCH_BYTES = 2 << 20
@@ -41,11 +42,13 @@ class AppendStream:
 
     async def send_raw(self, drafts: Sequence[bytes]) -> None:
         """As `send`, drafts already in JSON."""
+        size = sum(map(len, drafts))
+        if size > MAX_MESSAGE_BYTES - (64 << 10):  # room for the frame around them
+            raise UsageError(f"a batch of {size} bytes is too large", hint=f"at most {MAX_BATCH_BYTES}")
         try:
             await self._call.write(pb.AppendRequest(drafts=drafts))
-        except aio.AioRpcError as error:
-            raise failure(error, self._endpoint) from error
-        except asyncio.InvalidStateError:
+        except (aio.AioRpcError, asyncio.InvalidStateError):
+            # The call has ended. Its status says why; a failed write only says that it failed.
             await self._raise_status()
 
     async def receive(self) -> tuple[list[Ack], Head | None]:

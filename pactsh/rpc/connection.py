@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import AsyncGenerator, Awaitable
 from types import TracebackType
@@ -25,6 +26,7 @@ from pactsh.rpc.methods import MAX_MESSAGE_BYTES, METHODS
 from pactsh.rpc.status import error_from
 
 SERVER_NAME = "pact-journal"
+_HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
 EOF: Any = aio.EOF  # type: ignore[attr-defined]  # missing in grpc-stubs 1.53
 
 _OPTIONS: tuple[tuple[str, Any], ...] = (
@@ -135,16 +137,16 @@ class Connection:
 
 
 def _is_host_port(endpoint: str) -> bool:
-    host, colon, port = endpoint.rpartition(":")
-    return bool(colon and host and port.isdecimal() and 0 < int(port) < 65536)
+    match = _HOST_PORT.fullmatch(endpoint)
+    return match is not None and 0 < int(match["port"]) < 65536
 
 
 async def _send_one(call: Any, request: Any) -> None:
     try:
         await call.write(request)
         await call.done_writing()
-    except asyncio.InvalidStateError:
-        pass  # the call has ended already; reading says how
+    except (aio.AioRpcError, asyncio.InvalidStateError):
+        pass  # the call has ended already; its status says how
 
 
 def failure(error: aio.AioRpcError, endpoint: str) -> PactError:

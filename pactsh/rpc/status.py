@@ -20,6 +20,8 @@ Metadata = tuple[tuple[str, "str | bytes"], ...]
 
 # BoringSSL's and gRPC's words for a handshake that failed on certificates. gRPC gives the
 # cause of a failed connection as text only.
+# What grpc.aio says when a write finds the connection gone before its status has come.
+_LOST = "Internal error from Core"
 _TLS_WORDS = ("handshake", "CERTIFICATE", "certificate", "SSL_ERROR", "TSI_", "Peer name")
 
 
@@ -54,8 +56,10 @@ def error_from(
             hint="check the CA file (--ca) and, for an agent, its certificate",
             detail=details,
         )
-    if code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
+    is_lost = code is grpc.StatusCode.INTERNAL and details == _LOST
+    if is_lost or code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}:
         cause = "no answer in time" if code is grpc.StatusCode.DEADLINE_EXCEEDED else last_cause(details)
+        cause = "the connection was lost" if is_lost else cause
         return UnreachableError(
             f"the journal at {endpoint} can't be reached: {cause}",
             hint="is pact-journal running there? check --endpoint",

@@ -1,0 +1,422 @@
+"""The service over the wire: every method against every kind of caller, and what each may see."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pactsh.auth.ca import new_agent_request
+from pactsh.errors import AuthError, ConflictError, ForbiddenError, NotFoundError, PactError, UsageError
+from pactsh.journal.access import RULES
+from pactsh.model.entry import Author, Draft
+from pactsh.rpc import pact_pb2 as pb
+from pactsh.rpc.client import Journal
+from tests.pactsh.journal.material import draft
+from tests.pactsh.journal.site import ADMIN, Site, collect, running
+
+SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl x"
+
+
+async def first(stream: Any) -> Any:
+    return (await collect(stream, 1))[:1]
+
+
+async def append_raw(journal: Journal) -> Any:
+    async with journal.open_append() as stream:
+        await stream.send([draft(1)])
+        (ack,), _ = await stream.receive()
+        if ack.error:
+            raise ack.error
+
+
+CALLS: dict[str, Callable[[Journal], Awaitable[Any]]] = {
+    "Journal/Append": append_raw,
+    "Journal/List": lambda j: j.list(),
+    "Journal/Get": lambda j: j.get(1),
+    "Journal/Watch": lambda j: first(j.watch(1)),
+    "Journal/Heads": lambda j: j.heads(),
+    "Journal/Export": lambda j: first(j.export()),
+    "Certificates/SignUser": lambda j: j.sign_user(SSH_KEY),
+    "Certificates/SignHost": lambda j: j.sign_host(SSH_KEY),
+    "Certificates/EnrollAgent": lambda j: j.enroll_agent("node042", "wrong", new_agent_request("node042")[1]),
+    "Certificates/Trust": lambda j: j.trust(),
+    "Nodes/List": lambda j: j.nodes(),
+    "Nodes/Get": lambda j: j.node("node042"),
+    "Nodes/Report": lambda j: j.report_node(vcluster="ml"),
+    "Policy/Get": lambda j: j.policy("ml"),
+    "Policy/Watch": lambda j: first(j.watch_policy("ml")),
+}
+
+CALLERS: dict[str, Callable[[Site], Journal]] = {
+    "nobody": lambda s: s.anonymous(),
+    "garbage": lambda s: Journal(s.server.endpoint, ca=s.ca, token="garbage"),
+    "expired": lambda s: Journal(
+        s.server.endpoint, ca=s.ca, token=s.token("root@x", ADMIN, age_s=7200, lifetime_s=3600)
+    ),
+    "no role": lambda s: s.person("eve@x"),
+    "other viewer": lambda s: s.person("eve@x", "pact-viewer-other"),
+    "viewer": lambda s: s.person("vera@x", "pact-viewer-ml"),
+    "ops": lambda s: s.person("olga@x", "pact-ops-ml"),
+    "reader": lambda s: s.person("bot@x", "pact-service-agent"),
+    "admin": lambda s: s.admin(),
+    "agent": lambda s: s.agent("node042"),
+    "other agent": lambda s: s.agent("node666"),
+}
+READS = (
+    "Journal/List",
+    "Journal/Get",
+    "Journal/Watch",
+    "Journal/Heads",
+    "Journal/Export",
+    "Nodes/List",
+    "Nodes/Get",
+    "Policy/Get",
+    "Policy/Watch",
+)
+# What happens; whatever isn't named here is refused as forbidden.
+UNKNOWN = {"nobody", "garbage", "expired"}
+ALLOWED: dict[str, set[str]] = {
+    "other viewer": {"Journal/List", "Journal/Heads", "Journal/Export", "Nodes/List", "Certificates/SignUser"},
+    "viewer": {*READS, "Certificates/SignUser"},
+    "ops": {*READS, "Certificates/SignUser"},
+    "reader": {*READS, "Certificates/SignUser"},
+    "admin": {*READS, "Certificates/SignUser"},
+    "agent": {*READS, "Journal/Append", "Certificates/SignHost", "Nodes/Report"},
+    "other agent": {
+        "Journal/List",
+        "Journal/Heads",
+        "Journal/Export",
+        "Nodes/List",
+        "Certificates/SignHost",
+        "Nodes/Report",
+        "Policy/Get",
+        "Policy/Watch",
+    },
+}
+NOT_FOUND = {
+    ("other viewer", "Journal/Get"),
+    ("other viewer", "Nodes/Get"),
+    ("other agent", "Journal/Get"),
+    ("other agent", "Nodes/Get"),
+}
+# A watch of what is out of reach is no error: it shows nothing.
+SILENT = {("other viewer", "Journal/Watch"), ("other agent", "Journal/Watch")}
+
+
+def expected(caller: str, method: str) -> type[PactError] | None | str:
+    if method == "Certificates/Trust":
+        return None
+    if method == "Certificates/EnrollAgent":  # the join token is wrong, whoever asks
+        return AuthError
+    if caller in UNKNOWN:
+        return AuthError
+    if (caller, method) in NOT_FOUND:
+        return NotFoundError
+    if (caller, method) in SILENT:
+        return "silent"
+    return None if method in ALLOWED.get(caller, set()) else ForbiddenError
+
+
+def test_the_tables_name_every_method() -> None:
+    assert CALLS.keys() == RULES.keys()
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_every_method_for_every_caller(tmp_path: Path, caller: str) -> None:
+    async def attempt(journal: Journal, method: str) -> type[PactError] | None | str:
+        try:
+            await asyncio.wait_for(CALLS[method](journal), 1.0 if (caller, method) in SILENT else 20)
+        except TimeoutError:
+            return "silent"
+        except PactError as error:
+            return type(error)
+        return None
+
+    async def run() -> None:
+        async with running(tmp_path) as site:
+            async with site.agent() as agent:
+                body = {"vcluster": "ml", "ssh_address": "10.0.0.42:9445"}
+                await agent.append([draft(0, type="agent.start", body=body)])
+            async with CALLERS[caller](site) as journal:
+                results = {method: await attempt(journal, method) for method in CALLS}
+            assert results == {method: expected(caller, method) for method in CALLS}
+
+    asyncio.run(run())
+
+
+def person_draft(number: int, **fields: Any) -> Draft:
+    values: dict[str, Any] = {
+        "client": "user:root@example.org:1",
+        "type": "policy.updated",
+        "scope": "vcluster:ml",
+        "author": Author("root@example.org", (ADMIN,)),
+        "session": "",
+        "body": {"policy": {"x": number}},
+    }
+    return draft(number, **{**values, **fields})
+
+
+AGENT_REFUSALS: dict[str, tuple[dict[str, Any], type[PactError]]] = {
+    "another node's scope": ({"scope": "node:node043"}, ForbiddenError),
+    "a vcluster's scope": ({"scope": "vcluster:ml"}, ForbiddenError),
+    "the global scope": ({"scope": "global"}, ForbiddenError),
+    "another's client": ({"client": "agent:node043:x"}, ForbiddenError),
+    "a client that only begins alike": ({"client": "agent:node0421:x"}, ForbiddenError),
+    "a person's type": ({"type": "policy.updated"}, ForbiddenError),
+    "the journal's type": ({"type": "cert.signed"}, ForbiddenError),
+    "an unknown type": ({"type": "whatever"}, UsageError),
+    "no scope": ({"scope": ""}, UsageError),
+    "a strange scope": ({"scope": "node:../x"}, UsageError),
+    "local time": ({"time": "2026-01-31 12:00:00"}, UsageError),
+    "no author": ({"author": Author("")}, UsageError),
+    "an unknown kind": ({"author": Author("x", (), "robot")}, UsageError),
+    "a negative number": ({"number": -1}, UsageError),
+}
+
+
+@pytest.mark.parametrize("name", AGENT_REFUSALS)
+def test_an_agent_speaks_for_its_node_alone(tmp_path: Path, name: str) -> None:
+    fields, error = AGENT_REFUSALS[name]
+
+    async def run() -> None:
+        async with running(tmp_path, listen_unix=None) as site, site.agent() as agent:
+            with pytest.raises(error):
+                await agent.append([draft(**{"number": 5, **fields})])
+            # The same stream takes the next one; nothing of the refused one is kept.
+            async with agent.open_append() as stream:
+                await stream.send([draft(**{"number": 5, **fields}), draft(6)])
+                acks, _ = await stream.receive()
+            assert (type(acks[0].error), acks[0].seq) == (error, 0)
+            assert (acks[1].error, acks[1].seq) == (None, 1)
+            assert [e.number for e in await agent.list()] == [6]
+
+    asyncio.run(run())
+
+
+def test_a_person_speaks_for_itself_alone(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as site:
+            async with site.admin() as admin:
+                acks, _ = await admin.append([person_draft(1)])
+                assert acks[0].seq == 1
+                for fields in (
+                    {"author": Author("alice@example.org", (ADMIN,))},
+                    {"author": Author("root@example.org", (ADMIN, "pact-ops-ml"))},
+                    {"client": "user:alice@example.org:1"},
+                    {"client": "agent:node042:x"},
+                    {"type": "intent"},
+                    {"type": "cert.signed"},
+                ):
+                    with pytest.raises(ForbiddenError):
+                        await admin.append([person_draft(2, **fields)])
+                assert json.loads((await admin.policy("ml")).document) == {"x": 1}
+                assert json.loads((await admin.policy("other")).document) == {}
+            async with site.person("vera@x", "pact-viewer-ml") as viewer:
+                with pytest.raises(ForbiddenError):
+                    await viewer.append([person_draft(2)])
+
+    asyncio.run(run())
+
+
+GARBAGE = [
+    b"",
+    b"{",
+    b"[]",
+    b"\xff\xfe",
+    b"null",
+    b"[" * 100_000,
+    b'{"client":1}',
+    b'{"number":1e400}',
+    json.dumps({"unknown_field": 1}).encode(),
+    b"x" * (1 << 20),
+]
+
+
+def test_garbage_drafts_are_refused_one_by_one(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as site, site.agent() as agent, agent.open_append() as stream:
+            await stream.send_raw(GARBAGE)
+            acks, _ = await stream.receive()
+            assert [type(ack.error) for ack in acks] == [UsageError] * len(GARBAGE)
+            await stream.send([draft(1)])
+            acks, _ = await stream.receive()
+            assert acks[0].seq == 1
+
+    asyncio.run(run())
+
+
+def test_too_much_at_once_is_refused_and_the_server_lives(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as site, site.agent() as agent:
+            async with agent.open_append() as stream:
+                await stream.send_raw([b"{}"] * 2000)
+                with pytest.raises(UsageError, match="2000 drafts"):
+                    await stream.receive()
+            async with agent.open_append() as stream:
+                with pytest.raises(UsageError, match="too large"):
+                    await stream.send_raw([b"x" * (5 << 20)])
+                    await stream.receive()
+            assert (await agent.append([draft(1)]))[0][0].seq == 1
+
+    asyncio.run(run())
+
+
+def test_a_retry_is_the_same_entry_and_a_reused_number_a_conflict(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as site, site.agent() as agent:
+            acks, _ = await agent.append([draft(1), draft(2)])
+            again, _ = await agent.append([draft(2), draft(3)])
+            assert again[0] == acks[1]
+            assert again[1].seq == 3
+            with pytest.raises(ConflictError, match="number 3"):
+                await agent.append([draft(3, message="other")])
+
+    asyncio.run(run())
+
+
+def test_list_pages_and_filters(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as site:
+            async with site.agent() as agent, site.agent("node7") as other:
+                await agent.append([draft(n) for n in range(1, 401)])
+                await other.append([draft(n, node="node7", type="refusal") for n in range(1, 4)])
+            async with site.admin() as admin:
+                assert [e.seq for e in await admin.list(3)] == [403, 402, 401]
+                assert [e.seq for e in await admin.list(300, newest_first=False)] == list(range(1, 301))
+                assert [e.seq for e in await admin.list(2, before_seq=100)] == [99, 98]
+                assert [e.scope for e in await admin.list(9, type="refusal")] == ["node:node7"] * 3
+                assert len(await admin.list(1000, scope="node:node042")) == 400
+                assert (await admin.get(7)).message == "line 7"
+                for bad in ({"scope": "vc:ml"}, {"since": "yesterday"}):
+                    with pytest.raises(UsageError):
+                        await admin.list(**bad)
+                with pytest.raises(NotFoundError):
+                    await admin.get(404)
+                with pytest.raises(NotFoundError):
+                    await admin.get((1 << 64) - 1)
+
+    asyncio.run(run())
+
+
+def test_large_entries_travel(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as site, site.agent() as agent:
+            big = [draft(n, message="x" * 900_000) for n in range(6)]
+            await agent.append(big)
+            assert [len(e.message) for e in await agent.list(6)] == [900_000] * 6
+            assert len([e async for e in agent.export()]) == 6
+
+    asyncio.run(run())
+
+
+def test_reach(tmp_path: Path) -> None:
+    """A vCluster's readers see it and its nodes; an agent sees its own node and its vCluster's policy."""
+
+    async def run() -> None:
+        async with running(tmp_path) as site:
+            for node, vcluster in (("node1", "ml"), ("node2", "ml"), ("node3", "hpc")):
+                async with site.agent(node) as agent:
+                    start = draft(1, node=node, type="agent.start", body={"vcluster": vcluster})
+                    await agent.append([start, draft(2, node=node)])
+            async with site.admin() as admin:
+                await admin.append([person_draft(1), person_draft(2, scope="vcluster:hpc")])
+                everything = {e.seq for e in await admin.list(100)}
+            async with site.person("v@x", "pact-viewer-ml") as viewer:
+                scopes = {e.scope for e in await viewer.list(100)}
+                assert scopes == {"node:node1", "node:node2", "vcluster:ml"}
+                assert [n.node for n in await viewer.nodes()] == ["node1", "node2"]
+                with pytest.raises(ForbiddenError):
+                    await viewer.list(scope="node:node3")
+                with pytest.raises(ForbiddenError):
+                    await viewer.policy("hpc")
+                exported = [e async for e in viewer.export()]
+                assert {e.seq for e in exported} == everything
+                readable = [json.loads(e.json)["scope"] for e in exported if e.json]
+                assert set(readable) == scopes
+                assert all(bool(e.json) != bool(e.prev_hash) for e in exported)
+            async with site.agent("node1") as agent:
+                assert {e.scope for e in await agent.list(100)} == {"node:node1", "vcluster:ml"}
+
+    asyncio.run(run())
+
+
+def test_watch_sees_what_comes(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path) as site, site.agent() as agent, site.admin() as admin:
+            await agent.append([draft(n) for n in range(1, 4)])
+            from_start = asyncio.ensure_future(collect(admin.watch(1), 5))
+            only_refusals = asyncio.ensure_future(collect(admin.watch(1, type="refusal"), 1))
+            await agent.append([draft(4), draft(5, type="refusal")])
+            assert [e.seq for e in await from_start] == [1, 2, 3, 4, 5]
+            assert [e.seq for e in await only_refusals] == [5]
+
+    asyncio.run(run())
+
+
+def test_a_watch_ends_with_its_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pactsh.journal.gate.LEEWAY_S", 0.0)
+
+    async def run() -> None:
+        async with running(tmp_path) as site:
+            token = site.token("root@x", ADMIN, lifetime_s=2)
+            async with Journal(site.server.endpoint, ca=site.ca, token=token) as journal:
+                with pytest.raises(AuthError, match="expired"):
+                    await collect(journal.watch(1), 1)
+
+    asyncio.run(run())
+
+
+def test_a_slow_reader_holds_no_memory(tmp_path: Path) -> None:
+    """A watcher that stops reading must not make the server read the journal into memory."""
+
+    async def run() -> None:
+        async with running(tmp_path) as site, site.agent() as agent, site.admin() as admin:
+            call = admin.open("Journal/Watch")
+            await call.write(pb.WatchRequest(from_seq=1))
+            await call.done_writing()
+            await call.read()  # where the watch stands; nothing more is read from now on
+            store = site.server.ledger.store
+            queries: list[int] = []
+            query = store.query
+
+            async def counted(wanted: Any) -> Any:
+                found = await query(wanted)
+                queries.append(sum(len(r.text) for r in found))
+                return found
+
+            store.query = counted  # type: ignore[method-assign]
+            for n in range(0, 60, 4):
+                await agent.append([draft(n + i, message="x" * 500_000) for i in range(4)])
+            await asyncio.sleep(0.2)
+            assert sum(queries) < 20_000_000  # of 30 MB; flow control stopped it
+            call.cancel()
+
+    asyncio.run(run())
+
+
+def test_heads_come_with_acknowledgements_at_session_ends_and_at_intervals(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with running(tmp_path, head_every=10, head_interval_s=3600) as site, site.agent() as agent:
+            _, head = await agent.append([draft(1)])
+            assert head is None
+            _, head = await agent.append([draft(2, type="session.end")])
+            assert head is not None
+            assert head.seq == 2
+            _, head = await agent.append([draft(n) for n in range(3, 8)])
+            assert head is not None
+            assert head.seq == 2
+            _, head = await agent.append([draft(n) for n in range(8, 13)])
+            assert head is not None
+            assert head.seq == 12
+            assert [h.seq for h in await agent.heads()] == [2, 12]
+            assert await agent.heads(last=True) == [head]
+            await agent.append([draft(13)])
+        async with running(tmp_path) as site, site.agent() as agent:
+            assert [h.seq for h in await agent.heads()] == [2, 12, 13]  # signed when it stopped
+
+    asyncio.run(run())
