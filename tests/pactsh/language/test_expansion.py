@@ -261,7 +261,7 @@ def test_argv_of_every_stage_equals_that_of_bash(tree: Path) -> None:
 @pytest.mark.e2e
 @pytest.mark.timeout(1800)
 def test_argv_of_every_stage_equals_that_of_bash_on_very_many_lines(tree: Path) -> None:
-    compare_many(tree, 3000)
+    compare_many(tree, 1000)
 
 
 EVERYDAY = [
