@@ -8,12 +8,15 @@ options with free values become their long form, which ps reads the same way bot
 
 from __future__ import annotations
 
+import re
+
 from pactsh.catalog.getopt import read_options, take
 from pactsh.catalog.kinds import shown
 from pactsh.catalog.reading import Reading
 from pactsh.catalog.schema import Command, Option
 
-_SAFE_DASHED = ("-aux", "-auxw", "-auxww", "-auxf", "-auxwf", "-auxwwf", "-auxfww")
+# `-aux` and alike: no Unix option is called x, so ps reads these as BSD letters in the end
+_BSD_WITH_DASH = re.compile(r"-[aufw]*x[aufwx]*")
 
 
 def read_ps(reading: Reading, command: Command) -> None:
@@ -21,7 +24,7 @@ def read_ps(reading: Reading, command: Command) -> None:
     index, words = 1, reading.words
     while index < len(words):
         word = words[index]
-        if word in _SAFE_DASHED:
+        if _BSD_WITH_DASH.fullmatch(word):
             reading.out[index] = word[1:]
             index += 1
         elif word == "--" or word == "-" or not word:
@@ -71,28 +74,20 @@ def _cluster(reading: Reading, command: Command, index: int, mark: str) -> int:
 
 
 def _valued(reading: Reading, option: Option, index: int, mark: str, kept: str, attached: str, label: str) -> int:
-    """A letter with a value ends its cluster; a long form, where there is one, is run instead."""
-    end = index + 1
-    value = attached
-    if not attached:
-        if end >= len(reading.words):
-            take(reading, option, label, None, index, index)
-            raise reading.refuse("missing-value", f"{label} needs a value", rule=label, word=index)
-        value = reading.words[end]
-        reading.out[end] = None
-        end += 1
-    take(reading, option, label, value, index, end - 1)
-    head = ("-" if mark == "-" else "") + kept
-    tail = f"{option.into}={value}" if option.into else None
-    if tail is None:
-        reading.out[index] = head + label[-1] + (value if attached else "")
-        if not attached:
-            reading.out[end - 1] = value
-    elif kept:
-        reading.out[index] = head
-        reading.out[end - 1] = tail if end - 1 > index else reading.out[index]
-        if end - 1 == index:
-            raise reading.refuse("bad-value", f"write {label} and its value as words of their own", word=index)
+    """A letter with a value ends its cluster; its long form, where there is one, is run instead."""
+    if attached:
+        value, end = attached, index + 1
+    elif index + 1 < len(reading.words):
+        value, end = reading.words[index + 1], index + 2
     else:
-        reading.out[index] = tail
+        take(reading, option, label, None, index, index)
+        raise reading.refuse("missing-value", f"{label} needs a value", rule=label, word=index)
+    take(reading, option, label, value, index, end - 1)
+    if not option.into:
+        return end
+    if kept and attached:
+        reason = f"write {label} and its value as words of their own"
+        raise reading.refuse("bad-value", reason, rule=label, word=index)
+    reading.out[index] = f"-{kept}" if kept else None
+    reading.out[end - 1] = f"{option.into}={value}"
     return end

@@ -41,7 +41,7 @@ def read_getopt(reading: Reading, command: Command) -> None:
     if sub is None:
         known = [name for s in command.commands for name in s.spellings]
         raise reading.unknown("unknown-subcommand", "subcommand", verb, known)
-    reading.use(sub, f"{command.name} {sub.spellings[0]}", verb)
+    reading.use(sub, f"{command.name} {_spelled(sub, reading.words[verb])}", verb)
     if scoped:
         table = sub.table if sub.options else command.table
         rest = read_options(reading, table, verb + 1, exact=exact, permute=True, numeric="")
@@ -79,6 +79,9 @@ def read_options(
 def take(reading: Reading, option: Option, label: str, value: str | None, word: int, value_word: int) -> None:
     """Note an option that is used and judge its value; `label` is the spelling for messages."""
     reading.use(option, label, word)
+    if option.first and word != 1:
+        reason = f"{label} is only allowed as the first word after {reading.name}"
+        raise reading.refuse("misplaced-option", reason, rule=label, hint=option.hint, word=word)
     reading.used.update(option.spellings)
     if value is not None:
         reading.check(option.value, option, value, rule=label, word=value_word)
@@ -192,9 +195,11 @@ def read_tree(reading: Reading, command: Command) -> None:
     while index < len(words) and words[index].startswith("-") and not _names(command.commands, words[index]):
         index = _exact(reading, command.table, index)
     node: Command | Sub = command
+    label = command.name
     while node.commands:
         sub = reading.find(node.commands, index, abbreviate=command.abbreviate) if index < len(words) else None
         if sub is not None:
+            label = f"{label} {_spelled(sub, words[index])}"
             index += 1
         else:
             sub = next((s for s in node.commands if s.default and (index >= len(words) or _bare(command, s))), None)
@@ -205,10 +210,15 @@ def read_tree(reading: Reading, command: Command) -> None:
         if sub is None:
             known = [name for s in node.commands for name in s.spellings]
             raise reading.unknown("unknown-subcommand", "subcommand", index, known)
-        reading.use(sub, f"{command.name} {sub.spellings[0]}", min(index, len(words)) - 1)
+        reading.use(sub, label, min(index, len(words)) - 1)
         node = sub
     if isinstance(node, Sub) and not node.free:
         _leaf(reading, node, index)
+
+
+def _spelled(sub: Sub, word: str) -> str:
+    """The subcommand's name for a message: as typed if that is one of its full spellings."""
+    return word if word in sub.spellings else sub.spellings[0]
 
 
 def _bare(command: Command, sub: Sub) -> bool:

@@ -9,12 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NewType
 
 from pactsh.catalog.schema import Form, Keyword, Operand, Option
 from pactsh.catalog.secrets import is_hidden, is_secret, is_unwalkable
-
-Regex = NewType("Regex", str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +74,8 @@ class Objection:
 
 @lru_cache(maxsize=1024)
 def regex(pattern: str) -> re.Pattern[str]:
-    """The compiled pattern; callers use `fullmatch`."""
-    return re.compile(pattern)
+    """The compiled pattern, for ASCII digits and letters alone; callers use `fullmatch`."""
+    return re.compile(pattern, re.ASCII)
 
 
 def judge(kind: str, place: Places, word: str, cwd: str, *, walked: bool = False) -> Objection | None:

@@ -91,7 +91,8 @@ class Option(Valued, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     `optional`: the value counts only when attached, or when the next word matches `follows`
     (systemd's tools). `recursive`: operands are then walked, so
-    trees such as /proc are refused. `into` replaces the option's spelling in what is run.
+    trees such as /proc are refused. `first`: it must be the word after the command. `into`
+    replaces the option's spelling in what is run.
     """
 
     names: str
@@ -99,6 +100,7 @@ class Option(Valued, frozen=True, forbid_unknown_fields=True, kw_only=True):
     optional: bool = False
     follows: str = ""
     recursive: bool = False
+    first: bool = False
     into: str = ""
 
     @property

@@ -1,0 +1,97 @@
+"""Every row of the case files: what is accepted as what, what is refused and with which code."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+
+import pytest
+
+from tests.pactsh.catalog.deciding import cases, decided, shipped
+
+REFUSED = [tuple(case.split("\t", 1)) for case in cases("refused.txt")]
+CHANGES = [tuple(case.split("\t", 1)) for case in cases("change.txt")]
+# Forms that run on until someone ends them, need a terminal, or send something.
+NOT_RUN = re.compile(r"top|ping |traceroute|sleep|dmesg.*-w|tail -f|journalctl.* -f|less|nvidia|vmstat 1|free -s|pact")
+UNKNOWN = re.compile(r"(unrecogni[sz]ed|invalid|unknown|ambiguous|illegal) (long )?option|improper list", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("case", cases("read.txt"))
+def test_a_read_form_is_accepted_and_run_as_written(case: str) -> None:
+    line, _, run = case.partition(" => ")
+    decision = decided(line)
+    assert (decision.verdict, decision.class_, decision.reason) == ("allow", "read", "")
+    assert decision.stages[0].argv == tuple(shlex.split(run or line))
+
+
+@pytest.mark.parametrize(("dimension", "case"), CHANGES)
+def test_a_change_form_names_its_dimension(dimension: str, case: str) -> None:
+    line, _, run = case.partition(" => ")
+    decision = decided(line)
+    assert (decision.verdict, decision.class_, decision.dimension) == ("allow", "change", dimension)
+    assert decision.stages[0].argv == tuple(shlex.split(run or line))
+
+
+@pytest.mark.parametrize(("code", "line"), REFUSED)
+def test_a_form_that_is_not_on_the_whitelist_is_refused(code: str, line: str) -> None:
+    decision = decided(line)
+    assert (decision.verdict, decision.status, decision.code) == ("refuse", 6, code)
+    assert decision.reason
+    assert decision.span is not None
+    assert decision.stages == ()
+
+
+def test_every_program_has_an_accepted_and_a_refused_case() -> None:
+    plain = {"echo", "printf", "true", "false"}  # nothing they can be told is refused
+    accepted = {case.split()[0] for case in cases("read.txt")} | {case.split()[0] for _, case in CHANGES}
+    assert set(shipped()) - accepted == set()
+    simple = plain | {"uname", "id", "free", "lsmod", "nl", "pwd", "w", "df", "seq", "uptime"}
+    assert set(shipped()) - {shlex.split(line)[0] for _, line in REFUSED} <= simple
+
+
+@pytest.mark.parametrize("case", [c for c in cases("read.txt") if not NOT_RUN.match(c)])
+def test_the_installed_program_knows_the_options_of_an_accepted_form(case: str) -> None:
+    """What the catalog takes for options and values, the program takes for the same."""
+    decision = decided(case.partition(" => ")[0])
+    stage = decision.stages[0]
+    program = stage.program and next((p for p in stage.program.paths if os.access(p, os.X_OK)), None)
+    if program is None:
+        pytest.skip("a builtin, or not installed here")
+    done = subprocess.run(
+        stage.argv,
+        executable=program,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=20,
+        env={"PATH": "/usr/bin:/usr/sbin", "LC_ALL": "C.UTF-8", "PAGER": "cat", "SYSTEMD_PAGER": ""},
+    )
+    assert not UNKNOWN.search(done.stderr.decode(errors="replace"))
+
+
+def listed_options(name: str) -> set[str]:
+    """The options that `NAME --help` lists."""
+    done = subprocess.run(
+        [name, "--help"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=20,
+        env={"PATH": "/usr/bin:/usr/sbin", "LC_ALL": "C", "PAGER": "cat"},
+    )
+    text = (done.stdout + done.stderr).decode(errors="replace")
+    found = set(re.findall(r"(?<![\w-])(--[a-z][\w-]*)", text))
+    return found | set(re.findall(r"(?m)(?:^\s+|, )(-[^\s-])(?=[\s,\[=])", text))
+
+
+PERMUTING = [name for name in shipped() if shipped()[name].grammar == "getopt" and not shipped()[name].builtin]
+
+
+@pytest.mark.parametrize("name", PERMUTING)
+def test_the_table_holds_every_option_the_installed_program_lists(name: str) -> None:
+    """Abbreviations are only understood right when the whole option set is known."""
+    if not shutil.which(name):
+        pytest.skip("not installed here")
+    families = {"--GTYPE-group-format", "--LTYPE-line-format"}  # of diff: stand for several options
+    assert listed_options(name) - set(shipped()[name].table) - families == set()
