@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pactsh.dev.layout import ADMINISTRATOR, ADMINISTRATOR_ROLE, Layout
 from pactsh.dev.part import (
+    ENDS_WITH_US,
     RESTARTS_LIMIT,
     RESTARTS_WITHIN_S,
     Note,
@@ -73,7 +74,7 @@ class JournalPart:
         fd = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *(program("pact-journal"), "serve", "--data-dir", str(self._layout.journal)),
+                *(*ENDS_WITH_US, program("pact-journal"), "serve", "--data-dir", str(self._layout.journal)),
                 *("--listen", self.endpoint, "--listen-unix", str(self._layout.journal_socket)),
                 *("--dev-issuer", str(self._layout.issuer), "--ready-file", str(ready_file)),
                 stdin=asyncio.subprocess.DEVNULL,

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 Note = Callable[[str, int], None]
+
+# Starts a program that gets SIGTERM when the supervisor dies, even by SIGKILL: prctl(2), PR_SET_PDEATHSIG.
+# Not in a preexec_fn: the supervisor has threads.
+ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 
 LOG_TAIL_LINES = 6
 RESTARTS_LIMIT = 5
