@@ -28,6 +28,18 @@ READY_TIMEOUT_S = 20
 
 Append = Callable[[Draft], Awaitable[object]]
 
+_STAGE: JsonObject = {"argv": ["/usr/bin/uname", "-a"], "class": "read", "builtin": False}
+_BODY: JsonObject = {
+    "id": "5b0e6a1c-17",
+    "line": "uname -a",
+    "action": "shell",
+    "class": "read",
+    "dimension": None,
+    "decision": {"verdict": "allow", "code": "", "rule": "catalog:uname", "degraded": False},
+    "stages": [_STAGE],
+    "cwd": "/",
+}
+
 
 def measure(directory: Path, rounds: int, seconds: float) -> Section:
     """`rounds` turns of `seconds` each for each of the four cases, interleaved."""
@@ -48,7 +60,12 @@ def measure(directory: Path, rounds: int, seconds: float) -> Section:
         row(f"gRPC, {WRITERS} writers (ratio: to one writer)", wire_many, wire_one, judged=True),
         row(f"gRPC, {WRITERS} writers (ratio: to the store)", wire_many, many),
     ]
-    return Section(TITLE, rows, ["one draft at a time and writer: each waits for its acknowledgement"])
+    waiting = f"a sync takes {1e3 / syncs:.2f} ms on this disk, an append of one writer {1e3 / one:.2f} ms"
+    notes = [
+        "one draft at a time and writer: each waits for its acknowledgement",
+        f"{waiting}: only the wait for the disk can be shared by many writers",
+    ]
+    return Section(TITLE, rows, notes)
 
 
 async def _measure(directory: Path, rounds: int, seconds: float) -> dict[str, list[float]]:
@@ -83,6 +100,7 @@ class _Writer:
         self._node = f"node{number:03}"
         self._client = f"agent:{self._node}:{prefix}"
         self._number = 0
+        self._author = Author("admin@example.org", ("pact-platform-admin",))
 
     async def run(self, until: float) -> int:
         count = 0
@@ -93,25 +111,16 @@ class _Writer:
         return count
 
     def _draft(self) -> Draft:
-        stage: JsonObject = {"argv": ["/usr/bin/uname", "-a"], "class": "read", "builtin": False}
+        """Made as cheaply as can be: the writers' own work is not what is measured."""
         return Draft(
             client=self._client,
             number=self._number,
-            time=now_text(),
+            time="2026-01-31T12:00:00.000000Z",
             type="intent",
             scope=f"node:{self._node}",
-            author=Author("admin@example.org", ("pact-platform-admin",)),
+            author=self._author,
             session="5b0e6a1c-7f63-4b0e-9d7b-0d5d3a1f8c11",
-            body={
-                "id": self._number,
-                "line": "uname -a",
-                "action": "shell",
-                "class": "read",
-                "dimension": None,
-                "decision": {"verdict": "allow", "code": "", "rule": "catalog:uname", "degraded": False},
-                "stages": [stage],
-                "cwd": "/",
-            },
+            body=_BODY,
         )
 
 

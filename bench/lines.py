@@ -10,31 +10,40 @@ from unittest import mock
 
 from bench.measure import Case, CaseError, interleave, median, program, quantile
 from bench.report import Row, Section
+from bench.resident import agent_pid, processor_s, tree
 from bench.system import System
 from pactsh.shell.wire import Connection, connect
 
 TITLE = "A line in a session: what pact adds to the command"
 BARE = "fork, exec, wait of /bin/true"
 LIMIT_MS = 5.0
+WARM_UP = 20
 
 
 def measure(system: System, rounds: int) -> Section:
     """`rounds` lines each way in one session, interleaved with bare processes."""
+    agent = tree(agent_pid(system.directory))
     with _session(system.socket) as connection, _terminal() as terminal, open(os.devnull, "r+b") as null:
         cases: dict[str, Case] = {
             BARE: program(("/bin/true",), system.environ),
             "line, output to a file": lambda: _run(connection, null.fileno()),
             "line, output to a terminal": lambda: _run(connection, terminal),
         }
-        samples = interleave(cases, rounds, warm_up=20)
-    base = median(samples.pop(BARE))
-    rows = [Row(BARE + " (p50)", base * 1e3, "ms", samples=rounds)]
+        before = processor_s(agent)
+        samples = interleave(cases, rounds, warm_up=WARM_UP)
+        used_s = processor_s(agent) - before
+    bare = samples.pop(BARE)
+    base = median(bare)
+    rows = [Row(f"{BARE}, p{q * 100:.0f}", quantile(bare, q) * 1e3, "ms", samples=rounds) for q in (0.5, 0.99)]
     for name, found in samples.items():
         for q in (0.5, 0.99):
             added = (quantile(found, q) - base) * 1e3
             limit = LIMIT_MS if q == 0.99 else None
             rows.append(Row(f"{name}: added, p{q * 100:.0f}", added, "ms", limit=limit, samples=rounds))
-    return Section(TITLE, rows, ["added: time of the whole line less the median of the bare process"])
+    lines = 2 * (rounds + WARM_UP)
+    rows.append(Row("processor time a line, agent with all below", used_s / lines * 1e3, "ms", samples=lines))
+    note = "added: time of the whole line less the median of the bare process, whose own spread is the machine's"
+    return Section(TITLE, rows, [note])
 
 
 def _run(connection: Connection, fd: int) -> float:

@@ -22,10 +22,10 @@ def measure(system: System, seconds: float) -> Section:
     """Memory now, then processor time over `seconds`, of the agent and every process below it."""
     agent = agent_pid(system.directory)
     time.sleep(SETTLE_S)  # what came before may still be on its way to the journal
-    before, since = _ticks(tree(agent)), time.monotonic()
+    before, since = processor_s(tree(agent)), time.monotonic()
     time.sleep(seconds)
     pids = tree(agent)
-    used_s = (_ticks(pids) - before) / os.sysconf("SC_CLK_TCK")
+    used_s = processor_s(pids) - before
     idle = 100 * used_s / (time.monotonic() - since)
     rss, pss = _field(agent, "status", "VmRSS"), sum(_field(pid, "smaps_rollup", "Pss") for pid in pids)
     rows = [
@@ -64,13 +64,16 @@ def tree(root: int) -> list[int]:
     return found
 
 
-def _ticks(pids: Iterable[int]) -> int:
-    """User and system time of the processes and of the children they have waited for, in clock ticks."""
+def processor_s(pids: Iterable[int]) -> float:
+    """User and system time of the processes, and of the children they have waited for, in seconds."""
     total = 0
     for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # a command that has ended: its parent has its time
         total += sum(map(int, fields[11:15]))
-    return total
+    return total / os.sysconf("SC_CLK_TCK")
 
 
 def _field(pid: int, file: str, name: str) -> int:
