@@ -1,0 +1,48 @@
+"""Lines of keys in TOML text."""
+
+from __future__ import annotations
+
+import pytest
+
+from pactsh.catalog.locate import line_of, steps_of
+
+TEXT = """# a comment = [1]
+name = "x # no comment"
+list = [
+  { names = "-a", help = "{ [" },
+  # { names = "-b" },
+  { names = "-c", deep = [{ one = 1 },
+    { two = 2 }] },
+]
+
+[grants]
+caps = [
+  "cap_a",
+  "cap_b",
+]
+[[many]]
+key = 1
+[[many]]
+key = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("$.name", 2),
+        ("$.list", 3),
+        ("$.list[0]", 4),
+        ("$.list[0].help", 4),
+        ("$.list[1].names", 6),
+        ("$.list[1].deep[0].one", 6),
+        ("$.list[1].deep[1].two", 7),
+        ("$.grants.caps[1]", 13),
+        ("$.many[1].key", 18),
+        ("$.list[1].absent", 6),
+        ("$.absent", 1),
+        ("", 1),
+    ],
+)
+def test_a_path_has_a_line(path: str, line: int) -> None:
+    assert line_of(TEXT, steps_of(path)) == line
