@@ -110,7 +110,7 @@ command: Command[Args, Result] = Command(
         click.Option(["--author"], metavar="A", help="Only entries of this principal."),
         click.Option(["--follow", "-f"], is_flag=True, help="Oldest first, and go on with new entries until Ctrl-C."),
         click.Option(["--verify"], is_flag=True, help="Walk the hash chain and check the signed heads."),
-        click.Option(["--anchor"], type=_FILE, metavar="FILE", help="With --verify: heads or keys kept elsewhere."),
+        click.Option(["--anchor"], type=_FILE, metavar="FILE", help="With --verify: signed heads kept elsewhere."),
         click.Option(
             ["--export"], type=_FILE, metavar="FILE", help="Write the whole chain and its heads to a new FILE."
         ),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from pactsh.cli.command import global_options, version_option
 from pactsh.errors import PactError, UsageError
@@ -179,6 +180,12 @@ class Tree(click.Group):
             if rows:
                 with formatter.section(group):
                     formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The verbs that begin so, from the list alone, and the global options."""
+        verbs = [v for v in self.verbs.values() if v.module and v.name.startswith(incomplete)]
+        items = [CompletionItem(v.name, help=v.summary) for v in verbs]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the verb and return its exit status; without one print the help."""
