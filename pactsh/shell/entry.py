@@ -101,6 +101,7 @@ def main(site_packages: tuple[str, ...] = ()) -> "NoReturn":
 
 def run(argv: list[str], site_packages: tuple[str, ...] = ()) -> int:
     """Do what the command line asks and return the exit status."""
+    _fill_standard_descriptors()
     if len(argv) == 2 and argv[1] in ("--version", "--help", "-h"):
         return _tell(argv[1])
     try:
@@ -126,6 +127,20 @@ def run(argv: list[str], site_packages: tuple[str, ...] = ()) -> int:
         return fail(5, "timeout", f"agent: {error}", "whether the last line finished is unknown: `pact log` tells")
     except AgentError as error:
         return fail(error.code, error.kind, error.message, error.hint)
+
+
+def _fill_standard_descriptors() -> None:
+    """Put /dev/null where stdin, stdout or stderr is closed.
+
+    The number would otherwise go to the next file opened, and the agent's own socket would become the
+    command's input. The interpreter has noted which were closed when it started.
+    """
+    for fd, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)):
+        if stream is None:
+            null = posix.open("/dev/null", posix.O_RDWR)
+            if null != fd:
+                posix.dup2(null, fd)
+                posix.close(null)
 
 
 def _one_shot(connection: Connection, line: str) -> int:

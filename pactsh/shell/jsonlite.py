@@ -5,13 +5,6 @@
 missing this module falls back to `json`, slower and otherwise the same.
 """
 
-try:
-    from _json import encode_basestring_ascii as _quote
-    from _json import make_scanner as _make_scanner
-except ImportError:  # another interpreter, or a later CPython that renamed them
-    from json.encoder import encode_basestring_ascii as _quote
-    from json.scanner import make_scanner as _make_scanner
-
 TYPE_CHECKING = False  # what `typing` would give, without importing it
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -30,10 +23,18 @@ class _Context:
     parse_float = float
     parse_int = int
     parse_constant = staticmethod(_reject_constant)
-    memo: dict[str, str] = {}  # noqa: RUF012  the pure-Python scanner shares it, the C one ignores it
 
 
-_scan = _make_scanner(_Context())  # type: ignore[arg-type]  # any object with these attributes will do
+try:
+    from _json import encode_basestring_ascii as _quote
+    from _json import make_scanner
+
+    _scan = make_scanner(_Context())  # type: ignore[arg-type]  # any object with these attributes will do
+except ImportError:  # another interpreter, or a later CPython that renamed them
+    from json.decoder import JSONDecoder
+    from json.encoder import encode_basestring_ascii as _quote
+
+    _scan = JSONDecoder(parse_constant=_reject_constant).scan_once  # type: ignore[attr-defined]
 
 
 def dumps(value: object) -> str:

@@ -87,13 +87,6 @@ def language_of_messages() -> str:
     return value.decode("ascii", "replace")
 
 
-def fill_standard_descriptors() -> None:
-    """Open /dev/null where stdin, stdout or stderr is closed, so that no other file lands there."""
-    while (fd := posix.open("/dev/null", posix.O_RDWR)) <= 2:
-        pass
-    posix.close(fd)
-
-
 class _Forwarding:
     """While a line runs, signals sent to this program go to the line's processes instead.
 
@@ -142,11 +135,7 @@ def run_line(
     relay: Relay | None = None
     with _Forwarding(connection) as forwarding:
         try:
-            try:
-                connection.send(request, (0, 1, 2))
-            except OSError:  # one of them is closed
-                fill_standard_descriptors()
-                connection.send(request, (0, 1, 2))
+            connection.send(request, (0, 1, 2))
             while True:
                 frame = connection.receive() if relay is None else relay.receive()
                 if frame.op == "started":

@@ -189,6 +189,7 @@ def connect() -> Connection:
         fd = int(inherited)
         sock = socket(fileno=fd)  # raises OSError when it is not a socket
         if sock.family != AF_UNIX:
+            sock.close()
             raise ValueError("not a local socket")
         posix.set_inheritable(fd, False)
         return Connection(sock, inherited=True)

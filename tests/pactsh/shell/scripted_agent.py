@@ -112,6 +112,9 @@ class _Client:
         self._slave = -1
         self._line: threading.Thread | None = None
 
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
@@ -141,6 +144,8 @@ class _Client:
                 self.agent.frames.append(frame)
                 if self.agent.error is not None:
                     self.send({"op": "error", **self.agent.error})
+                    for fd in fds:
+                        os.close(fd)
                     break
                 if frame["op"] == "bye":
                     break
