@@ -1,0 +1,196 @@
+"""The uplink: brings what is in the spool to the journal, in order, and what the journal says to the agent.
+
+One connection carries three things: entries up (acknowledged in the spool once they are durable there), the
+node's report up, the vCluster's policy down. When it is lost, the agent goes on and this comes back by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pact_agent.backoff import Backoff
+from pact_agent.setaside import SetAside
+from pact_agent.spool import Spool
+from pactsh.errors import PactError, UnreachableError
+from pactsh.model.entry import Draft
+from pactsh.rpc.client import AppendStream, Journal
+from pactsh.rpc.wire import draft_bytes
+
+log = logging.getLogger(__name__)
+
+_BATCH_DRAFTS = 256
+_BATCH_BYTES = 1 << 20
+_BATCHES_UNDER_WAY = 4
+_POLICY_RETRY_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the agent says of its node. `details` is a JSON object."""
+
+    vcluster: str
+    ssh_address: str
+    state: str
+    version: str
+    details: bytes = b"{}"
+
+
+class Uplink:
+    """`run` it in a task of its own; it ends only when cancelled.
+
+    `connected` and `last_error` are for whoever shows the state. `open_journal` is called for each connection, so
+    renewed certificates are used. `on_policy(document, seq)` gets each policy document (JSON).
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        open_journal: Callable[[], Journal],
+        set_aside: SetAside,
+        *,
+        report: Callable[[], Report],
+        on_policy: Callable[[bytes, int], None],
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._spool = spool
+        self._open_journal = open_journal
+        self._set_aside = set_aside
+        self._report = report
+        self._on_policy = on_policy
+        self._backoff = backoff or Backoff()
+        self._report_now = asyncio.Event()
+        self.connected = False
+        self.last_error = "not connected yet"
+
+    def report_soon(self) -> None:
+        """The node's report has changed: send it without waiting for its time."""
+        self._report_now.set()
+
+    async def run(self) -> None:
+        """Connect, serve, and connect again, until cancelled."""
+        while True:
+            try:
+                async with self._open_journal() as journal, asyncio.TaskGroup() as group:
+                    group.create_task(self._ship(journal), name="uplink: entries")
+                    group.create_task(self._send_reports(journal), name="uplink: reports")
+                    group.create_task(self._follow_policy(journal), name="uplink: policy")
+            except* (PactError, OSError) as failures:
+                self._lost(_first_of(failures))
+            except* Exception as failures:  # the top of the task: an agent without uplink must not go unnoticed
+                log.exception("uplink: unexpected failure")
+                self._lost(_first_of(failures))
+            await asyncio.sleep(self._backoff.next())
+
+    def _lost(self, error: Exception) -> None:
+        text = error.message if isinstance(error, PactError) else str(error)
+        if self.connected or text != self.last_error:
+            log.warning("uplink: %s", text)
+        self.connected = False
+        self.last_error = text
+
+    def _alive(self) -> None:
+        """Something came back from the journal."""
+        if not self.connected:
+            log.info("uplink: connected, %d entries waiting", self._spool.pending())
+        self.connected = True
+        self.last_error = ""
+        self._backoff.reset()
+
+    # Entries
+
+    async def _ship(self, journal: Journal) -> None:
+        under_way: deque[list[Draft]] = deque()
+        room = asyncio.Semaphore(_BATCHES_UNDER_WAY)
+        async with journal.open_append() as stream, asyncio.TaskGroup() as group:
+            group.create_task(self._send(stream, under_way, room), name="uplink: send")
+            group.create_task(self._receive(stream, under_way, room), name="uplink: receive")
+
+    async def _send(self, stream: AppendStream, under_way: deque[list[Draft]], room: asyncio.Semaphore) -> None:
+        following = self._spool.acknowledged() + 1
+        while True:
+            self._spool.arrived.clear()
+            drafts, payloads = self._next_batch(following)
+            if not drafts:
+                await self._spool.arrived.wait()
+                continue
+            await room.acquire()
+            under_way.append(drafts)
+            await stream.send_raw(payloads)
+            following = drafts[-1].number + 1
+
+    def _next_batch(self, number: int) -> tuple[list[Draft], list[bytes]]:
+        drafts: list[Draft] = []
+        payloads: list[bytes] = []
+        size = 0
+        for draft in self._spool.read_from(number, _BATCH_DRAFTS):
+            payload = draft_bytes(draft)
+            size += len(payload)
+            if drafts and size > _BATCH_BYTES:
+                break
+            drafts.append(draft)
+            payloads.append(payload)
+        return drafts, payloads
+
+    async def _receive(self, stream: AppendStream, under_way: deque[list[Draft]], room: asyncio.Semaphore) -> None:
+        while True:
+            acks, head = await stream.receive()
+            if not under_way:
+                raise PactError("the journal acknowledges what was not sent")
+            batch = under_way[0]
+            if [a.number for a in acks] != [d.number for d in batch]:
+                raise PactError("the journal acknowledges other entries than those sent")
+            self._alive()
+            for draft, ack in zip(batch, acks, strict=True):
+                if ack.error is not None:
+                    self._spool.acknowledge(draft.number - 1, None)
+                    await self._set_aside.settle(draft, ack.error)
+            under_way.popleft()
+            self._spool.acknowledge(batch[-1].number, head)
+            room.release()
+
+    # Reports and policy
+
+    async def _send_reports(self, journal: Journal) -> None:
+        while True:
+            self._report_now.clear()
+            report = self._report()
+            interval_s = await journal.report_node(
+                vcluster=report.vcluster,
+                ssh_address=report.ssh_address,
+                state=report.state,
+                version=report.version,
+                details=report.details,
+            )
+            self._alive()
+            try:
+                async with asyncio.timeout(max(interval_s, 2) / 2):
+                    await self._report_now.wait()
+            except TimeoutError:
+                continue
+
+    async def _follow_policy(self, journal: Journal) -> None:
+        """A refusal here must not stop the entries: it is logged and asked again later."""
+        vcluster = self._report().vcluster
+        while True:
+            try:
+                async for document in journal.watch_policy(vcluster):
+                    self._on_policy(document.document, document.seq)
+            except UnreachableError:
+                raise
+            except PactError as error:
+                log.warning("uplink: policy of %s: %s", vcluster, error.message)
+                await asyncio.sleep(_POLICY_RETRY_S)
+            else:
+                raise UnreachableError("the journal ended the policy stream")
+
+
+def _first_of(failures: BaseExceptionGroup[Exception]) -> Exception:
+    first: BaseException = failures
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    assert isinstance(first, Exception)
+    return first
