@@ -37,7 +37,8 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
+    # How long one attempt may take, TCP and TLS together (not a pause): a distant or busy journal needs a while.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 5_000),
     ("grpc.enable_http_proxy", 0),
     # One connection for each Journal: two with different identities must never share one.
@@ -128,7 +129,9 @@ class Connection:
         """Await within the timeout, or until `deadline` (monotonic); raises `UnreachableError`."""
         limit_s = self.timeout_s if deadline is None else max(0.0, deadline - time.monotonic())
         try:
-            return await asyncio.wait_for(awaitable, limit_s)
+            # Not wait_for: until Python 3.12 that swallows a cancellation which comes just as the answer does.
+            async with asyncio.timeout(limit_s):
+                return await awaitable
         except TimeoutError as error:
             raise UnreachableError(
                 f"the journal at {self.endpoint} did not answer within {self.timeout_s:g} s",
