@@ -75,6 +75,8 @@ def write_agent_config(
             "state_dir": "state",
             "run_dir": "run",
             "shell_user": shell_user,
+            # Everything this machine's kernel offers is used; what it lacks must not end the trial.
+            "containment": "best-effort",
             "missing": list(missing),
         },
         "journal": {

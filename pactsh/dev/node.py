@@ -102,8 +102,8 @@ def make_namespaces(missing: Callable[[str, OSError], None]) -> frozenset[str]:
         done.add("mount")
     except PermissionError:
         try:
-            linux.unshare(linux.CLONE_NEWUSER)
-            _map_to_root(uid, gid)
+            _try_user_namespace(uid, gid)
+            _enter_user_namespace(uid, gid)
             done.add("user")
         except OSError as error:
             missing("user namespace", error)
@@ -120,8 +120,30 @@ def make_namespaces(missing: Callable[[str, OSError], None]) -> frozenset[str]:
     return frozenset(done)
 
 
-def _map_to_root(uid: int, gid: int) -> None:
+def _try_user_namespace(uid: int, gid: int) -> None:
+    """Raise what entering a user namespace would: there is no way back out of half of it.
+
+    AppArmor may allow the namespace and forbid everything in it (Ubuntu since 23.10).
+    """
+    child = os.fork()
+    if child == 0:
+        status = errno.EPERM
+        try:
+            _enter_user_namespace(uid, gid)
+            linux.unshare(linux.CLONE_NEWNS)
+            status = 0
+        except OSError as error:
+            status = error.errno or status
+        finally:
+            os._exit(min(status, 255))
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status:
+        raise OSError(abs(status), os.strerror(abs(status)))
+
+
+def _enter_user_namespace(uid: int, gid: int) -> None:
     """user_namespaces(7): one user, who is root inside."""
+    linux.unshare(linux.CLONE_NEWUSER)
     for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
         with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
             file.write(text)

@@ -228,6 +228,27 @@ def test_a_shell_on_a_running_system_leaves_it_running(system: System) -> None:
     assert system.line("uname -n").stdout == "node042\n"
 
 
+def test_where_no_namespace_is_allowed_it_says_so_and_starts_all_the_same(system: System) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root to take everything away from itself")
+    # A user namespace in which no other may be made, and in it root without a single capability.
+    bare = "echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --bounding-set -all --inh-caps -all "
+    here = f"{shlex.quote(str(BIN))}/pact dev"
+    steps = (
+        f"{here} up --detach && eval $({here} env --node node042) && {BIN}/pactsh -c 'uname -s' && {BIN}/pact status"
+    )
+    done = subprocess.run(
+        ["unshare", "-Ur", "sh", "-c", bare + f"sh -c {shlex.quote(steps)}; true"],
+        env={**os.environ, "XDG_RUNTIME_DIR": str(system.directory.parent)},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    system.directory = system.directory.parent / "pact" / "dev"
+    for kind in ("user", "mount", "hostname", "ipc", "network", "process"):
+        assert f"pact dev: node042: no {kind} namespace (" in done.stderr
+        assert f"Missing:     {kind} namespace (" in done.stdout
+    assert done.stdout.startswith("pact dev: ready\nLinux\n")
+
+
 # -- an ordinary user
 
 
