@@ -68,12 +68,12 @@ def _cluster(reading: Reading, command: Command, index: int, mark: str) -> int:
             take(reading, option, label, None, index, index)
             kept += option.into or letter
             continue
-        return _valued(reading, option, index, mark, kept, letters[position + 1 :], label)
+        return _valued(reading, option, index, kept, letters[position + 1 :], label)
     reading.out[index] = ("-" if mark == "-" else "") + kept
     return index + 1
 
 
-def _valued(reading: Reading, option: Option, index: int, mark: str, kept: str, attached: str, label: str) -> int:
+def _valued(reading: Reading, option: Option, index: int, kept: str, attached: str, label: str) -> int:
     """A letter with a value ends its cluster; its long form, where there is one, is run instead."""
     if attached:
         value, end = attached, index + 1

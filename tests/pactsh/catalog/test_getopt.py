@@ -26,8 +26,12 @@ OPTIONS = (
 )
 SPEC = ["-o", "abo:c::z", "-l", "all,back,output:,color::,colour-map:,backwards"]
 WORD = st.one_of(
-    st.sampled_from(["--", "-", "-o", "-ab", "-aoX", "-cX", "-c", "--all", "--al", "--back", "--backw", "--b", "--out"]),
-    st.sampled_from(["--output=x", "--output", "--o=", "--col", "--colo", "--color", "--color=x", "--colour", "--all=x"]),
+    st.sampled_from(
+        ["--", "-", "-o", "-ab", "-aoX", "-cX", "-c", "--all", "--al", "--back", "--backw", "--b", "--out"]
+    ),
+    st.sampled_from(
+        ["--output=x", "--output", "--o=", "--col", "--colo", "--color", "--color=x", "--colour", "--all=x"]
+    ),
     st.from_regex(r"-{0,2}[aboczx=]{0,5}", fullmatch=True),
 )
 

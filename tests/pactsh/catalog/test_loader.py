@@ -46,7 +46,11 @@ def test_a_good_file_is_read() -> None:
         ('names = "-n"', 'names = "-a"', "demo.toml: line 8: options[1].names: '-a' is there already"),
         ('names = "-n"', 'names = "n"', "demo.toml: line 8: options[1].names: 'n' is not a list of option spellings"),
         ('value = "int"', "value = 3", "demo.toml: line 8: options[1].value: Expected `str`, got `int`"),
-        ('value = "int"', 'value = "int", match = "("', "demo.toml: line 8: options[1].match: not a regular expression"),
+        (
+            'value = "int"',
+            'value = "int", match = "("',
+            "demo.toml: line 8: options[1].match: not a regular expression",
+        ),
         ('value = "int"', 'value = "enum"', "demo.toml: line 8: options[1].choices: enum needs choices"),
         ('help = "all"', 'change = "kernle"', "demo.toml: line 7: options[0].change: must be one of kernel"),
         ('help = "all"', "optional = true", "demo.toml: line 7: options[0].optional: needs a value"),
@@ -98,5 +102,7 @@ def test_every_shipped_file_is_good() -> None:
 
 def test_nothing_shipped_runs_what_it_is_given() -> None:
     """Interpreters, wrappers and writers stay out, whatever their options."""
-    banned = "awk sed find xargs more man vi bash sh python3 perl tar tee dd cp ln nice timeout watch ssh su sudo strace"
+    banned = (
+        "awk sed find xargs more man vi bash sh python3 perl tar tee dd cp ln nice timeout watch ssh su sudo strace"
+    )
     assert not set(banned.split()) & set(load_catalog())

@@ -57,7 +57,8 @@ def test_the_installed_program_knows_the_options_of_an_accepted_form(case: str) 
     """What the catalog takes for options and values, the program takes for the same."""
     decision = decided(case.partition(" => ")[0])
     stage = decision.stages[0]
-    program = stage.program and next((p for p in stage.program.paths if os.access(p, os.X_OK)), None)
+    paths = stage.program.paths if stage.program else ()
+    program = next((path for path in paths if os.access(path, os.X_OK)), None)
     if program is None:
         pytest.skip("a builtin, or not installed here")
     done = subprocess.run(

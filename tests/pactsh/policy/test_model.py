@@ -1,0 +1,54 @@
+"""The policy document: strict to read, the same again after writing."""
+
+from __future__ import annotations
+
+import pytest
+
+from pactsh.errors import UsageError
+from pactsh.policy.model import Policy, build_policy, parse_policy, render_policy
+
+TOOL = {"name": "mytool", "summary": "a tool", "group": "system", "paths": ["/usr/bin/mytool"]}
+
+
+def test_what_is_written_is_read_back() -> None:
+    policy = build_policy(
+        {
+            "vcluster": "ml",
+            "version": 3,
+            "audit": "strict",
+            "commands": {"add": [TOOL], "remove": ["ping"], "narrow": [{"command": "ip", "read_only": True}]},
+            "limits": {"idle_timeout_s": 60},
+        }
+    )
+    assert parse_policy(render_policy(policy)) == policy
+    assert policy.limits.idle_timeout_s == 60
+    assert policy.commands.add[0].name == "mytool"
+
+
+def test_silence_means_the_careful_default() -> None:
+    policy = Policy("ml")
+    assert (policy.enforcement_mode, policy.containment, policy.ai_exec_allowed) == ("observe", "required", False)
+
+
+@pytest.mark.parametrize(
+    ("document", "where"),
+    [
+        (b"{}", "vcluster"),
+        (b"[", "policy: "),
+        (b"\xff", "policy: "),
+        (b'{"vcluster": "ml", "audit": "off"}', "$.audit"),
+        (b'{"vcluster": "ml", "containment": "none"}', "$.containment"),
+        (b'{"vcluster": "ml", "typo": 1}', "typo"),
+        (b'{"vcluster": "ml", "version": "1"}', "$.version"),
+        (b'{"vcluster": "ml", "limits": {"idle": 1}}', "idle"),
+    ],
+)
+def test_a_broken_document_is_refused_by_name(document: bytes, where: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_policy(document)
+    assert where in caught.value.message
+
+
+def test_an_added_command_is_checked_like_a_catalog_file() -> None:
+    with pytest.raises(UsageError, match=r"commands\.add\[0\].*paths\[0\]"):
+        build_policy({"vcluster": "ml", "commands": {"add": [TOOL | {"paths": ["/tmp/x"]}]}})
