@@ -223,10 +223,7 @@ def run_shell(ctx: Context, args: UpArgs) -> Shell:
         return Shell(node, _open_shell(ctx, node, environment_of(layout, state, None)))
     finally:
         if system is not None:
-            system.stop()
-            for _ in system.events():
-                pass
-            system.leave()
+            system.finish()
 
 
 def _open_shell(ctx: Context, node: str, variables: dict[str, str]) -> int:

@@ -65,6 +65,14 @@ class Running:
         """Ask it to end everything; `events` goes on until it has."""
         self._process.send_signal(signal.SIGTERM)
 
+    def finish(self) -> None:
+        """Ask it to end everything and wait until it has, whatever it has to say about that."""
+        self.stop()
+        for _ in self._events:
+            pass
+        self._process.wait()
+        self._events.close()
+
     def leave(self) -> None:
         """Let it go on without us."""
         self._events.close()

@@ -122,6 +122,19 @@ def test_a_second_system_in_the_same_directory_is_refused(system: System) -> Non
     assert system.line("uname -n").stdout == "node042\n"
 
 
+@pytest.mark.parametrize("verb", ["up", "shell"])
+def test_a_directory_that_others_may_enter_is_refused(system: System, verb: str) -> None:
+    system.directory.mkdir(mode=0o755)
+    done = system.pact(verb, status=1)
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-2:] == [
+        f"pact: dev: {system.directory}: open to others",
+        f"hint: chmod 700 {system.directory}",
+    ]
+    assert list(system.directory.iterdir()) == []
+    system.directory.chmod(0o700)
+
+
 def test_two_systems_side_by_side(system: System, tmp_path: Path) -> None:
     other = System(tmp_path / "other")
     try:
