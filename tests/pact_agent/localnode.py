@@ -11,10 +11,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pact_agent.clock import SystemClock
 from pact_agent.spool import Spool
+
 from pactsh.model.entry import Draft
 
 BIN = Path(sys.executable).parent
@@ -111,7 +112,11 @@ class LocalNode:
         """A raw connection to the local socket."""
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(DEADLINE_S)
-        sock.connect(str(self.socket))
+        try:
+            sock.connect(str(self.socket))
+        except OSError:
+            sock.close()
+            raise
         return Wire(sock)
 
 
@@ -123,7 +128,7 @@ class Wire:
         self._buffer = b""
         self.fds: list[int] = []
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,9 +14,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from pact_agent.sandbox import Plan, executables
 from pact_agent.spawnclient import Ended, Job, Spawner, StageSpec
+
 from tests.pact_agent.localnode import IS_ROOT
 
 ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
