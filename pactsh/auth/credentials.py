@@ -47,12 +47,20 @@ class UserSigner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SshCredentials:
-    """Files to give to an SSH client, who they speak for, and until when (aware, UTC)."""
+    """Files to give to an SSH client, who they speak for, and from when until when (aware, UTC)."""
 
     key: Path
     certificate: Path
     principal: str
+    begins_at: datetime
     expires_at: datetime
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether it is good for 10 more minutes, or, of a shorter one, for half of its life.
+
+        A token that ends soon gives short certificates; asking for another each time would not lengthen them.
+        """
+        return self.expires_at - now > min(RENEW_BEFORE, (self.expires_at - self.begins_at) / 2)
 
 
 def state_directory(environ: Mapping[str, str]) -> Path:
@@ -99,7 +107,7 @@ class Credentials:
             path.unlink(missing_ok=True)
 
     async def ensure_ssh_certificate(self, journal: UserSigner, now: datetime, *, binding: str) -> SshCredentials:
-        """A certificate good for at least 10 more minutes, the cached one if there is such.
+        """A certificate that won't end soon (`SshCredentials.is_fresh`), the cached one if there is such.
 
         `binding` is what it stands for (endpoint and token; see `binding_of`): a certificate
         of another one is replaced. Of several concurrent runs one asks the journal.
@@ -109,7 +117,7 @@ class Credentials:
         private.make_private_directory(self._ssh)
         async with _locked(self._ssh / "lock"):
             cached = self._cached(binding)
-            if cached is not None and cached.expires_at - now > RENEW_BEFORE:
+            if cached is not None and cached.is_fresh(now):
                 return cached
             # While its certificate is good another ssh may be using the key: keep it then.
             keep = cached is not None and cached.expires_at > now
@@ -153,11 +161,10 @@ class Credentials:
     def _accept(self, line: str, public: str, binding: str, now: datetime) -> SshCredentials:
         certificate = _parse(line, public)
         credentials = self._credentials(certificate)
-        begins_at = datetime.fromtimestamp(certificate.valid_after, UTC)
-        if begins_at > now or credentials.expires_at <= now:
+        if credentials.begins_at > now or credentials.expires_at <= now:
             # Say so here: sshd would only ever say "Permission denied (publickey)".
             raise AuthError(
-                f"the journal's certificate is valid from {begins_at:%H:%M:%S} to "
+                f"the journal's certificate is valid from {credentials.begins_at:%H:%M:%S} to "
                 f"{credentials.expires_at:%H:%M:%S} UTC, and this machine's clock says {now:%H:%M:%S}",
                 hint="set this machine's clock",
             )
@@ -170,13 +177,19 @@ class Credentials:
             key=self._key,
             certificate=self._certificate,
             principal=certificate.valid_principals[0].decode("utf-8", "replace"),
-            expires_at=datetime.fromtimestamp(min(certificate.valid_before, 2**40), UTC),
+            begins_at=_date(certificate.valid_after),
+            expires_at=_date(certificate.valid_before),
         )
 
 
 def binding_of(endpoint: str, token: str) -> str:
     """What ties a certificate to the journal and the token it came from; reveals neither."""
     return "pact-" + hashlib.sha256(f"{endpoint}\0{token}".encode()).hexdigest()[:32]
+
+
+def _date(seconds: int) -> datetime:
+    """A certificate's date; "for ever" (all bits set) becomes a date that `datetime` can hold."""
+    return datetime.fromtimestamp(min(seconds, 2**37), UTC)
 
 
 def _parse(line: str, public: str) -> SSHCertificate:

@@ -22,6 +22,7 @@ ROLE_PREFIX = "role="
 MAX_PRINCIPAL = 128
 MAX_ROLES = 64
 CERTIFIED_KINDS = ("human", "service")
+_RESERVED = ("-", ROLE_PREFIX, "agent:", "journal:")
 _KEY_ID = re.compile(r"pact (?P<kind>[a-z]+) (?P<principal>\S+) serial=(?P<serial>[0-9]{1,20})")
 
 
@@ -29,7 +30,7 @@ def check_principal(name: str) -> str:
     """Return `name` if it can stand for a person or a service, else raise `AuthError`.
 
     Printable, NFKC (no look-alike spelling of another name), no blank, comma or control
-    character, at most 128 characters, not starting with `-` or `role=`.
+    character, at most 128 characters, not starting with `-`, `role=` or what pact's own programs are called.
 
     >>> check_principal("alice@example.org")
     'alice@example.org'
@@ -39,7 +40,7 @@ def check_principal(name: str) -> str:
         or len(name) > MAX_PRINCIPAL
         or not name.isprintable()
         or any(c.isspace() or c == "," for c in name)
-        or name.startswith(("-", ROLE_PREFIX))
+        or name.startswith(_RESERVED)
         or not unicodedata.is_normalized("NFKC", name)
     )
     if odd:

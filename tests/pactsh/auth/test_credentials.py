@@ -59,6 +59,15 @@ def test_a_certificate_is_reused_until_ten_minutes_before_its_end(tmp_path: Path
     assert renewed.key.read_bytes() == key  # an ssh that has just read the key must go on working
 
 
+def test_a_short_certificate_is_not_asked_for_at_every_run(tmp_path: Path, signing: Signing) -> None:
+    signing.lifetime_s = 300
+    ensure(tmp_path / "pact", signing)
+    ensure(tmp_path / "pact", signing, NOW + timedelta(seconds=100))
+    assert len(signing.asked) == 1
+    signing.now = NOW + timedelta(seconds=150)
+    assert ensure(tmp_path / "pact", signing, signing.now).expires_at == NOW + timedelta(seconds=450)
+
+
 def test_an_expired_certificate_takes_its_key_along(tmp_path: Path, signing: Signing) -> None:
     key = ensure(tmp_path / "pact", signing).key.read_bytes()
     signing.now = NOW + timedelta(hours=2)
