@@ -12,8 +12,9 @@ import signal
 import sys
 from typing import Self
 
-# Before grpc is imported: handshakes that fail (garbage on the port) are logged, nothing else is.
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+# Before grpc is imported: a handshake that fails (garbage on the port, a foreign certificate) is
+# only ever told at this level.
+os.environ.setdefault("GRPC_VERBOSITY", "INFO")
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc

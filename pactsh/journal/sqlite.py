@@ -134,24 +134,36 @@ class SqliteStore:
         return False
 
     def _commit(self, operations: Sequence[_Append | _AddHead]) -> list[_Answer]:
-        answers: list[_Answer] = []
-        writer = self._writer
         try:
-            writer.begin()
-            for operation in operations:
-                if isinstance(operation, _AddHead):
-                    writer.add_head(operation.head)
-                    answers.append((operation.future, None))
-                elif operation.single:
-                    answers.append((operation.future, writer.add(operation.drafts[0])))
-                else:
-                    answers.append((operation.future, [writer.add(draft) for draft in operation.drafts]))
-            writer.commit()
+            try:
+                return self._transact(operations)
+            except sqlite3.IntegrityError:
+                # Some number is there already though nobody here knew it (see `Writer.add`).
+                self._writer.abandon()
+                self._writer.is_careful = True
+                return self._transact(operations)
+            finally:
+                self._writer.is_careful = False
         except sqlite3.Error as error:
             return self._failed(operations, to_store_error(error, f"writing {self._path}"))
         except Exception as error:  # noqa: BLE001  the top of this thread: it must outlive whatever goes wrong
             _log.exception("journal: append failed")
             return self._failed(operations, StoreError("the journal failed to write", detail=str(error)))
+
+    def _transact(self, operations: Sequence[_Append | _AddHead]) -> list[_Answer]:
+        """All of `operations` in one transaction; the answers are good once this returns."""
+        writer = self._writer
+        answers: list[_Answer] = []
+        writer.begin()
+        for operation in operations:
+            if isinstance(operation, _AddHead):
+                writer.add_head(operation.head)
+                answers.append((operation.future, None))
+            elif operation.single:
+                answers.append((operation.future, writer.add(operation.drafts[0])))
+            else:
+                answers.append((operation.future, [writer.add(draft) for draft in operation.drafts]))
+        writer.commit()
         return answers
 
     def _failed(self, operations: Sequence[_Append | _AddHead], error: PactError) -> list[_Answer]:

@@ -42,7 +42,7 @@ class Reader:
     def by_number(self, client: str, number: int) -> Record | None:
         """The entry of a client's append."""
         row = self._connection.execute(
-            "SELECT seq, hash, text FROM entries WHERE client = ? AND number = ?", (client, number)
+            "SELECT seq, hash, text FROM entries WHERE number = ? AND client = ?", (number, client)
         ).fetchone()
         return None if row is None else Record(*row)
 

@@ -18,14 +18,15 @@ MAX_NUMBER = (1 << 63) - 1
 MAX_CLIENTS = 20_000
 
 # `type` is indexed where it is rare: nearly every entry is an intent or an outcome, and an
-# index row for each of those would be paid at every append and never help a look-up.
+# index row for each of those would be paid at every append and never help a look-up. The
+# number comes before the client because agents that count alike then share index pages.
 COMMON_TYPES = "('intent','outcome')"
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS entries (
   seq INTEGER PRIMARY KEY, client TEXT NOT NULL, number INTEGER NOT NULL, type TEXT NOT NULL,
   scope TEXT NOT NULL, author TEXT NOT NULL, time TEXT NOT NULL, session TEXT NOT NULL,
   hash TEXT NOT NULL, text TEXT NOT NULL);
-CREATE UNIQUE INDEX IF NOT EXISTS entries_client ON entries (client, number);
+CREATE UNIQUE INDEX IF NOT EXISTS entries_number ON entries (number, client);
 CREATE INDEX IF NOT EXISTS entries_scope ON entries (scope);
 CREATE INDEX IF NOT EXISTS entries_type ON entries (type) WHERE type NOT IN {COMMON_TYPES};
 CREATE TABLE IF NOT EXISTS heads (
@@ -71,6 +72,7 @@ class Writer:
         self._pending: list[tuple[object, ...]] = []
         self._pending_records: dict[tuple[str, int], Record] = {}
         self._recorded_at = ""
+        self.is_careful = False
         self.tip = self._load_tip()
         self._seq, self._hash = self.tip.seq, self.tip.hash
 
@@ -109,6 +111,7 @@ class Writer:
             columns = _columns(draft)
             existing = self._existing(draft)
             if existing is not None:
+                self._numbers[draft.client] = max(self._numbers[draft.client], draft.number)
                 return _retry(draft, existing)
             record = seal(draft, self._seq + 1, self._hash, self._recorded_at)
         except PactError as error:
@@ -120,19 +123,20 @@ class Writer:
         return record
 
     def _existing(self, draft: Draft) -> Record | None:
-        highest = self._numbers.get(draft.client)
-        if highest is None:
-            row = self._connection.execute(
-                "SELECT max(number) FROM entries WHERE client = ?", (draft.client,)
-            ).fetchone()
-            highest = self._numbers[draft.client] = -1 if row[0] is None else row[0]
-        if draft.number > highest:  # the common case: no look-up
+        """The entry that has this draft's number already.
+
+        A number above all that this process has seen of a client is taken to be new without a
+        look-up. When that is wrong (a retry of something older than this process), the unique
+        index says so at `commit`, and the caller does it all again with `is_careful`.
+        """
+        highest = self._numbers.setdefault(draft.client, -1)
+        if draft.number > highest >= 0 and not self.is_careful:
             return None
         pending = self._pending_records.get((draft.client, draft.number))
         if pending is not None:
             return pending
         row = self._connection.execute(
-            "SELECT seq, hash, text FROM entries WHERE client = ? AND number = ?", (draft.client, draft.number)
+            "SELECT seq, hash, text FROM entries WHERE number = ? AND client = ?", (draft.number, draft.client)
         ).fetchone()
         return None if row is None else Record(*row)
 

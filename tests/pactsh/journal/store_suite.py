@@ -102,6 +102,26 @@ class StoreSuite:
 
         asyncio.run(run())
 
+    def test_retries_after_a_restart_are_known_however_they_are_mixed(self, tmp_path: Path) -> None:
+        async def run() -> None:
+            store = await self.open_store(tmp_path)
+            kept = await store.append_batch([draft(n) for n in range(1, 9)])
+            await store.close()
+            store = await self.open_store(tmp_path)
+            # Numbers rise from what this process has seen, yet most of them are there already.
+            results = await asyncio.gather(
+                store.append_batch([draft(2), draft(3), draft(9)]),
+                store.append_batch([draft(1, node="n2"), draft(2, node="n2")]),
+                store.append_batch([draft(5), draft(8), draft(10)]),
+            )
+            assert [results[0][0], results[0][1], results[2][0], results[2][1]] == [kept[1], kept[2], kept[4], kept[7]]
+            await assert_sound(store, 12)
+            with pytest.raises(ConflictError):
+                await store.append(draft(6, message="other"))
+            await store.close()
+
+        asyncio.run(run())
+
     def test_a_number_can_be_used_below_the_highest_when_it_is_free(self, tmp_path: Path) -> None:
         async def run() -> None:
             store = await self.open_store(tmp_path)

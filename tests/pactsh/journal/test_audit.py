@@ -128,7 +128,7 @@ def put(connection: sqlite3.Connection, record: Record) -> None:
 
 def duplicated(connection: sqlite3.Connection) -> None:
     """The same append twice in an otherwise perfect chain: what the unique index should prevent."""
-    connection.execute("DROP INDEX entries_client")
+    connection.execute("DROP INDEX entries_number")
     last = parse_entry(text_of(connection, ENTRIES), "")
     (last_hash,) = connection.execute("SELECT hash FROM entries WHERE seq = ?", (ENTRIES,)).fetchone()
     put(connection, seal(draft(3), ENTRIES + 1, last_hash, last.recorded_at))
