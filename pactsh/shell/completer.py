@@ -6,25 +6,20 @@ Tab and not before. Called in a thread, so a directory that doesn't answer never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
+from pactsh.catalog import Catalog
+from pactsh.catalog.complete import complete
+from pactsh.shell.lookups import look_up
+from pactsh.shell.paths import complete_path
+
 if TYPE_CHECKING:
     from xonsh.parsers.completion_context import CompletionContextParser
-
-    from pactsh.catalog import Catalog
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One word that may stand at the cursor; `kind` is "path" where the file system is to be asked."""
-
-    text: str
-    help: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +31,6 @@ class Where:
     opening_quote: str
     typed_characters: int
     is_target: bool
-
-
-class Source(Protocol):
-    """What completes arguments of whitelisted commands."""
-
-    def __call__(self, catalog: Catalog, words: tuple[str, ...], prefix: str) -> tuple[list[Candidate], bool]:
-        """Return candidates for the word after `words`, and whether paths may stand there as well."""
 
 
 class LineCompleter(Completer):
@@ -59,22 +47,12 @@ class LineCompleter(Completer):
         where = self.where(document.current_line, document.cursor_position_col)
         if where is None:
             return
-        start = -where.typed_characters
-        if not where.words and not where.is_target:
-            yield from self._commands(where.prefix, start)
-            return
-        candidates, paths = self._arguments(where)
-        for candidate in candidates:
-            if candidate.text.startswith(where.prefix):
-                space = "" if candidate.text.endswith("=") else " "
-                yield Completion(
-                    candidate.text + space,
-                    start,
-                    display=candidate.text,
-                    display_meta=candidate.help,
-                )
-        if paths and not where.prefix.startswith("-"):
-            yield from self._paths(where, start)
+        if where.is_target:
+            yield from self._paths(where, where.prefix, directories_only=False)
+        elif where.words and where.words[0] == "pact":
+            yield from self._pact_words(where)
+        else:
+            yield from self._from_catalog(where)
 
     def where(self, line: str, cursor: int) -> Where | None:
         """Find the cursor's command and word in the line, None where nothing can be completed."""
@@ -92,54 +70,50 @@ class LineCompleter(Completer):
         is_target = bool(before) and before[-1].is_io_redir
         words = tuple(arg.value for arg in before if not arg.is_io_redir)
         typed = command.opening_quote + command.prefix
-        if command.is_after_closing_quote or not line[:cursor].endswith(typed) or "\\" in typed:
-            return None  # after an escape the word's beginning isn't where xonsh sees it
+        ahead = line[: cursor - len(typed)]
+        if command.is_after_closing_quote or not line[:cursor].endswith(typed):
+            return None
+        if "\\" in typed or ahead.endswith("\\ "):
+            return None  # xonsh knows no escaped blanks: the word does not begin where it says
         return Where(words, command.prefix, command.opening_quote, len(typed), is_target)
 
-    def _commands(self, prefix: str, start: int) -> Iterator[Completion]:
-        for name in self._catalog:
-            if name.startswith(prefix) and self._is_allowed(name):
-                yield Completion(name + " ", start, display=name, display_meta=self._catalog[name].summary)
+    def _from_catalog(self, where: Where) -> Iterator[Completion]:
+        found = complete(self._catalog, (*where.words, where.prefix), len(where.words))
+        typed = where.prefix.removeprefix(found.prefix)
+        start = -where.typed_characters + len(found.prefix) + len(where.opening_quote)
+        for candidate in found.known:
+            if candidate.kind != "command" or self._is_allowed(candidate.text):
+                yield _completion(candidate.text, start, candidate.help)
+        for kind in found.kinds:
+            if kind in ("path", "dir"):
+                yield from self._paths(where, typed, directories_only=kind == "dir")
+            else:
+                for text, description in look_up(kind, typed):
+                    yield _completion(text, start, description)
 
-    def _arguments(self, where: Where) -> tuple[Iterable[Candidate], bool]:
-        if where.is_target:
-            return (), True
-        if where.words[0] == "pact":
-            return _pact_words(where.words[1:], where.prefix), False
-        if where.words[0] == "help":
-            return [Candidate(name, self._catalog[name].summary) for name in self._catalog], False
-        return command_words(self._catalog, where.words, where.prefix)
+    def _pact_words(self, where: Where) -> Iterator[Completion]:
+        """Complete pact's own verbs and options from its command tree, less what is not offered in here."""
+        from click.shell_completion import ShellComplete
 
-    def _paths(self, where: Where, start: int) -> Iterator[Completion]:
-        from pactsh.shell.paths import complete_path
+        from pactsh.cli.tree import Tree
 
-        for place in complete_path(where.prefix, self._cwd(), where.opening_quote):
-            space = "" if place.is_directory else " "
-            yield Completion(place.text + space, start, display=place.shown)
+        offered = {candidate.text for candidate in complete(self._catalog, ("pact", ""), 1).known}
+        tree = ShellComplete(Tree(), {}, "pact", "_PACT_COMPLETE")
+        for item in tree.get_completions(list(where.words[1:]), where.prefix):
+            is_verb = len(where.words) == 1 and not item.value.startswith("-")
+            if item.type == "plain" and (not is_verb or item.value in offered):
+                yield _completion(item.value, -len(where.prefix), item.help or "")
 
-
-def _pact_words(words: tuple[str, ...], prefix: str) -> Iterator[Candidate]:
-    """Complete pact's own verbs and options from its command tree."""
-    from click.shell_completion import ShellComplete
-
-    from pactsh.cli.tree import Tree
-
-    complete = ShellComplete(Tree(), {}, "pact", "_PACT_COMPLETE")
-    for item in complete.get_completions(list(words), prefix):
-        if item.type == "plain":
-            yield Candidate(item.value, item.help or "")
+    def _paths(self, where: Where, typed: str, *, directories_only: bool) -> Iterator[Completion]:
+        start = -len(typed) - len(where.opening_quote)
+        for place in complete_path(typed, self._cwd(), where.opening_quote):
+            if place.is_directory:
+                yield Completion(place.text, start, display=place.shown)
+            elif not directories_only:
+                yield Completion(place.text + " ", start, display=place.shown)
 
 
-def command_words(catalog: Catalog, words: tuple[str, ...], prefix: str) -> tuple[list[Candidate], bool]:
-    """Complete an argument of a whitelisted command; also tell whether a path may stand there."""
-    command = catalog.get(words[0])
-    if command is None:
-        return [], True
-    candidates: list[Candidate] = []
-    if prefix.startswith("-"):
-        candidates += [
-            Candidate(name, option.help) for option in command.options if not option.deny for name in option.spellings
-        ]
-    elif command.commands:
-        candidates += [Candidate(sub.spellings[0], sub.help) for sub in command.commands if not sub.deny]
-    return candidates, not command.commands
+def _completion(text: str, start: int, description: str) -> Completion:
+    """Complete to `text`, and to the blank after it unless more belongs to the same word."""
+    blank = "" if text.endswith(("=", ".")) else " "
+    return Completion(text + blank, start, display=text, display_meta=description)
