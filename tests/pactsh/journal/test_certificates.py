@@ -112,8 +112,8 @@ def test_enrolment_is_once_for_one_node_and_recorded(tmp_path: Path) -> None:
                 types = [e.type for e in await agent.list(10, newest_first=False)]
             assert types == ["node.enrolled", "cert.signed", "cert.signed", "intent"]
             async with site.admin() as admin:
-                node = await admin.node("node042")
-            assert (node.vcluster, node.state) == ("ml", "enrolled")
+                enrolled = await admin.node("node042")
+            assert (enrolled.vcluster, enrolled.state) == ("ml", "enrolled")
 
     asyncio.run(run())
 

@@ -192,9 +192,13 @@ def test_a_stream_of_appends_survives_nothing_but_says_so(tmp_path: Path) -> Non
             await stream.send([draft(1)])
             acks, _ = await stream.receive()
             assert acks[0].seq == 1
-        with pytest.raises(UnreachableError):
+
+        async def again() -> None:
             await stream.send([draft(2)])
             await stream.receive()
+
+        with pytest.raises(UnreachableError):
+            await again()
         await agent.__aexit__(None, None, None)
 
     asyncio.run(run())

@@ -41,20 +41,30 @@ def test_store_errors_arrive_as_unreachable() -> None:
     assert error_from(status_of(CorruptError("x")), "x", metadata_of(CorruptError("x")), "x:1").code == 1
 
 
+REFUSED = "failed to connect to all addresses; last error: UNKNOWN: ipv4:1.2.3.4:9: Connection refused"
+HANDSHAKE = "Ssl handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:1: SSL routines:OPENSSL_internal:"
+
+
 @pytest.mark.parametrize(
     ("details", "kind", "words"),
     [
-        ("failed to connect to all addresses; last error: UNKNOWN: ipv4:1.2.3.4:9: Connection refused", UnreachableError, "Connection refused"),
+        (REFUSED, UnreachableError, "Connection refused"),
         ("DNS resolution failed for nowhere:9: Domain name not found", UnreachableError, "Domain name not found"),
         ("Socket closed", UnreachableError, "Socket closed"),
-        ("Ssl handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:1000007d:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED: self signed certificate", AuthError, "not signed by the given CA"),
-        ("Ssl handshake failed: SSL_ERROR_SSL: error:100000f7:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER", AuthError, "does not speak TLS"),
+        (HANDSHAKE + "CERTIFICATE_VERIFY_FAILED: self signed", AuthError, "not signed by the given CA"),
+        (HANDSHAKE + "WRONG_VERSION_NUMBER", AuthError, "does not speak TLS"),
     ],
-)  # fmt: skip
+)
 def test_causes_of_a_lost_connection(details: str, kind: type[PactError], words: str) -> None:
     error = error_from(grpc.StatusCode.UNAVAILABLE, details, (), "x:1")
     assert type(error) is kind
     assert words in error.message
+
+
+def test_a_connection_lost_in_the_middle_of_a_write_is_unreachable() -> None:
+    """grpc.aio calls it INTERNAL; an uplink has to know that it may try again."""
+    error = error_from(grpc.StatusCode.INTERNAL, "Internal error from Core", (), "x:1")
+    assert type(error) is UnreachableError
 
 
 def test_a_made_up_kind_is_a_plain_error() -> None:
