@@ -344,6 +344,7 @@ class Connection:
                 "reason": refusal.reason,
                 "hint": refusal.hint,
                 "span": list(refusal.span) if refusal.span else None,
+                "rest": refusal.rest,
             }
         )
 

@@ -251,7 +251,8 @@ class Executor:
             line.session.last_status = ran.status
             actual, decision = await self._again(line, item, expected, first=offset == len(expected.stages))
             if isinstance(decision, Refusal):
-                await self._refuse(line.session, line.text, line.action, decision, sink)
+                rest = msgspec.structs.replace(decision, rest=True)
+                await self._refuse(line.session, line.text, line.action, rest, sink)
                 return Ran(decision.status, (), "refused", unread=ran.unread)
             if decision is not None:
                 decided = decision.stages

@@ -55,7 +55,10 @@ def parse_lang(value: object) -> str:
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Why a line did not run. `span` is in code points of the line."""
+    """Why a line did not run. `span` is in code points of the line.
+
+    `rest`: what stood before has run, only the rest of the line was refused.
+    """
 
     status: int
     code: str
@@ -63,6 +66,7 @@ class Refusal(msgspec.Struct, frozen=True):
     reason: str
     hint: str
     span: tuple[int, int] | None = None
+    rest: bool = False
 
 
 class Sink(Protocol):

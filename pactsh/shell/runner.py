@@ -133,6 +133,7 @@ def run_line(
     request: dict[str, object] = {"op": "run", "line": line, "fds": 3, **terminal_fields()}
     request["lang"] = language_of_messages()
     relay: Relay | None = None
+    refusal: Frame | None = None
     with _Forwarding(connection) as forwarding:
         try:
             connection.send(request, (0, 1, 2))
@@ -140,8 +141,11 @@ def run_line(
                 frame = connection.receive() if relay is None else relay.receive()
                 if frame.op == "started":
                     relay = _follow(connection, relay, frame)
+                elif frame.op == "refused" and frame.flag("rest"):
+                    refusal = frame  # what stood before has run: its exit frame follows
                 elif frame.op in ("exit", "refused"):
                     outcome = _outcome(frame, relay)
+                    outcome.refusal = outcome.refusal or refusal
                     outcome.stopped_by = forwarding.stopped_by
                     return outcome
                 elif frame.op == "error":
