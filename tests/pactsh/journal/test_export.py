@@ -102,10 +102,12 @@ def test_anchor_files_may_hold_bare_heads(export: Path, tmp_path: Path) -> None:
     assert [head.seq for head in read_anchors(anchor)] == [5, 10]
 
 
+KEYLESS = '{"pact_export": 1, "public_key": "AAAA"}\n'
+
+
 @pytest.mark.parametrize(
-    "content",
-    ["", "garbage\n", "[]\n", "{}\n", '{"pact_export": 2}\n', '{"pact_export": 1, "public_key": "AAAA"}\n', "\xff\n", "[" * 100_000],
-)  # fmt: skip
+    "content", ["", "garbage\n", "[]\n", "{}\n", '{"pact_export": 2}\n', KEYLESS, "\xff\n", "[" * 100_000]
+)
 def test_what_is_no_export_is_an_error_that_names_the_file(tmp_path: Path, content: str) -> None:
     path = tmp_path / "x"
     path.write_text(content, encoding="latin-1")

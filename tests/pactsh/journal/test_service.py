@@ -391,7 +391,7 @@ def test_a_slow_reader_holds_no_memory(tmp_path: Path) -> None:
             store.query = counted  # type: ignore[method-assign,assignment]
             for n in range(0, 60, 4):
                 await agent.append([draft(n + i, message="x" * 500_000) for i in range(4)])
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # time to do wrong; a server that does right needs none
             assert sum(queries) < 20_000_000  # of 30 MB; flow control stopped it
             call.cancel()
 
