@@ -1,0 +1,197 @@
+"""Connecting to a node over SSH: certificate, host certificate, address, and errors that say why.
+
+The node's address and the host CA are cached for minutes, the user certificate for its life, so that
+a second `pact exec` needs no journal. No question is ever asked: a host without a certificate of the
+journal's CA for the node's name is not the node.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pactsh.auth import private
+from pactsh.auth.credentials import Credentials, SshCredentials, binding_of, state_directory
+from pactsh.cli.config import read_token
+from pactsh.errors import AuthError, NotFoundError, PactError, UnreachableError, UsageError
+
+if TYPE_CHECKING:
+    import asyncssh
+
+    from pactsh.cli.context import Context
+
+CACHE_S = 300.0
+CONNECT_TIMEOUT_S = 15.0
+_HOST_ALGORITHMS = (
+    "ssh-ed25519-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "rsa-sha2-512-cert-v01@openssh.com",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node's SSH server is, and the CA line its host certificate must come from."""
+
+    node: str
+    host: str
+    port: int
+    host_ca: str
+
+
+class PlaceCache:
+    """Addresses of nodes and the host CA, of one journal, in a private file. Damaged or old: as if empty."""
+
+    def __init__(self, path: Path, binding: str) -> None:
+        self._path, self._binding = path, binding
+
+    def get(self, node: str, now: float) -> Place | None:
+        """The node's place if it was looked up less than `CACHE_S` ago."""
+        found = self._read().get(node)
+        match found:
+            case [str(host), int(port), str(host_ca), float(at)] if 0 <= now - at < CACHE_S:
+                return Place(node, host, port, host_ca)
+        return None
+
+    def put(self, place: Place, now: float) -> None:
+        """Remember `place`."""
+        nodes = self._read() | {place.node: [place.host, place.port, place.host_ca, now]}
+        private.make_private_directory(self._path.parent)
+        private.write_private(self._path, json.dumps({"binding": self._binding, "nodes": nodes}).encode())
+
+    def forget(self, node: str) -> None:
+        """Look `node` up again next time."""
+        nodes = self._read()
+        if nodes.pop(node, None) is not None:
+            private.write_private(self._path, json.dumps({"binding": self._binding, "nodes": nodes}).encode())
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            content = json.loads(private.read_private(self._path) or b"{}")
+        except ValueError:
+            return {}
+        if not isinstance(content, dict) or content.get("binding") != self._binding:
+            return {}
+        nodes = content.get("nodes")
+        return nodes if isinstance(nodes, dict) else {}
+
+
+class _Signer:
+    """Asks the journal for a certificate; the connection is made only when one is needed."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+
+    def sign_user(self, public_key: str, /) -> Awaitable[str]:
+        async def ask() -> str:
+            async with self._ctx.journal() as journal:
+                return await journal.sign_user(public_key)
+
+        return ask()
+
+
+class Gate:
+    """A person's way to nodes: prepared once, then `connect` for each node."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        token = read_token(ctx.settings, ctx.environ)
+        if token is None:
+            raise AuthError("not signed in: there is no token", hint="pact login, or set PACT_TOKEN")
+        directory = state_directory(ctx.environ)
+        self._binding = binding_of(ctx.settings.endpoint, token)
+        self._credentials = Credentials(directory)
+        self._places = PlaceCache(directory / "nodes.json", self._binding)
+
+    async def certificate(self) -> SshCredentials:
+        """A certificate that won't end soon, from the cache or from the journal."""
+        return await self._credentials.ensure_ssh_certificate(
+            _Signer(self._ctx), self._ctx.now(), binding=self._binding
+        )
+
+    async def place(self, node: str, *, fresh: bool = False) -> Place:
+        """Where `node` is; raises `NotFoundError` for one that never reported."""
+        cached = None if fresh else self._places.get(node, time.time())
+        if cached is not None:
+            return cached
+        async with self._ctx.journal() as journal:
+            found = await journal.node(node)
+            trust = await journal.trust()
+        place = Place(node, *parse_address(node, found.ssh_address), trust.ssh_host_ca)
+        self._places.put(place, time.time())
+        return place
+
+    async def connect(self, node: str) -> asyncssh.SSHClientConnection:
+        """An authenticated connection. Raises `AuthError`, `NotFoundError`, `UnreachableError`."""
+        credentials = await self.certificate()
+        try:
+            return await _connect(await self.place(node), credentials)
+        except UnreachableError:
+            # The node may have moved since its address was cached.
+            self._places.forget(node)
+            fresh = await self.place(node, fresh=True)
+            return await _connect(fresh, credentials)
+
+
+def parse_address(node: str, address: str) -> tuple[str, int]:
+    """Host and port of `host:port` or `[v6]:port`; raises `NotFoundError` when the node reported none."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise NotFoundError(f"{node}: it has reported no SSH address", hint="is its agent running with [ssh]?")
+    return host.strip("[]"), int(port)
+
+
+async def _connect(place: Place, credentials: SshCredentials) -> asyncssh.SSHClientConnection:
+    from pactsh.rpc.ssh import asyncssh
+
+    where = f"{place.node} ({place.host}:{place.port})"
+    try:
+        authority = asyncssh.import_public_key(place.host_ca)
+        return await asyncssh.connect(
+            place.host,
+            place.port,
+            config=[],
+            username=credentials.principal,
+            client_keys=[(str(credentials.key), str(credentials.certificate))],
+            known_hosts=([], [authority], []),
+            host_key_alias=place.node,
+            server_host_key_algs=list(_HOST_ALGORITHMS),
+            agent_path=None,
+            preferred_auth="publickey",
+            password_auth=False,
+            kbdint_auth=False,
+            gss_auth=False,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            login_timeout=CONNECT_TIMEOUT_S,
+            keepalive_interval=15,
+            compression_algs=None,
+        )
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise AuthError(
+            f"{where}: its host certificate is not of this journal's CA: {error.reason}",
+            hint="this may be another machine at that address; `pact status` shows where the node is",
+        ) from error
+    except asyncssh.PermissionDenied as error:
+        raise AuthError(
+            f"{where}: the node does not accept the certificate of {credentials.principal}",
+            hint="`pact whoami` shows until when it is valid; is the node's clock right?",
+        ) from error
+    except (OSError, TimeoutError) as error:
+        raise UnreachableError(f"{where}: can't be reached: {error or 'no answer in time'}") from error
+    except asyncssh.Error as error:
+        raise PactError(f"{where}: SSH: {error.reason}") from error
+
+
+def parse_nodes(text: str) -> tuple[str, ...]:
+    """Nodes of a comma list; raises `UsageError`. Nodeset syntax is not part of this version."""
+    names = tuple(dict.fromkeys(name for name in text.split(",") if name))
+    if not names or any(set(name) - set("abcdefghijklmnopqrstuvwxyz0123456789-") for name in names):
+        raise UsageError(
+            f"nodes: expected names separated by commas, got {text!r}",
+            hint="nodeset syntax (node[01-16]) is not part of this version",
+        )
+    return names
