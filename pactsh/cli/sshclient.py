@@ -181,7 +181,7 @@ async def _connect(place: Place, credentials: SshCredentials) -> asyncssh.SSHCli
             hint="`pact whoami` shows until when it is valid; is the node's clock right?",
         ) from error
     except (OSError, TimeoutError) as error:
-        raise UnreachableError(f"{where}: can't be reached: {error or 'no answer in time'}") from error
+        raise UnreachableError(f"{where}: can't be reached: {str(error) or 'no answer in time'}") from error
     except asyncssh.Error as error:
         raise PactError(f"{where}: SSH: {error.reason}") from error
 
