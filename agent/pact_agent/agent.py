@@ -23,6 +23,9 @@ from pact_agent.session import Session, Sessions
 from pact_agent.setaside import SetAside
 from pact_agent.spawnclient import Spawner
 from pact_agent.spool import Level, Spool
+from pact_agent.sshd import Sshd
+from pact_agent.sshrefusals import Refusals
+from pact_agent.sshsession import Services
 from pact_agent.tools import Tools
 from pact_agent.uplink import Report, Uplink
 from pactsh import __version__
@@ -86,6 +89,7 @@ class Agent:
         self._broker = Broker(
             self._sessions, self._executor, self._recorder, calls, config.local_users, self._facts.toolbar
         )
+        self._sshd = self._make_sshd()
 
     # -- making
 
@@ -103,6 +107,18 @@ class Agent:
             return None
         set_aside = SetAside(self._config.state_dir / "spool" / "refused.jsonl", self._spool, self._clock)
         return Uplink(self._spool, self._open_journal, set_aside, report=self._report, on_policy=self._policy_arrived)
+
+    def _make_sshd(self) -> Sshd | None:
+        if self._config.ssh is None:
+            return None
+        services = Services(
+            self._sessions,
+            self._executor,
+            self._spawner,
+            self._tools,
+            lambda sock, identity, peer: self._broker.adopt(sock, None, identity, peer),
+        )
+        return Sshd(self._config.ssh, self._config.limits, services, Refusals(self._recorder))
 
     def _history(self) -> JournalHistory | None:
         return JournalHistory(self._open_journal, self._spool.heads) if self._config.journal else None
@@ -146,6 +162,8 @@ class Agent:
         await self._recorder.write("agent.start", self._identity, body, message="agent started")
         self._spool.watch_level(self._level_changed)
         self._broker.listen(self._config.socket_path, inherited.get("agent"))
+        if self._sshd is not None:
+            await self._sshd.listen(inherited.get("ssh"))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`: the uplink, the idle check, and the end of the spawner as an emergency."""
@@ -156,6 +174,8 @@ class Agent:
             await self._stopped(stop)
             for session in self._sessions.all():
                 session.notify("the agent of this node is stopping", "warning")
+            if self._sshd is not None:
+                await self._sshd.close()
             await self._broker.close()
             await self._recorder.write("agent.stop", self._identity, {"version": __version__}, message="agent stopped")
             await self._drain()
@@ -181,6 +201,8 @@ class Agent:
         while True:
             await asyncio.sleep(_IDLE_CHECK_S)
             self._sessions.expire_idle()
+            if self._sshd is not None:
+                self._sshd.expire_idle()
 
     def _level_changed(self, before: Level, after: Level, why: str) -> None:
         """Each step down and up the ladder of recording is an entry and is told to everybody here."""

@@ -17,7 +17,8 @@ from pact_agent.setaside import SetAside
 from pact_agent.spool import Spool
 from pactsh.errors import PactError, UnreachableError
 from pactsh.model.entry import Draft
-from pactsh.rpc.client import AppendStream, Journal
+from pactsh.rpc.append import AppendStream
+from pactsh.rpc.client import Journal
 from pactsh.rpc.wire import draft_bytes
 
 log = logging.getLogger(__name__)
