@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from pactsh.auth.ca import new_agent_request
 from pactsh.auth.issuer import DevIssuer
 from pactsh.model.entry import Author, Draft
 from pactsh.rpc.client import Journal
+from tests.pact_agent.localnode import LocalNode, running
 
 ADMIN = "alice@org"
 NODE = "node042"
@@ -68,23 +70,46 @@ class RunningJournal:
         return path
 
 
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalNode]:
+    """A real agent without a journal."""
+    yield from running(LocalNode(tmp_path_factory.mktemp("n"), "[limits]\nspool_bytes = 4194304\n"))
+
+
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[RunningJournal]:
-    """A `pact-journal` of its own on a port of its own."""
-    directory, ready = tmp_path / "journal", tmp_path / "ready.json"
-    issuer = DevIssuer.open(tmp_path / "issuer", clock=lambda: datetime.now(UTC))
+    """A `pact-journal` of one's own on a port of its own."""
+    with serving(tmp_path / "j") as running_journal:
+        yield running_journal
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningJournal]:
+    """A journal with a session in it, shared by the tests of a module, which only read."""
+    with serving(tmp_path_factory.mktemp("j")) as running_journal:
+        running_journal.append(*session_drafts())
+        yield running_journal
+
+
+@contextmanager
+def serving(place: Path) -> Iterator[RunningJournal]:
+    """Run a journal until the block ends."""
+    directory, ready, issuers = place / "journal", place / "ready.json", place / "issuer"
+    place.mkdir(exist_ok=True)
+    issuer = DevIssuer.open(issuers, clock=lambda: datetime.now(UTC))
     command = [PROGRAM, "serve", "--data-dir", str(directory), "--listen", "127.0.0.1:0"]
-    command += ["--listen-agents", "127.0.0.1:0", "--dev-issuer", str(tmp_path / "issuer")]
-    command += ["--ready-file", str(ready)]
+    command += ["--listen-agents", "127.0.0.1:0", "--dev-issuer", str(issuers), "--ready-file", str(ready)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         if not process.stdout.readline().startswith(b"pact-journal: ready"):
             process.kill()
             pytest.fail(f"the journal did not start: {process.communicate()[1]!r}")
         facts = json.loads(ready.read_text())
-        yield RunningJournal(directory, facts["endpoint"], facts["agents"], Path(facts["ca"]), issuer)
-        process.terminate()
-        process.communicate(timeout=30)
+        try:
+            yield RunningJournal(directory, facts["endpoint"], facts["agents"], Path(facts["ca"]), issuer)
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
 
 
 def draft(number: int, type_: str = "intent", **fields: Any) -> Draft:

@@ -17,9 +17,8 @@ def seqs(output: str) -> list[int]:
     return [int(line.split()[0]) for line in output.splitlines()]
 
 
-def test_newest_first_with_what_matters_on_a_line(tmp_path: Path, journal: RunningJournal) -> None:
-    journal.append(*session_drafts())
-    done = run_pact(tmp_path, "log", "--scope", "node:node042", env=journal.env())
+def test_newest_first_with_what_matters_on_a_line(tmp_path: Path, seeded: RunningJournal) -> None:
+    done = run_pact(tmp_path, "log", "--scope", "node:node042", env=seeded.env())
     assert (done.returncode, done.stderr) == (0, "")
     said = [line.split(maxsplit=5) for line in done.stdout.splitlines()]
     assert [(e[2], e[3], e[4], e[5]) for e in said if e[4] == "alice@org"] == [
@@ -49,16 +48,14 @@ def test_newest_first_with_what_matters_on_a_line(tmp_path: Path, journal: Runni
         (["--since", "2026-01-31T13:00:06+01:00", "--author", "alice@org"], ["session.end", "refusal"]),
     ],
 )
-def test_filters(tmp_path: Path, journal: RunningJournal, args: list[str], types: list[str]) -> None:
-    journal.append(*session_drafts())
-    done = run_pact(tmp_path, "log", *args, env=journal.env())
+def test_filters(tmp_path: Path, seeded: RunningJournal, args: list[str], types: list[str]) -> None:
+    done = run_pact(tmp_path, "log", *args, env=seeded.env())
     assert (done.returncode, done.stderr) == (0, "")
     assert [line.split()[2] for line in done.stdout.splitlines()] == types
 
 
-def test_json_is_one_document_with_whole_entries(tmp_path: Path, journal: RunningJournal) -> None:
-    journal.append(*session_drafts())
-    done = run_pact(tmp_path, "log", "-n", "1", "--output", "json", env=journal.env())
+def test_json_is_one_document_with_whole_entries(tmp_path: Path, seeded: RunningJournal) -> None:
+    done = run_pact(tmp_path, "log", "-n", "1", "--output", "json", env=seeded.env())
     (entry,) = json.loads(done.stdout)["entries"]
     assert entry["type"] == "session.end"
     assert entry["author"] == {"principal": "alice@org", "roles": ["pact-platform-admin"], "kind": "human"}
@@ -76,15 +73,15 @@ def test_what_an_entry_says_cannot_reach_the_terminal(tmp_path: Path, journal: R
     assert json.loads(told.stdout)["entries"][0]["body"]["line"] == line
 
 
-def test_without_the_role_it_is_status_2(tmp_path: Path, journal: RunningJournal) -> None:
-    done = run_pact(tmp_path, "log", env=journal.env("eve@org", ()))
+def test_without_the_role_it_is_status_2(tmp_path: Path, seeded: RunningJournal) -> None:
+    done = run_pact(tmp_path, "log", env=seeded.env("eve@org", ()))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("pact: ")
 
 
-def test_a_forged_token_is_status_2_and_never_shown(tmp_path: Path, journal: RunningJournal) -> None:
-    token = journal.token()[:-8] + "AAAAAAAA"
-    done = run_pact(tmp_path, "log", env=journal.env() | {"PACT_TOKEN": token})
+def test_a_forged_token_is_status_2_and_never_shown(tmp_path: Path, seeded: RunningJournal) -> None:
+    token = seeded.token()[:-8] + "AAAAAAAA"
+    done = run_pact(tmp_path, "log", env=seeded.env() | {"PACT_TOKEN": token})
     assert (done.returncode, done.stdout) == (2, "")
     assert token not in done.stderr
 

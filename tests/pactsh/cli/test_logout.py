@@ -8,8 +8,8 @@ from tests.pactsh.cli.conftest import RunningJournal
 from tests.pactsh.cli.program import run_pact
 
 
-def test_token_key_and_certificate_go(tmp_path: Path, journal: RunningJournal) -> None:
-    env = journal.env()
+def test_token_key_and_certificate_go(tmp_path: Path, seeded: RunningJournal) -> None:
+    env = seeded.env()
     state = tmp_path / ".local" / "state" / "pact"
     state.mkdir(parents=True, mode=0o700)
     (state / "token").write_text(env.pop("PACT_TOKEN"))

@@ -113,8 +113,8 @@ def test_a_ca_that_is_none_is_named(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, f"pact: ca: {ca}: not a PEM certificate\n")
 
 
-def test_an_unreachable_journal_is_status_5(tmp_path: Path, journal: RunningJournal) -> None:
-    env = journal.env() | {"PACT_ENDPOINT": f"unix:{tmp_path}/none", "PACT_TIMEOUT": "2"}
+def test_an_unreachable_journal_is_status_5(tmp_path: Path, seeded: RunningJournal) -> None:
+    env = seeded.env() | {"PACT_ENDPOINT": f"unix:{tmp_path}/none", "PACT_TIMEOUT": "2"}
     done = run_pact(tmp_path, "log", env=env)
     assert done.returncode == 5
     assert done.stderr.startswith("pact: ")

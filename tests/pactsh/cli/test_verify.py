@@ -17,11 +17,10 @@ from tests.pactsh.cli.program import run_pact
 
 
 @pytest.fixture
-def export(tmp_path: Path, journal: RunningJournal) -> Path:
+def export(tmp_path: Path, seeded: RunningJournal) -> Path:
     """An export of a journal with a session in it, signed at its end."""
-    journal.append(*session_drafts())
     path = tmp_path / "export.jsonl"
-    done = run_pact(tmp_path, "log", "--export", str(path), env=journal.env())
+    done = run_pact(tmp_path, "log", "--export", str(path), env=seeded.env())
     assert (done.returncode, done.stderr) == (0, "")
     entries = sum('"e"' in line for line in path.read_text().splitlines())
     assert re.fullmatch(rf"Exported {entries} entries and [1-9] signed heads to {path}\n", done.stdout)
@@ -34,9 +33,8 @@ def verify(home: Path, *args: str, env: dict[str, str] | None = None) -> tuple[i
     return done.returncode, done.stdout
 
 
-def test_a_good_journal(tmp_path: Path, journal: RunningJournal) -> None:
-    journal.append(*session_drafts())
-    status, said = verify(tmp_path, env=journal.env())
+def test_a_good_journal(tmp_path: Path, seeded: RunningJournal) -> None:
+    status, said = verify(tmp_path, env=seeded.env())
     match = re.fullmatch(
         r"Verified (\d+) entries, seq 1\.\.(\d+), head [0-9a-f]{16}, signed to seq:(\d+) by key [0-9a-f]{16}\n", said
     )
@@ -126,10 +124,10 @@ def test_a_cut_that_takes_the_heads_along_needs_an_anchor(tmp_path: Path, export
     assert said.startswith("BAD seq:4: cut: ")
 
 
-def test_an_anchor_for_the_living_journal(tmp_path: Path, journal: RunningJournal, export: Path) -> None:
+def test_an_anchor_for_the_living_journal(tmp_path: Path, seeded: RunningJournal, export: Path) -> None:
     anchor = tmp_path / "anchor"
     anchor.write_text("".join(line for line in export.read_text().splitlines(keepends=True) if '"head"' in line))
-    assert verify(tmp_path, "--anchor", str(anchor), env=journal.env())[0] == 0
+    assert verify(tmp_path, "--anchor", str(anchor), env=seeded.env())[0] == 0
 
 
 WRONG = {
@@ -165,24 +163,23 @@ def test_an_altered_entry_is_not_listed(tmp_path: Path, export: Path) -> None:
     assert "does not match its hash" in done.stderr
 
 
-def test_export_overwrites_nothing(tmp_path: Path, journal: RunningJournal) -> None:
+def test_export_overwrites_nothing(tmp_path: Path, seeded: RunningJournal) -> None:
     path = tmp_path / "mine"
     path.write_text("precious")
-    done = run_pact(tmp_path, "log", "--export", str(path), env=journal.env())
+    done = run_pact(tmp_path, "log", "--export", str(path), env=seeded.env())
     assert (done.returncode, done.stderr) == (1, f"pact: log: --export: {path}: File exists\n")
     assert path.read_text() == "precious"
 
 
-def test_an_export_that_fails_leaves_no_file(tmp_path: Path, journal: RunningJournal) -> None:
+def test_an_export_that_fails_leaves_no_file(tmp_path: Path, seeded: RunningJournal) -> None:
     path = tmp_path / "export"
-    env = journal.env() | {"PACT_ENDPOINT": f"unix:{tmp_path}/none", "PACT_TIMEOUT": "2"}
+    env = seeded.env() | {"PACT_ENDPOINT": f"unix:{tmp_path}/none", "PACT_TIMEOUT": "2"}
     assert run_pact(tmp_path, "log", "--export", str(path), env=env).returncode == 5
     assert not path.exists()
 
 
-def test_what_is_out_of_reach_is_checked_by_its_links(tmp_path: Path, journal: RunningJournal) -> None:
-    journal.append(*session_drafts())
-    env = journal.env("bob@org", ("pact-viewer-io",))
+def test_what_is_out_of_reach_is_checked_by_its_links(tmp_path: Path, seeded: RunningJournal) -> None:
+    env = seeded.env("bob@org", ("pact-viewer-io",))
     status, said = verify(tmp_path, env=env)
     assert status == 0
     assert said.splitlines()[1].endswith("are out of your reach: their links were checked, not their content")

@@ -1,0 +1,103 @@
+"""`pact watch`: it goes on after a lost connection and skips nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from pactsh.cli.sources import Filter
+from pactsh.cli.watch import LONGEST_PAUSE_S, persistent
+from pactsh.errors import ForbiddenError, UnreachableError
+from pactsh.model.entry import Entry
+from tests.pactsh.cli.conftest import RunningJournal, session_drafts
+from tests.pactsh.cli.program import PACT, clean_environment, run_pact
+from tests.pactsh.cli.test_entries import entry
+
+
+class Flaky:
+    """A source that loses its connection after each batch; `newest` is what there is at the start."""
+
+    def __init__(self, newest: int, batches: Sequence[Sequence[int]]) -> None:
+        self.newest = newest
+        self.batches = list(batches)
+        self.asked: list[int | None] = []
+
+    def list(self, _wanted: Filter, _n: int) -> list[Entry]:
+        return [numbered(self.newest)] if self.newest else []
+
+    def follow(self, _wanted: Filter, _n: int, from_seq: int | None = None) -> Iterator[Entry]:
+        self.asked.append(from_seq)
+        if not self.batches:
+            raise ForbiddenError("the test is over")
+        yield from (numbered(seq) for seq in self.batches.pop(0))
+        raise UnreachableError("gone")
+
+
+def numbered(seq: int) -> Entry:
+    import msgspec
+
+    return msgspec.structs.replace(entry("intent"), seq=seq)
+
+
+def watched(source: Flaky, from_seq: int | None = None) -> tuple[list[int], list[str], list[float]]:
+    seen: list[int] = []
+    notices: list[str] = []
+    pauses: list[float] = []
+    entries = persistent(source, Filter(), from_seq, notices.append, pauses.append)
+    with pytest.raises(ForbiddenError):
+        seen.extend(found.seq for found in entries)
+    return seen, notices, pauses
+
+
+def test_it_resumes_behind_the_last_entry_seen() -> None:
+    source = Flaky(4, [[5, 6], [], [7]])
+    seen, notices, _ = watched(source)
+    assert seen == [5, 6, 7]
+    assert source.asked == [5, 7, 7, 8]
+    assert notices[0] == "pact: watch: gone; trying again in 0.5 s"
+
+
+def test_pauses_grow_to_a_bound_and_start_over_after_an_entry() -> None:
+    _, _, pauses = watched(Flaky(0, [[]] * 9 + [[1], []]))
+    assert pauses[:4] == [0.5, 1, 2, 4]
+    assert max(pauses) == LONGEST_PAUSE_S
+    assert pauses[-2:] == [0.5, 1]
+
+
+def test_from_a_number_and_in_an_empty_journal() -> None:
+    source = Flaky(9, [])
+    watched(source, 3)
+    assert source.asked == [3]
+    source = Flaky(0, [])
+    watched(source)
+    assert source.asked == [1]
+
+
+def test_on_the_program(tmp_path: Path, journal: RunningJournal) -> None:
+    drafts = session_drafts()
+    journal.append(*drafts[:1])
+    env = clean_environment(tmp_path, journal.env())
+    command = [PACT, "watch", "--node", "node042", "--from", "1", "--type", "intent", "--output", "json"]
+    with subprocess.Popen(command, stdout=-1, stderr=-1, env=env, text=True) as process:
+        assert process.stdout is not None
+        journal.append(*drafts[1:])
+        seen = [json.loads(process.stdout.readline()) for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    assert [e["body"]["line"] for e in seen] == ["uname -n", "systemctl restart sshd"]
+    assert (process.returncode, rest, errors) == (130, "", "")
+
+
+def test_an_unreachable_journal_at_the_first_is_status_5(tmp_path: Path, seeded: RunningJournal) -> None:
+    env = seeded.env() | {"PACT_ENDPOINT": f"unix:{tmp_path}/none", "PACT_TIMEOUT": "2"}
+    assert run_pact(tmp_path, "watch", env=env).returncode == 5
+
+
+def test_node_and_vcluster_together_are_an_error(tmp_path: Path) -> None:
+    done = run_pact(tmp_path, "watch", "--node", "n", "--vcluster", "v")
+    assert (done.returncode, done.stderr) == (1, "pact: watch: give --node or --vcluster, not both\n")
