@@ -100,9 +100,12 @@ def run(ctx: Context, args: Args) -> Iterator[Result]:
     from pactsh.language import join
 
     nodes = parse_nodes(args.nodes)
-    if any("\n" in word or "\0" in word for word in args.argv):
+    argv = args.argv[1:] if args.argv[0] == "--" else args.argv  # click leaves it in
+    if not argv:
+        raise UsageError("exec: no command", hint="pact exec NODES -- CMD [ARG]...")
+    if any("\n" in word or "\0" in word for word in argv):
         raise UsageError("exec: an argument holds a newline or NUL, which no line can carry")
-    work = _Fleet(Gate(ctx), join(args.argv), args, kept=ctx.json, notice=ctx.notice)
+    work = _Fleet(Gate(ctx), join(argv), args, kept=ctx.json, notice=ctx.notice)
     yield from asyncio.run(work.run(nodes))
 
 
@@ -192,6 +195,7 @@ class _Fleet:
         finally:
             for end in ends:
                 end.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
         status = process.returncode
         if status is None:
             raise UnreachableError(f"exec: {node}: the connection was lost before the command ended")
