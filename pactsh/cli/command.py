@@ -133,7 +133,8 @@ class Command(click.Command, Generic[Args, Result]):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The command's own options, then one line on the global ones."""
-        own = [r for p in self.own_params if (r := p.get_help_record(ctx)) is not None]
+        records = [p.get_help_record(ctx) for p in self.own_params]
+        own = [r for r in records if r is not None and r[1]]  # arguments speak for themselves
         if own:
             with formatter.section("Options"):
                 formatter.write_dl(own)
