@@ -220,7 +220,8 @@ def run_shell(ctx: Context, args: UpArgs) -> Shell:
                 return Shell("", 130)
             layout, state = running(directory)
         node = args.node[0] if args.node else state.nodes[0]
-        return Shell(node, _open_shell(ctx, node, environment_of(layout, state, None)))
+        variables = environment_of(layout, state, None) | {"XDG_STATE_HOME": str(layout.client)}
+        return Shell(node, _open_shell(ctx, node, variables))
     finally:
         if system is not None:
             system.finish()

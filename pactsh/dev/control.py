@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pactsh.dev.journal import issue_token
-from pactsh.dev.layout import ADMINISTRATOR, ADMINISTRATOR_ROLE, Layout, State, running, take_lock
+from pactsh.dev.journal import administrator_token
+from pactsh.dev.layout import Layout, State, running, take_lock
 from pactsh.dev.processes import end, identify
 from pactsh.dev.supervisor import STOP_WITHIN_S, Plan, clear_stale
 from pactsh.errors import PactError, error_of
@@ -113,15 +113,11 @@ def _stop_supervisor(layout: Layout) -> int:
 
 
 def environment_of(layout: Layout, state: State, node: str | None) -> dict[str, str]:
-    """The variables that make `pact` and `pactsh` speak to this system (and, with `node`, to its agent).
-
-    The token is fresh, and the development administrator's.
-    """
-    token = issue_token(layout, ADMINISTRATOR, (ADMINISTRATOR_ROLE,))
+    """The variables that make `pact` and `pactsh` speak to this system (and, with `node`, to its agent)."""
     variables = {
         "PACT_ENDPOINT": state.endpoint,
         "PACT_CA": str(layout.ca),
-        "PACT_TOKEN": token,
+        "PACT_TOKEN": administrator_token(layout),
     }
     if node is not None:
         variables["PACT_AGENT_SOCKET"] = str(layout.agent_socket(node))

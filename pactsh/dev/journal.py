@@ -27,6 +27,7 @@ from pactsh.errors import NotFoundError, PactError
 if TYPE_CHECKING:
     from pactsh.rpc.client import Journal
 
+TOKEN_KEPT_S = 3600
 ANY_PORT = "127.0.0.1:0"
 
 
@@ -40,6 +41,26 @@ def issue_token(layout: Layout, principal: str, roles: tuple[str, ...]) -> str:
     from pactsh.auth.issuer import DevIssuer
 
     return DevIssuer.open(layout.issuer, clock=utc_now).issue(principal, roles)
+
+
+def administrator_token(layout: Layout) -> str:
+    """The development administrator's token, the same one for an hour.
+
+    Each token gets an SSH certificate of its own from the journal: a fresh one for every
+    `pact dev env` would have one made for every use.
+    """
+    from pactsh.auth.private import read_private, write_private
+
+    try:
+        fresh = time.time() - layout.token.stat().st_mtime < TOKEN_KEPT_S
+    except FileNotFoundError:
+        fresh = False
+    kept = read_private(layout.token) if fresh else None
+    if kept is not None:
+        return kept.decode("ascii")
+    token = issue_token(layout, ADMINISTRATOR, (ADMINISTRATOR_ROLE,))
+    write_private(layout.token, token.encode("ascii"))
+    return token
 
 
 class JournalPart:

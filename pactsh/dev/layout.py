@@ -85,6 +85,16 @@ class Layout:
         """The development issuer: whoever has its key can be anybody."""
         return self.directory / "issuer"
 
+    @property
+    def token(self) -> Path:
+        """The development administrator's token."""
+        return self.directory / "token"
+
+    @property
+    def client(self) -> Path:
+        """Stands for XDG_STATE_HOME in sessions that `pact dev shell` opens: their certificates are of this system."""
+        return self.directory / "client"
+
     def node(self, name: str) -> Path:
         """A node's own part, shown to it read-write."""
         return self.directory / "nodes" / name
@@ -125,7 +135,7 @@ def make_directory(directory: Path) -> Layout:
         layout = Layout(directory)
         if not layout.lock.exists() and any(directory.iterdir()):
             raise UsageError(f"dev: {directory}: not empty, and not a dev system's", hint="give another --dir")
-        for path in (layout.journal, layout.shared, directory / "nodes"):
+        for path in (layout.journal, layout.shared, layout.client, directory / "nodes"):
             path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise UsageError(f"dev: {error.filename or directory}: {error.strerror}") from error

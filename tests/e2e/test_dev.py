@@ -54,7 +54,8 @@ class System:
     def environment(self, *args: str) -> dict[str, str]:
         lines = self.pact("env", *args).stdout.splitlines()
         pairs = [line.removeprefix("export ").partition("=") for line in lines]
-        return {**os.environ, **{name: shlex.split(value)[0] for name, _, value in pairs}}
+        own = {"XDG_STATE_HOME": str(self.directory / "client")}  # certificates are of one system
+        return {**os.environ, **own, **{name: shlex.split(value)[0] for name, _, value in pairs}}
 
     def line(self, text: str, node: str = "node042") -> subprocess.CompletedProcess[str]:
         return subprocess.run(

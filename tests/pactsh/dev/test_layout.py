@@ -36,7 +36,7 @@ def test_default_directory_follows_xdg(tmp_path: Path) -> None:
 
 def test_a_new_directory_is_for_its_owner_alone(tmp_path: Path) -> None:
     layout = make_directory(tmp_path / "a" / "dev")
-    for path in (layout.directory, layout.journal, layout.shared, layout.directory / "nodes"):
+    for path in (layout.directory, layout.journal, layout.shared, layout.client, layout.directory / "nodes"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
 
