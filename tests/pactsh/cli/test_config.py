@@ -71,7 +71,7 @@ def test_precedence(sources: Sources, key: str) -> None:
     assert shown(sources.load(), key) in {plain(site), f"{plain(site)}.0"}
     sources.write(sources.user, f"{key} = {user}\n")
     assert shown(sources.load(), key) in {plain(user), f"{plain(user)}.0"}
-    assert shown(sources.load(**{variable: environment}), key) in {environment, f"{environment}.0"}
+    assert shown(sources.load(None, **{variable: environment}), key) in {environment, f"{environment}.0"}
     both = sources.load({key: option}, **{variable: environment})
     assert shown(both, key) in {option, f"{option}.0"}
 

@@ -90,7 +90,7 @@ def test_follow_goes_on_oldest_first_until_ctrl_c(tmp_path: Path, journal: Runni
     first = session_drafts()
     journal.append(*first[:3])
     env = clean_environment(tmp_path, journal.env())
-    command = [PACT, "log", "--follow", "-n", "2", "--author", "alice@org", "--output", "json"]
+    command: list[str | Path] = [PACT, "log", "--follow", "-n", "2", "--author", "alice@org", "--output", "json"]
     with subprocess.Popen(command, stdout=-1, stderr=-1, env=env, text=True) as process:
         assert process.stdout is not None
         seen = [json.loads(process.stdout.readline()) for _ in range(2)]

@@ -82,7 +82,18 @@ def test_on_the_program(tmp_path: Path, journal: RunningJournal) -> None:
     drafts = session_drafts()
     journal.append(*drafts[:1])
     env = clean_environment(tmp_path, journal.env())
-    command = [PACT, "watch", "--node", "node042", "--from", "1", "--type", "intent", "--output", "json"]
+    command: list[str | Path] = [
+        PACT,
+        "watch",
+        "--node",
+        "node042",
+        "--from",
+        "1",
+        "--type",
+        "intent",
+        "--output",
+        "json",
+    ]
     with subprocess.Popen(command, stdout=-1, stderr=-1, env=env, text=True) as process:
         assert process.stdout is not None
         journal.append(*drafts[1:])
