@@ -2,13 +2,13 @@
 
 All of it lies in `$XDG_STATE_HOME/pact`, readable by its owner alone:
 
-    token                       the bearer token
-    ssh/id_ed25519[.pub]        a key that never leaves this machine
-    ssh/id_ed25519-cert.pub     its certificate; stock OpenSSH finds it by this name
-    ssh/lock                    held while one of several runs renews
+    token                            the bearer token
+    ssh/BINDING/id_ed25519[.pub]     a key that never leaves this machine
+    ssh/BINDING/id_ed25519-cert.pub  its certificate; stock OpenSSH finds it by this name
+    ssh/BINDING/lock                 held while one of several runs renews
 
-The certificate file's comment ties it to the journal and the token it was signed for, so
-that another login never goes on under the earlier one's name.
+BINDING stands for the journal and the token (`binding_of`): whoever works with two sites, or logs in
+as someone else, never goes on under another name. It is in the certificate file's comment as well.
 """
 
 from __future__ import annotations
@@ -81,9 +81,7 @@ class Credentials:
     def __init__(self, directory: Path) -> None:
         self._token = directory / "token"
         self._directory = directory
-        self._ssh = directory / "ssh"
-        self._key = self._ssh / "id_ed25519"
-        self._certificate = self._ssh / "id_ed25519-cert.pub"
+        self._all_ssh = directory / "ssh"
 
     def read_token(self) -> str | None:
         """The saved token, None without one; raises `UsageError` when others may read the file."""
@@ -102,9 +100,14 @@ class Credentials:
         return self._token
 
     def forget(self) -> None:
-        """Remove the token, the key and the certificate."""
-        for path in (self._token, self._certificate, self._key, self._key.with_suffix(".pub")):
+        """Remove the token, the keys and the certificates."""
+        self._token.unlink(missing_ok=True)
+        for path in self._all_ssh.glob("*/*"):
             path.unlink(missing_ok=True)
+
+    def ssh_directory(self, binding: str) -> Path:
+        """Where key, certificate and known hosts of one journal and token are."""
+        return self._all_ssh / binding
 
     async def ensure_ssh_certificate(self, journal: UserSigner, now: datetime, *, binding: str) -> SshCredentials:
         """A certificate that won't end soon (`SshCredentials.is_fresh`), the cached one if there is such.
@@ -113,16 +116,30 @@ class Credentials:
         of another one is replaced. Of several concurrent runs one asks the journal.
         Raises the journal's errors, and `AuthError` for a certificate that can't be ours.
         """
-        private.make_private_directory(self._directory)
-        private.make_private_directory(self._ssh)
-        async with _locked(self._ssh / "lock"):
-            cached = self._cached(binding)
-            if cached is not None and cached.is_fresh(now):
-                return cached
-            # While its certificate is good another ssh may be using the key: keep it then.
-            keep = cached is not None and cached.expires_at > now
-            public = self._public_line() if keep else self._new_key()
-            return self._accept(await journal.sign_user(public), public, binding, now)
+        store = _SshStore(self.ssh_directory(binding), binding)
+        for directory in (self._directory, self._all_ssh, store.directory):
+            private.make_private_directory(directory)
+        async with _locked(store.directory / "lock"):
+            return await store.ensure(journal, now)
+
+
+class _SshStore:
+    """Key and certificate for one binding. The lock is held while it is used."""
+
+    def __init__(self, directory: Path, binding: str) -> None:
+        self.directory, self._binding = directory, binding
+        self._key = directory / "id_ed25519"
+        self._certificate = directory / "id_ed25519-cert.pub"
+
+    async def ensure(self, journal: UserSigner, now: datetime) -> SshCredentials:
+        """The certificate on disk while it is fresh, else one the journal signs now."""
+        cached = self._cached(self._binding)
+        if cached is not None and cached.is_fresh(now):
+            return cached
+        # While its certificate is good another ssh may be using the key: keep it then.
+        keep = cached is not None and cached.expires_at > now
+        public = self._public_line() if keep else self._new_key()
+        return self._accept(await journal.sign_user(public), public, self._binding, now)
 
     def _cached(self, binding: str) -> SshCredentials | None:
         """The certificate on disk if it is whole, for our key and for this binding."""

@@ -105,7 +105,8 @@ class Gate:
         directory = state_directory(ctx.environ)
         self._binding = binding_of(ctx.settings.endpoint, token)
         self._credentials = Credentials(directory)
-        self._places = PlaceCache(directory / "nodes.json", self._binding)
+        self.directory = self._credentials.ssh_directory(self._binding)
+        self._places = PlaceCache(self.directory / "nodes.json", self._binding)
 
     async def certificate(self) -> SshCredentials:
         """A certificate that won't end soon, from the cache or from the journal."""

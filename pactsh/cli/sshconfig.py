@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pactsh.auth import private
-from pactsh.auth.credentials import SshCredentials, state_directory
+from pactsh.auth.credentials import SshCredentials
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
 from pactsh.cli.render import Out
@@ -53,9 +53,9 @@ def run(ctx: Context, args: Args) -> Result:
 async def _run(ctx: Context, args: Args) -> Result:
     from pactsh.cli.sshclient import Gate, parse_address
 
-    directory = state_directory(ctx.environ)
-    credentials = await Gate(ctx).certificate()
-    known_hosts = directory / "ssh" / "known_hosts"
+    gate = Gate(ctx)
+    credentials = await gate.certificate()
+    known_hosts = gate.directory / "known_hosts"
     if args.refresh:
         return Result("", str(known_hosts), str(credentials.certificate), _iso(credentials), ())
     async with ctx.journal() as journal:

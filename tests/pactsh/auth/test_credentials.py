@@ -104,7 +104,7 @@ def test_of_concurrent_runs_one_asks(tmp_path: Path, signing: Signing) -> None:
 
 
 def test_a_lock_of_a_killed_process_is_free(tmp_path: Path, signing: Signing) -> None:
-    ssh = tmp_path / "pact" / "ssh"
+    ssh = tmp_path / "pact" / "ssh" / BINDING
     ssh.mkdir(mode=0o700, parents=True)
     ssh.parent.chmod(0o700)
     program = (
@@ -125,7 +125,7 @@ def test_all_is_private(tmp_path: Path, signing: Signing) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-@pytest.mark.parametrize("name", ["ssh/id_ed25519", "ssh/id_ed25519-cert.pub", "ssh", ""])
+@pytest.mark.parametrize("name", [f"ssh/{BINDING}/id_ed25519", f"ssh/{BINDING}/id_ed25519-cert.pub", f"ssh/{BINDING}", "ssh", ""])
 def test_what_others_may_read_is_refused(tmp_path: Path, signing: Signing, name: str) -> None:
     ensure(tmp_path / "pact", signing)
     path = tmp_path / "pact" / name
@@ -138,7 +138,7 @@ def test_what_others_may_read_is_refused(tmp_path: Path, signing: Signing, name:
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\xff\xff \xff x"])
 def test_damage_is_repaired_by_renewing(tmp_path: Path, signing: Signing, name: str, content: bytes) -> None:
     ensure(tmp_path / "pact", signing)
-    (tmp_path / "pact" / "ssh" / name).write_bytes(content)
+    (tmp_path / "pact" / "ssh" / BINDING / name).write_bytes(content)
     again = ensure(tmp_path / "pact", signing)
     assert len(signing.asked) == 2
     subprocess.run(["ssh-keygen", "-y", "-f", again.key], check=True, capture_output=True)
@@ -153,13 +153,13 @@ def test_an_answer_that_is_not_our_certificate_is_refused(tmp_path: Path, signin
             return self.answer
 
     ensure(tmp_path / "other", signing)
-    foreign = (tmp_path / "other" / "ssh" / "id_ed25519-cert.pub").read_text()
-    public = (tmp_path / "other" / "ssh" / "id_ed25519.pub").read_text()
+    foreign = (tmp_path / "other" / "ssh" / BINDING / "id_ed25519-cert.pub").read_text()
+    public = (tmp_path / "other" / "ssh" / BINDING / "id_ed25519.pub").read_text()
     host = signing.authority.sign_ssh_host(public, ["node042"])
     for answer in ("", "garbage", public, foreign, host, "é"):
         with pytest.raises(AuthError):
             asyncio.run(Credentials(tmp_path / "pact").ensure_ssh_certificate(Answering(answer), NOW, binding=BINDING))
-        assert not (tmp_path / "pact" / "ssh" / "id_ed25519-cert.pub").exists()
+        assert not (tmp_path / "pact" / "ssh" / BINDING / "id_ed25519-cert.pub").exists()
 
 
 @pytest.mark.parametrize("skew", [timedelta(hours=-2), timedelta(hours=2)])
@@ -183,7 +183,7 @@ def test_the_token_is_kept_and_forgotten(tmp_path: Path, signing: Signing) -> No
     credentials.forget()
     credentials.forget()
     assert credentials.read_token() is None
-    assert [path.name for path in (tmp_path / "pact" / "ssh").iterdir()] == ["lock"]
+    assert [path.name for path in (tmp_path / "pact" / "ssh").glob("*/*")] == []
 
 
 def test_where_it_lies() -> None:
