@@ -10,7 +10,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import asyncssh
+from pactsh.rpc.ssh import asyncssh  # before asyncssh's own modules: see there
+
+# isort: split
+
 from asyncssh.channel import SSHServerChannel
 from asyncssh.connection import SSHServerConnection
 from asyncssh.public_key import SSHOpenSSHCertificate

@@ -13,7 +13,10 @@ import time
 from collections.abc import Awaitable, Coroutine
 from typing import Any, cast
 
-import asyncssh
+from pactsh.rpc.ssh import asyncssh  # before asyncssh's own modules: see there
+
+# isort: split
+
 from asyncssh.connection import SSHServerConnectionOptions
 
 from pact_agent.config import Limits, Ssh
@@ -84,6 +87,7 @@ class Sshd:
                 self._server = await loop.create_server(self._accept, config.listen, config.port)
         except (OSError, ValueError) as error:
             raise PactError(f"ssh: can't listen on {config.listen}:{config.port}: {error}") from error
+        log.info("ssh: listening on port %d", self.port)
 
     @property
     def port(self) -> int:
@@ -191,7 +195,9 @@ class Peer(asyncssh.SSHServer):
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         """A key without a certificate: no."""
         del username, key
-        self._add_reason("a plain key was offered, but only certificates of the journal are accepted")
+        reason = "a plain key was offered, but only certificates of the journal are accepted"
+        if reason not in self._reasons:  # no banner: stock ssh offers the key and then its certificate
+            self._reasons.append(reason)
         return False
 
     def certificate_checked(self, certified: Certified | None, reason: str) -> None:

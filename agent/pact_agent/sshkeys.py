@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import asyncssh
-
 from pact_agent.config import Ssh
 from pactsh.errors import UsageError
+from pactsh.rpc.ssh import asyncssh
 
 _KEX = (
     "mlkem768x25519-sha256",
@@ -37,7 +36,7 @@ SIGNATURES = (
 
 def kex_algorithms() -> tuple[str, ...]:
     """The key exchanges that this installation has; post-quantum ones depend on its cryptography library."""
-    from asyncssh.kex import get_kex_algs
+    from asyncssh.kex import get_kex_algs  # not before the import above
 
     have = {name.decode("ascii") for name in get_kex_algs()}
     return tuple(name for name in _KEX if name in have)

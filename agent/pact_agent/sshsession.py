@@ -13,7 +13,6 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol, cast
 
-import asyncssh
 import msgspec
 
 from pact_agent.io import Io, Pty, Refusal, Terminal
@@ -25,6 +24,7 @@ from pact_agent.stages import environment
 from pact_agent.tools import Tools
 from pactsh.errors import PactError
 from pactsh.model.identity import Identity
+from pactsh.rpc.ssh import asyncssh
 
 if TYPE_CHECKING:
     from pact_agent.executor import Executor
