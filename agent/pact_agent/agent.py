@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import socket
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pact_agent.broker import Broker
 from pact_agent.calls import Calls
+from pact_agent.capability import capabilities
 from pact_agent.clock import SystemClock
 from pact_agent.config import Config
 from pact_agent.executor import Executor, Node
@@ -130,7 +132,15 @@ class Agent:
             ssh_address=ssh.advertise if ssh else "",
             state="OBSERVE_ONLY",
             version=__version__,
+            details=json.dumps(self._details()).encode(),
         )
+
+    def _details(self) -> dict[str, object]:
+        """What `pact status` and `pact cap` show of this node elsewhere."""
+        known = self._facts.status()
+        return {k: known[k] for k in ("drift", "degraded", "emergency", "containment", "missing")} | {
+            "cap": capabilities(self._facts)
+        }
 
     def _policy_arrived(self, document: bytes, seq: int) -> None:
         """Take over the vCluster's policy; one that can't be read leaves the old one in force."""

@@ -5,17 +5,14 @@ Each method has its RBAC action here; one without an action can't be called.
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from pact_agent.capability import capabilities
 from pact_agent.facts import NodeFacts
 from pact_agent.session import Sessions
-from pactsh import __version__
 from pactsh.errors import ForbiddenError, UnreachableError, UsageError
 from pactsh.model.entry import Entry
 from pactsh.model.identity import Identity
@@ -105,44 +102,4 @@ class Calls:
         return await self._journal().verify()
 
     async def _cap(self, _identity: Identity) -> Item:
-        return {
-            "node": self._facts.node,
-            "cpu": _cpu(),
-            "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-            "network": _links(),
-            "storage": _disks(),
-            "gpus": None,
-            "containment": self._facts.containment(),
-            "versions": {"pact": __version__, "kernel": platform.release(), "python": platform.python_version()},
-        }
-
-
-def _cpu() -> Item:
-    model = ""
-    for line in _text(Path("/proc/cpuinfo")).splitlines():
-        if line.startswith(("model name", "Model")):
-            model = line.partition(":")[2].strip()
-            break
-    return {"model": model or platform.machine(), "count": os.cpu_count() or 0}
-
-
-def _links() -> list[Item]:
-    found = sorted(Path("/sys/class/net").glob("*"))
-    return [{"name": p.name, "state": _text(p / "operstate").strip() or "unknown"} for p in found]
-
-
-def _disks() -> list[Item]:
-    """Block devices that are disks; sizes are in 512-byte sectors there (Documentation/ABI/stable/sysfs-block)."""
-    disks: list[Item] = []
-    for path in sorted(Path("/sys/block").glob("*")):
-        sectors = _text(path / "size").strip()
-        if sectors.isdigit() and int(sectors) and not path.name.startswith(("loop", "ram", "zram")):
-            disks.append({"name": path.name, "size_bytes": int(sectors) * 512})
-    return disks
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
+        return capabilities(self._facts)

@@ -250,7 +250,12 @@ command = Command(
             help="Stop the command when a node has printed more.",
         ),
         click.Option(
-            ["--fanout"], type=click.IntRange(1, 1024), default=64, show_default=True, help="Nodes at the same time."
+            ["--fanout"],
+            type=click.IntRange(1, 1024),
+            default=64,
+            show_default=True,
+            metavar="N",
+            help="Nodes at the same time.",
         ),
     ],
     context_settings={"allow_interspersed_args": False},

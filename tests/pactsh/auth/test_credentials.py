@@ -105,8 +105,8 @@ def test_of_concurrent_runs_one_asks(tmp_path: Path, signing: Signing) -> None:
 
 def test_a_lock_of_a_killed_process_is_free(tmp_path: Path, signing: Signing) -> None:
     ssh = tmp_path / "pact" / "ssh" / BINDING
-    ssh.mkdir(mode=0o700, parents=True)
-    ssh.parent.chmod(0o700)
+    for directory in (ssh.parents[1], ssh.parent, ssh):
+        directory.mkdir(mode=0o700)
     program = (
         "import fcntl,os,sys;f=open(sys.argv[1],'w');fcntl.flock(f,2);print('held',flush=True);os.kill(os.getpid(),9)"
     )
