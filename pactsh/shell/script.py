@@ -2,7 +2,7 @@
 
 import posix
 
-from pactsh.shell.lines import FileLines, Input, SharedLines, TooLong, decoded
+from pactsh.shell.lines import FileLines, SharedLines, TooLong, decoded
 from pactsh.shell.report import error_text, refusal_text, write_error
 from pactsh.shell.runner import AgentError, Outcome, run_line, terminal_fields
 from pactsh.shell.wire import Connection, Frame
@@ -62,7 +62,15 @@ def run_script(connection: Connection, path: str | None, *, stop_at_failure: boo
             return 1
     open_session(connection, "script")
     status = number = 0
-    while (given := _next_line(lines, path)) is not None:
+    while True:
+        try:
+            given = lines.read_line()
+        except OSError as error:  # a directory, or a descriptor that is not open for reading
+            write_error(error_text(1, "usage", f"{path or 'stdin'}: {error.strerror}"))
+            status = 1
+            break
+        if given is None:
+            break
         number += 1
         if isinstance(given, bytes) and not given.strip():
             continue
@@ -73,11 +81,3 @@ def run_script(connection: Connection, path: str | None, *, stop_at_failure: boo
             break
     connection.post({"op": "bye", "status": status})
     return status
-
-
-def _next_line(lines: FileLines | SharedLines, path: str | None) -> Input:
-    try:
-        return lines.read_line()
-    except OSError as error:  # a directory, or a descriptor that is not open for reading
-        write_error(error_text(1, "usage", f"{path or 'stdin'}: {error.strerror}"))
-        return None

@@ -61,38 +61,58 @@ def refresh_interval_s(state: State | None, now: float) -> float:
     return 0.1 if left is not None and 0 < left <= LAST_SECONDS else 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A piece of the toolbar. On a narrow terminal the pieces with the lowest `weight` go first."""
+
+    weight: int
+    style: str
+    text: str
+
+
 def render_toolbar(
     state: State | None, message: Message | None, now: float, columns: int, *, connected: bool = True
 ) -> Fragments:
     """Return styled text of at most `columns` columns; the message about the line stands first."""
-    parts: Fragments = []
+    parts: list[_Part] = []
     if message is not None:
-        parts.append(("class:toolbar.error", f" {message.what}: {message.reason} "))
+        parts.append(_Part(9, "class:toolbar.error", f" {message.what}: {message.reason} "))
     if not connected:
-        parts.append(("class:toolbar.alert", " agent: not connected "))
+        parts.append(_Part(8, "class:toolbar.alert", " agent: not connected "))
     elif state is not None:
         parts += _state_parts(state, now)
-    return _fitted(parts, columns)
+    while len(parts) > 1 and sum(columns_of(part.text) for part in parts) > columns:
+        parts.remove(min(parts, key=lambda part: part.weight))
+    return [(part.style, _cut(part.text, columns)) for part in parts]
 
 
-def _state_parts(state: State, now: float) -> Fragments:
-    parts: Fragments = []
+def _state_parts(state: State, now: float) -> list[_Part]:
+    parts = [
+        _Part(3, "class:toolbar.who", f" {state.who or '?'} "),
+        _Part(2, "class:toolbar", f" {state.role or '?'} "),
+        _Part(4, "class:toolbar", f" {state.state or '?'} "),
+    ]
     if state.emergency:
-        parts.append(("class:toolbar.alert", " EMERGENCY "))
-    parts.append(("class:toolbar.who", f" {state.who or '?'} "))
-    if state.role:
-        parts.append(("class:toolbar", f" {state.role} "))
-    parts.append(("class:toolbar", f" {state.state or '?'} "))
+        parts.insert(0, _Part(8, "class:toolbar.alert", " EMERGENCY "))
     if state.drift is not None:
-        parts.append(("class:toolbar.warning" if state.drift else "class:toolbar", f" drift {state.drift} "))
+        style = "class:toolbar.warning" if state.drift else "class:toolbar"
+        parts.append(_Part(5 if state.drift else 1, style, f" drift {state.drift} "))
     left = state.window_left_s(now)
     if left is not None:
         style = "class:toolbar.alert" if left <= LAST_SECONDS else "class:toolbar.warning"
-        parts.append((style, f" window {_clock(left)} "))
-    parts.append(
-        ("class:toolbar", " journal ok ") if state.journal else ("class:toolbar.alert", " journal unreachable ")
-    )
+        parts.append(_Part(7, style, f" window {_clock(left)} "))
+    if state.journal:
+        parts.append(_Part(0, "class:toolbar", " journal ok "))
+    else:
+        parts.append(_Part(6, "class:toolbar.alert", " journal unreachable "))
     return parts
+
+
+def _cut(text: str, columns: int) -> str:
+    """Cut text that alone is too wide; the cut shows."""
+    while columns_of(text) > columns:
+        text = text[:-2] + "~" if len(text) > 1 else ""
+    return text
 
 
 def _clock(left_s: float) -> str:
@@ -106,18 +126,3 @@ def _clock(left_s: float) -> str:
     minutes, seconds = divmod(int(left_s), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def _fitted(parts: Fragments, columns: int) -> Fragments:
-    """Cut whole parts from the end, then text, until everything fits."""
-    fitted: Fragments = []
-    room = columns
-    for style, text, *_ in parts:
-        width = columns_of(text)
-        if width > room:
-            if not fitted and room > 1:
-                fitted.append((style, text[: room - 1] + "~"))
-            break
-        fitted.append((style, text))
-        room -= width
-    return fitted

@@ -44,12 +44,12 @@ class Program:
         options.setdefault("stdin", subprocess.DEVNULL if "input" not in options else None)
         if "input" in options:
             del options["stdin"]
-        return subprocess.run([self.path, *args], env=env, capture_output=True, timeout=30, check=False, **options)
+        return subprocess.run([self.path, *args], env=env, capture_output=True, timeout=60, check=False, **options)
 
     def spawn(self, *args: str, term: str = "dumb", dimensions: tuple[int, int] = (24, 80)) -> pexpect.spawn[str]:
         env = self.env | {"TERM": term}
         child: pexpect.spawn[str] = pexpect.spawn(
-            self.path, list(args), env=env, encoding="utf-8", timeout=15, dimensions=dimensions
+            self.path, list(args), env=env, encoding="utf-8", timeout=60, dimensions=dimensions
         )
         child.delaybeforesend = None
         return child

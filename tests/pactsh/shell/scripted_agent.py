@@ -48,6 +48,7 @@ class ScriptedAgent:
         self.path = path
         self.error: dict[str, Any] | None = None
         self.history: list[str] = []
+        self.refuse_rest = ""
         self.state: dict[str, Any] = {
             "who": "alice@org",
             "role": "pact-ops",
@@ -236,6 +237,11 @@ class _Client:
                     [word.value for word in language.expand_stage(stage, variables, _Listing())]
                     for stage in item.pipeline.stages
                 ]
+                if self.agent.refuse_rest and self.agent.refuse_rest in argvs[0]:
+                    self.status = 6
+                    late = {"status": 6, "code": "late", "reason": "late", "hint": "", "span": None, "rest": True}
+                    self.send({"op": "refused", **late})
+                    break
                 if argvs[0][0] in BUILTINS:
                     end = self._builtin(argvs[0], fds[1])
                 else:
@@ -305,12 +311,14 @@ def _set_size(slave: int, frame: dict[str, Any]) -> None:
 
 
 def _unread(slave: int) -> bytes:
-    mode = termios.tcgetattr(slave)
-    mode[3] &= ~(termios.ICANON | termios.ECHO)
-    mode[6][termios.VMIN], mode[6][termios.VTIME] = 0, 0
-    termios.tcsetattr(slave, termios.TCSANOW, mode)
     try:
+        mode = termios.tcgetattr(slave)
+        mode[3] &= ~(termios.ICANON | termios.ECHO)
+        mode[6][termios.VMIN], mode[6][termios.VTIME] = 0, 0
+        termios.tcsetattr(slave, termios.TCSANOW, mode)
         return os.read(slave, 65536)
+    except termios.error:  # the client has gone
+        return b""
     finally:
         os.close(slave)
 

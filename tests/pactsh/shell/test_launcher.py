@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from pactsh.shell.launcher import launcher_text, write_launcher
 from tests.pactsh.shell.conftest import Program
+from tests.pactsh.shell.screen import Screen
 
 
 def test_a_hostile_environment_puts_no_code_into_the_shell(program: Program, tmp_path: Path) -> None:
@@ -40,10 +42,10 @@ def test_the_prompt_is_isolated_too(program: Program, tmp_path: Path) -> None:
     proof = tmp_path / "proof"
     (evil / "prompt_toolkit.py").write_text(f"open({str(proof)!r}, 'w')\n")
     program.env |= {"PYTHONPATH": str(evil), "PYTHONSTARTUP": str(evil / "prompt_toolkit.py")}
-    child = program.spawn(term="xterm")
-    child.expect_exact("pact:node042> ")
-    child.send("exit\r")
-    child.wait()
+    screen = Screen(program.spawn(term="xterm"))
+    screen.wait_text("alice@org")
+    screen.child.send("exit\r")
+    screen.child.expect(pexpect.EOF)
     assert not proof.exists()
 
 
