@@ -270,7 +270,9 @@ def reachable_python() -> str | None:
     """An interpreter like ours that user nobody may run."""
     ours = os.path.realpath(sys.executable)
     for path in (ours, f"/usr/bin/python{sys.version_info[0]}.{sys.version_info[1]}"):
-        check = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", path, "-c", ""]
+        # Started again by itself: the first start still has what setpriv had.
+        again = "import subprocess, sys; sys.exit(subprocess.call([sys.argv[1], '-c', '']))"
+        check = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", path, "-c", again, path]
         if subprocess.run(check, capture_output=True, check=False, cwd="/").returncode == 0:
             return path
     return None
