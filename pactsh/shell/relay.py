@@ -53,11 +53,10 @@ class Relay:
 
     def detach(self) -> None:
         """Show what the pty still holds, close it, and give this terminal its modes back."""
-        if self._master < 0:
-            return
-        self._drain()
-        os.close(self._master)
-        self._master = -1
+        if self._master >= 0:
+            self._drain()
+            os.close(self._master)
+            self._master = -1
         self._restore()
 
     def receive(self) -> Frame:
