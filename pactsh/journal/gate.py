@@ -79,6 +79,7 @@ class Gate:
 
         async def stream(request: Any, context: Any) -> None:
             async def run(caller: Caller) -> None:
+                await context.send_initial_metadata(())  # "you are in": see AppendStream
                 async for reply in handler(caller, request):
                     await context.write(reply)  # waits while the reader is slow
 

@@ -19,6 +19,7 @@ from pactsh.rpc.wire import Ack, draft_bytes, head_of
 
 MAX_BATCH_BYTES = 2 << 20
 MAX_BATCH_DRAFTS = 512
+_ACCEPT_S = 1.0  # a proxy may hold back what lets us in until the first answer
 
 
 class AppendStream:
@@ -27,6 +28,7 @@ class AppendStream:
     def __init__(self, call: Any, endpoint: str) -> None:
         self._call = call
         self._endpoint = endpoint
+        self._entry: asyncio.Future[Any] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -35,6 +37,8 @@ class AppendStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._call.cancel()
+        if self._entry is not None:
+            self._entry.cancel()
 
     async def send(self, drafts: Sequence[Draft]) -> None:
         """Send one batch (at most 512 drafts and 2 MiB); waits while the journal is busy."""
@@ -45,10 +49,20 @@ class AppendStream:
         size = sum(map(len, drafts))
         if size > MAX_MESSAGE_BYTES - (64 << 10):  # room for the frame around them
             raise UsageError(f"a batch of {size} bytes is too large", hint=f"at most {MAX_BATCH_BYTES}")
+        await self._accepted()
         try:
             await self._call.write(pb.AppendRequest(drafts=drafts))
         except (aio.AioRpcError, asyncio.InvalidStateError):
             # The call has ended. Its status says why; a failed write only says that it failed.
+            await self._raise_status()
+
+    async def _accepted(self) -> None:
+        """Wait until the journal has let us in, which it says at once. Writing before that may lose
+        its refusal: grpc.aio puts the failed write in place of the status that is on its way."""
+        if self._entry is None:
+            self._entry = asyncio.ensure_future(self._call.initial_metadata())
+            await asyncio.wait({self._entry}, timeout=_ACCEPT_S)
+        if self._call.done():
             await self._raise_status()
 
     async def receive(self) -> tuple[list[Ack], Head | None]:

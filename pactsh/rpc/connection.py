@@ -89,16 +89,22 @@ class Connection:
             await channel.close(None)
 
     def open(self, method: str) -> Any:
-        """Start a call of any shape as a bidirectional one: the wire is the same."""
+        """Start a call with requests to be written; its replies are read in any case one by one."""
+        return self._start(method, "stream_stream")(metadata=self._metadata)
+
+    def ask(self, method: str, request: Any) -> Any:
+        """Start a call with one request. On the wire one reply and a stream of them are the same."""
+        return self._start(method, "unary_stream")(request, metadata=self._metadata)
+
+    def _start(self, method: str, shape: str) -> Any:
         if self._channel is None:
             raise PactError("this Journal is not open: use `async with`")
         known = METHODS[method]
-        start: Any = self._channel.stream_stream(
+        return getattr(self._channel, shape)(
             known.path,
             request_serializer=known.request.SerializeToString,
             response_deserializer=known.reply.FromString,
         )
-        return start(metadata=self._metadata)
 
     async def call(self, method: str, request: Any) -> Any:
         """One request, one reply."""
@@ -110,9 +116,8 @@ class Connection:
     async def stream(self, method: str, request: Any, *, endless: bool = False) -> AsyncGenerator[Any, None]:
         """Send one request, yield the replies: all within the timeout, or, `endless`, the first."""
         deadline = time.monotonic() + self.timeout_s
-        call = self.open(method)
+        call = self.ask(method, request)
         try:
-            await self.in_time(_send_one(call, request), deadline)
             reply = await self.in_time(call.read(), deadline)
             while reply is not EOF:
                 yield reply
@@ -142,14 +147,6 @@ class Connection:
 def _is_host_port(endpoint: str) -> bool:
     match = _HOST_PORT.fullmatch(endpoint)
     return match is not None and 0 < int(match["port"]) < 65536
-
-
-async def _send_one(call: Any, request: Any) -> None:
-    try:
-        await call.write(request)
-        await call.done_writing()
-    except (aio.AioRpcError, asyncio.InvalidStateError):
-        pass  # the call has ended already; its status says how
 
 
 def failure(error: aio.AioRpcError, endpoint: str) -> PactError:

@@ -149,6 +149,20 @@ def test_every_method_for_every_caller(tmp_path: Path, caller: str) -> None:
     asyncio.run(run())
 
 
+def test_a_refusal_is_told_as_one_however_fast_it_comes(tmp_path: Path) -> None:
+    """grpc.aio makes a failed write of a status that overtakes it: the refusal must survive that."""
+
+    async def run() -> None:
+        async with running(tmp_path) as site, site.person("eve@x", "pact-viewer-other") as eve:
+            for _ in range(100):
+                with pytest.raises(ForbiddenError):
+                    await eve.policy("ml")
+                with pytest.raises(ForbiddenError):
+                    await eve.append([draft(1)])
+
+    asyncio.run(run())
+
+
 def person_draft(number: int, **fields: Any) -> Draft:
     values: dict[str, Any] = {
         "client": "user:root@example.org:1",
@@ -375,9 +389,7 @@ def test_a_slow_reader_holds_no_memory(tmp_path: Path) -> None:
 
     async def run() -> None:
         async with running(tmp_path) as site, site.agent() as agent, site.admin() as admin:
-            call = admin.open("Journal/Watch")
-            await call.write(pb.WatchRequest(from_seq=1))
-            await call.done_writing()
+            call = admin.ask("Journal/Watch", pb.WatchRequest(from_seq=1))
             await call.read()  # where the watch stands; nothing more is read from now on
             store = site.server.ledger.store
             queries: list[int] = []
