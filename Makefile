@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
-PYTEST := $(BIN)/python -m pytest
+# xonsh brings a pytest plugin that takes signals and slows every start; we use its parser alone.
+PYTEST := $(BIN)/python -m pytest -p no:xonsh
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: install demo test e2e check bench fuzz lint types doctest proto system-packages clean FORCE
