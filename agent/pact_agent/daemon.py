@@ -7,7 +7,6 @@ in the package reads the clock, the environment or the configuration by itself.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -16,6 +15,7 @@ import sys
 from pathlib import Path
 
 from pact_agent.config import Config, load_config
+from pact_agent.memory import release_startup, use_one_arena
 from pact_agent.spawnclient import Spawner
 from pactsh import __version__
 from pactsh.errors import PactError, UsageError
@@ -37,6 +37,7 @@ def main() -> int:
         return _fail(error)
     if path is None:
         return 0
+    use_one_arena()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("asyncssh").setLevel(logging.WARNING)
     try:
@@ -92,7 +93,7 @@ async def _run(config: Config, spawner: Spawner, secrets: tuple[str, ...]) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await agent.start(inherited_sockets())
-    gc.freeze()  # what is loaded by now stays: later collections need not walk it
+    release_startup()
     notify("READY=1")
     _log.info("ready on node %s", config.node)
     try:
