@@ -66,9 +66,8 @@ class SmallJournal:
         assert self._server is not None
         await self._server.stop(None)
 
-    async def append(
-        self, requests: AsyncIterator[pb.AppendRequest], _context: object
-    ) -> AsyncIterator[pb.AppendReply]:
+    async def append(self, requests: AsyncIterator[pb.AppendRequest], context: Any) -> AsyncIterator[pb.AppendReply]:
+        await context.send_initial_metadata(())  # as the journal does
         async for request in requests:
             acks = []
             for raw in request.drafts:
