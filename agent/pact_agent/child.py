@@ -48,15 +48,26 @@ def send_request(link: socket.socket, request: bytes, fds: list[int]) -> None:
         link.sendall(data[sent:])
 
 
+def receive(link: socket.socket) -> tuple[bytes, list[int]]:
+    """Bytes and close-on-exec descriptors. `socket.recv_fds` leaves its flags out, and
+    what it returns would be inherited by every command of the line."""
+    data, ancillary, _, _ = link.recvmsg(1 << 16, socket.CMSG_SPACE(64 * 4), socket.MSG_CMSG_CLOEXEC)
+    fds: list[int] = []
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds += struct.unpack(f"{len(payload) // 4}i", payload[: len(payload) // 4 * 4])
+    return data, fds
+
+
 def _receive_request(link: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """Wait for the job; ends the process when the spawner goes away or has no use for it."""
-    data, fds, _, _ = socket.recv_fds(link, 1 << 16, 64, socket.MSG_CMSG_CLOEXEC)
+    data, fds = receive(link)
     while len(data) < 4 or len(data) < 4 + struct.unpack_from(">I", data)[0]:
         more = link.recv(1 << 16)
         if not more:
             os._exit(0)
         data += more
-    return json.loads(data[4:]), list(fds)
+    return json.loads(data[4:]), fds
 
 
 def serve(link: socket.socket, report: int, features: Kernel) -> None:
@@ -67,13 +78,14 @@ def serve(link: socket.socket, report: int, features: Kernel) -> None:
         request, fds = _receive_request(link)
         link.close()
         tty = request.get("tty")
-        if tty is not None:
-            fcntl.ioctl(fds[int(tty)], termios.TIOCSCTTY, 0)
+        terminal = None if tty is None else fds[int(tty)]
+        if terminal is not None:
+            fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
         stages = request["stages"]
         if len(stages) == 1:
-            _run_stage(stages[0], fds, features, report, rules=rules)
+            _run_stage(stages[0], fds, features, report, rules=rules, tty=terminal)
         else:
-            status = _lead(stages, fds, features, report)
+            status = _lead(stages, fds, features, report, terminal)
     except Exception as error:  # noqa: BLE001  top of a process: say it, never return into the loop
         _report_failure(report, error)
     finally:
@@ -138,7 +150,7 @@ def exit_status(status: int) -> int:
     return 128 - code if code < 0 else code
 
 
-def _lead(stages: list[dict[str, Any]], fds: list[int], features: Kernel, report: int) -> int:
+def _lead(stages: list[dict[str, Any]], fds: list[int], features: Kernel, report: int, tty: int | None) -> int:
     """Run the stages of a pipeline, wait for all, report each status; this process only waits."""
     pids: list[int] = []
     before = -1
@@ -156,7 +168,7 @@ def _lead(stages: list[dict[str, Any]], fds: list[int], features: Kernel, report
                     signal.signal(number, signal.SIG_DFL)
                 if read_end >= 0:
                     os.close(read_end)
-                _run_stage(stage, fds, features, report, before=before, after=write_end)
+                _run_stage(stage, fds, features, report, before=before, after=write_end, tty=tty)
             except Exception as error:  # noqa: BLE001  top of a process, as in `_spawn`
                 _report_failure(report, error)
             finally:
@@ -190,17 +202,19 @@ def _run_stage(
     before: int = -1,
     after: int = -1,
     rules: landlock.Ruleset | None = None,
+    tty: int | None = None,
 ) -> None:
     """In the stage's own process: descriptors, sandbox, exec. Returns only by raising `OSError`."""
     plan = Plan.from_json(stage["plan"])
     sandbox.bound(plan, features)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of identity has cleared it
+    tty = None if tty is None else _above(tty, 64)
     _standard(stage["stdio"], fds, before, after)
     keep = {int(target): fds[index] for target, index in stage.get("keep", {}).items()}
     report = _above(report, 64)
     for target, fd in keep.items():
         os.dup2(fd, target, inheritable=True)
-    sandbox.confine(plan, features, tuple(stage["programs"]), rules)
+    sandbox.confine(plan, features, tuple(stage["programs"]), rules, tty)
     try:
         os.chdir(stage["cwd"])
         for step in stage.get("redirects", ()):

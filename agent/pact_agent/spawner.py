@@ -20,7 +20,7 @@ import sys
 from typing import Any
 
 from pact_agent import kernel, masks
-from pact_agent.child import exit_status, send_request, serve
+from pact_agent.child import exit_status, receive, send_request, serve
 from pact_agent.sandbox import Kernel, executables
 
 _MAX_FRAME = 4 << 20
@@ -93,7 +93,7 @@ class Spawner:
 
     def _receive(self) -> bool:
         try:
-            data, fds, _, _ = socket.recv_fds(self._link, 1 << 16, 64, socket.MSG_CMSG_CLOEXEC)
+            data, fds = receive(self._link)
         except ConnectionResetError:
             return False
         if not data:
@@ -286,6 +286,7 @@ def _kill(leader: int, number: int) -> None:
 
 def main() -> None:
     """Entry point: `spawner.py SCRATCH [SECRET …]` with the agent's socket on descriptor 3."""
+    os.closerange(4, os.sysconf("SC_OPEN_MAX"))  # whatever the agent's own parent left open is no command's business
     link = socket.socket(fileno=3)
     link.set_inheritable(False)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
