@@ -16,7 +16,6 @@ from pact_agent import kernel, landlock, seccomp
 
 # Which parts of /dev a command may open without a grant; terminals come with `terminal`.
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-_TERMINALS = ("/dev/tty", "/dev/pts", "/dev/console")
 _READ_WRITE = landlock.READ_FILE | landlock.WRITE_FILE | landlock.IOCTL_DEV | landlock.TRUNCATE
 _CHANGE_EXTRA = landlock.ALL_WRITE | landlock.READ | landlock.IOCTL_DEV
 
@@ -26,11 +25,11 @@ class Plan:
 
     `read`: paths readable with all below; `*` stands for every top-level directory but /dev.
     `write`, `devices`: paths also writable. `execute`: further programs it may exec; empty
-    means no second exec at all. `caps`: capabilities kept. `uid`, `gid`: None keeps root's.
+    means no second exec at all. `caps`: capabilities kept. `lookup`: unix sockets may be reached. `uid`, `gid`: None keeps root's.
     """
 
     __slots__ = (
-        "caps", "changing", "confined", "devices", "execute", "gid", "listing", "masked", "memory", "network",
+        "caps", "changing", "confined", "devices", "execute", "gid", "listing", "lookup", "masked", "memory", "network",
         "open_files", "processes", "read", "signals", "terminal", "uid", "write",
     )  # fmt: skip
 
@@ -43,6 +42,7 @@ class Plan:
         execute: tuple[str, ...] = (),
         caps: tuple[str, ...] = (),
         network: bool = False,
+        lookup: bool = False,
         changing: bool = False,
         signals: bool = False,
         confined: bool = True,
@@ -57,6 +57,7 @@ class Plan:
     ) -> None:
         self.read, self.write, self.devices, self.execute = read, write, devices, execute
         self.caps, self.network, self.changing, self.signals = caps, network, changing, signals
+        self.lookup = lookup
         self.confined, self.masked, self.terminal, self.listing = confined, masked, terminal, listing
         self.uid, self.gid, self.open_files, self.processes, self.memory = (
             uid,
@@ -124,7 +125,8 @@ def bound(plan: Plan, features: Kernel) -> None:
         hard = resource.getrlimit(what)[1]
         limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(what, (limit, limit))
-    if plan.uid is not None and features.root:
+    # A user namespace of one user has nobody else to become, and no leave to drop groups.
+    if plan.uid is not None and features.root and plan.uid != os.geteuid():
         os.setgroups([])
         gid = plan.gid if plan.gid is not None else plan.uid
         os.setresgid(gid, gid, gid)
@@ -139,18 +141,24 @@ def usual_rules(features: Kernel) -> landlock.Ruleset | None:
     return _general_rules(Plan(), features)
 
 
-def confine(plan: Plan, features: Kernel, programs: tuple[str, ...], usual: landlock.Ruleset | None = None) -> None:
+def confine(
+    plan: Plan,
+    features: Kernel,
+    programs: tuple[str, ...],
+    usual: landlock.Ruleset | None = None,
+    tty: int | None = None,
+) -> None:
     """Second half: no_new_privs, Landlock, capabilities. Files opened after this are checked by the kernel.
 
     `programs` are the file to execute and what the kernel opens for it (`executables`). `usual` are
-    rules from `usual_rules`, used when the plan asks for no others.
+    rules from `usual_rules`, used when the plan asks for no others. `tty` is open on its terminal.
     """
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     rules: landlock.Ruleset | None = None
     if plan.confined and features.landlock:
         fits = usual is not None and plan.read == ("*",) and not (plan.network or plan.signals or plan.listing)
         rules = usual if fits and usual is not None else _general_rules(plan, features)
-        _own_rules(rules, plan, programs)
+        _own_rules(rules, plan, programs, tty)
     kernel.limit_capabilities(frozenset(plan.caps))
     if rules is not None:
         rules.restrict()
@@ -160,7 +168,15 @@ def seal(plan: Plan, features: Kernel, ticket: seccomp.ExecTicket) -> None:
     """The last step before exec: the system call filter."""
     if features.seccomp:
         once = None if plan.execute else ticket
-        seccomp.install(seccomp.build(once=once, network=plan.network, changing=plan.changing or not plan.confined))
+        program = seccomp.build(
+            once=once,
+            network=plan.network,
+            lookup=plan.lookup,
+            changing=plan.changing or not plan.confined,
+            confined=plan.confined,
+            signals_to=None if plan.signals or plan.execute else os.getpid(),
+        )
+        seccomp.install(program)
 
 
 def _general_rules(plan: Plan, features: Kernel) -> landlock.Ruleset:
@@ -180,10 +196,11 @@ def _general_rules(plan: Plan, features: Kernel) -> landlock.Ruleset:
     return rules
 
 
-def _own_rules(rules: landlock.Ruleset, plan: Plan, programs: tuple[str, ...]) -> None:
-    """What this command alone gets: its terminal, granted places, its file and the loader for it."""
-    for path in _TERMINALS if plan.terminal else ():
-        rules.allow(path, _READ_WRITE)
+def _own_rules(rules: landlock.Ruleset, plan: Plan, programs: tuple[str, ...], tty: int | None) -> None:
+    """What this command alone gets: its terminal (nobody else's), granted places, its file and the loader for it."""
+    if plan.terminal and tty is not None:
+        rules.allow("/dev/tty", _READ_WRITE)
+        rules.allow_fd(tty, _READ_WRITE)
     for path in plan.devices:
         rules.allow(path, landlock.READ_FILE | landlock.IOCTL_DEV)
     for path in plan.write:

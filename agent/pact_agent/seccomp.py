@@ -16,11 +16,13 @@ import os
 from pact_agent import kernel
 
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
-_LD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
+_LD, _JEQ, _JGE, _JSET, _RET, _AND = 0x20, 0x15, 0x35, 0x45, 0x06, 0x54
 _NR, _ARCH, _ARGS = 0, 4, 16
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag of clone(2)
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
-_AF_INET, _AF_INET6, _AF_UNIX, _AF_NETLINK = 2, 10, 1, 16
+_TIOCSTI, _TIOCLINUX, _FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR = 0x5412, 0x541C, 0x40086602, 0x401C5820
+_F_SETLEASE = 1024
+_AF_INET, _AF_INET6, _AF_UNIX, _AF_NETLINK, _AF_PACKET = 2, 10, 1, 16, 17
+_SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_TYPE = 1, 5, 0xF
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -38,6 +40,18 @@ CHANGING = (
     "finit_module", "delete_module", "swapon", "swapoff", "settimeofday", "clock_settime", "sethostname",
     "setdomainname", "listen",
 )  # fmt: skip
+# A process without capabilities still has uid 0, so all of root's files, processes and IPC objects are its own.
+# Landlock knows nothing of modes, owners, times and attributes (landlock(7), "Current limitations").
+OWNER = (
+    "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat", "utime", "utimes",
+    "futimesat", "utimensat", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr",
+    "setxattrat", "removexattrat", "file_setattr", "shmget", "shmat", "shmctl", "semget", "semop", "semctl",
+    "semtimedop", "msgget", "msgsnd", "msgrcv", "msgctl", "mq_open", "mq_unlink", "setpriority", "ioprio_set",
+    "process_madvise", "move_pages", "migrate_pages",
+)  # fmt: skip
+# Only for the process itself: the first argument is a pid, and 0 is the caller.
+SELF = ("prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr")
+SIGNALS = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
 
 
 class _Filter(ctypes.Structure):
@@ -103,10 +117,25 @@ def _map_at_random(size: int) -> int:
     raise OSError(errno.ENOMEM, "no random address could be mapped")
 
 
-def build(*, once: ExecTicket | None, network: bool, changing: bool) -> list[tuple[int, int, int, int]]:
-    """The BPF program: `once` limits exec to that ticket, `network` opens inet sockets, `changing` lifts CHANGING."""
+def build(
+    *,
+    once: ExecTicket | None,
+    network: bool,
+    changing: bool,
+    lookup: bool = False,
+    confined: bool = True,
+    signals_to: int | None = None,
+) -> list[tuple[int, int, int, int]]:
+    """The BPF program.
+
+    `once` limits exec to that ticket, `network` opens inet sockets, `lookup` unix ones, `changing` lifts
+    CHANGING; without `confined` the process may do to root's files what root's uid may. `signals_to` is
+    the only process that it may signal, None for any.
+    """
     numbers = kernel.SYSCALLS
-    denied = [numbers[n] for n in NEVER + (() if changing else CHANGING) if n in numbers]
+    names = NEVER + (() if changing else CHANGING) + (OWNER if confined else ())
+    if signals_to is not None:
+        names += ("pidfd_send_signal",)
     eperm = (_RET, 0, 0, _ERRNO | errno.EPERM)
     program: list[tuple[int, int, int, int]] = [
         (_LD, 0, 0, _ARCH),
@@ -116,31 +145,57 @@ def build(*, once: ExecTicket | None, network: bool, changing: bool) -> list[tup
         (_JGE, 0, 1, 0x40000000),  # the x32 ABI would be another way in
         (_RET, 0, 0, _KILL),
     ]
-    for number in denied:
+    for number in [numbers[n] for n in names if n in numbers]:
         program += [(_JEQ, 0, 1, number), eperm]
     program += [
         (_JEQ, 0, 1, numbers["clone3"]),
         (_RET, 0, 0, _ERRNO | errno.ENOSYS),
     ]  # its flags are in memory
     program += _when(numbers["clone"], [(_LD, 0, 0, _ARGS), (_JSET, 0, 1, _CLONE_NEW), eperm])
-    program += _when(
-        numbers["ioctl"],
-        [(_LD, 0, 0, _ARGS + 8), (_JEQ, 1, 0, _TIOCSTI), (_JEQ, 0, 1, _TIOCLINUX), eperm],
-    )
-    if not network:
-        program += _when(
-            numbers["socket"],
-            [
-                (_LD, 0, 0, _ARGS),
-                (_JEQ, 2, 0, _AF_UNIX),
-                (_JEQ, 1, 0, _AF_NETLINK),
-                (_RET, 0, 0, _ERRNO | errno.EACCES),
-            ],
-        )
+    requests = (_TIOCSTI, _TIOCLINUX, *((_FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR) if confined else ()))
+    program += _when(numbers["ioctl"], _only(1, requests, errno.EPERM, allowed=False))
+    if confined:
+        program += _when(numbers["fcntl"], _only(1, (_F_SETLEASE,), errno.EPERM, allowed=False))
+        for name in SELF:
+            program += _when(numbers[name], _only(0, (0,), errno.EPERM))
+        program += _sockets(network=network, lookup=lookup)
+    if signals_to is not None:
+        for name in SIGNALS:
+            program += _when(numbers[name], _only(0, (signals_to,), errno.EPERM))
     if once is not None:
         program += [(_JEQ, 0, 1, numbers["execveat"]), eperm]
         program += _exec_once(numbers["execve"], once)
     return [*program, (_RET, 0, 0, _ALLOW)]
+
+
+def _sockets(*, network: bool, lookup: bool) -> list[tuple[int, int, int, int]]:
+    """Which sockets can be made and connected.
+
+    Landlock does not stand before unix sockets that have a path, and behind those of systemd, D-Bus and
+    containers is all that root can do. So there are none, but for commands whose business are users' names.
+    Pairs stay, except of datagrams, whose ends can still send elsewhere.
+    """
+    numbers = kernel.SYSCALLS
+    families = (_AF_NETLINK, *((_AF_INET, _AF_INET6, _AF_PACKET) if network else ()), *((_AF_UNIX,) if lookup else ()))
+    program = _when(numbers["socket"], _only(0, families, errno.EACCES))
+    if not lookup:
+        kinds = [(_LD, 0, 0, _ARGS + 8), (_AND, 0, 0, _SOCK_TYPE)]
+        checks = _only(1, (_SOCK_STREAM, _SOCK_SEQPACKET), errno.EACCES)[1:]
+        program += _when(numbers["socketpair"], [*kinds, *checks])
+    if not (network or lookup):
+        program += [(_JEQ, 0, 1, numbers["connect"]), (_RET, 0, 0, _ERRNO | errno.EACCES)]
+    return program
+
+
+def _only(index: int, values: tuple[int, ...], error: int, *, allowed: bool = True) -> list[tuple[int, int, int, int]]:
+    """Refuse a call whose argument `index` (its low 32 bits, all that the kernel takes of an int) is none of
+    `values`; with `allowed` false, one that is among them."""
+    checks = [(_LD, 0, 0, _ARGS + 8 * index)]
+    for place, value in enumerate(values):
+        left = len(values) - place - 1
+        # A match leads behind the refusal (allowed) or to it; otherwise the next value is tried.
+        checks.append((_JEQ, left + 1, 0, value) if allowed else (_JEQ, left, 0 if left else 1, value))
+    return [*checks, (_RET, 0, 0, _ERRNO | error)]
 
 
 def _when(number: int, body: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:

@@ -61,6 +61,7 @@ def plan_of(decision: StageDecision, program: Program, io: Io, limits: Limits) -
         execute=grants.exec,
         caps=tuple(c.removeprefix("cap_") for c in grants.caps),
         network=grants.net,
+        lookup=grants.lookup,
         changing=decision.class_ == "change",
         signals=decision.class_ == "change",
         confined=not grants.unconfined,

@@ -22,8 +22,9 @@ class Grants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `caps` are Linux capabilities (`cap_net_raw`), `read` and `write` extra path trees, `exec`
     absolute programs it may start, `devices` device files it may open. `net` leaves it the
-    network, `trace` the other processes' /proc, `terminal` a controlling terminal;
-    `unconfined` means no Landlock domain (mount, D-Bus clients).
+    network, `lookup` unix sockets (behind some of them the names of users are found), `trace` the
+    other processes' /proc, `terminal` a controlling terminal; `unconfined` means no Landlock
+    domain (mount, D-Bus clients).
     """
 
     caps: tuple[str, ...] = ()
@@ -32,6 +33,7 @@ class Grants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exec: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     net: bool = False
+    lookup: bool = False
     trace: bool = False
     unconfined: bool = False
     terminal: bool = False
@@ -45,6 +47,7 @@ class Grants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             exec=_union(self.exec, other.exec),
             devices=_union(self.devices, other.devices),
             net=self.net or other.net,
+            lookup=self.lookup or other.lookup,
             trace=self.trace or other.trace,
             unconfined=self.unconfined or other.unconfined,
             terminal=self.terminal or other.terminal,

@@ -217,6 +217,170 @@ def test_system_calls_it_has_no_use_for_are_refused(tmp_path: Path, name: str, c
     assert text == "1", f"{name}: expected EPERM"
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        'chmod(04777, "FILE") or die "$!"; print "done"',
+        'chown(1, 1, "FILE") or die "$!"; print "done"',
+        'utime(0, 0, "FILE") or die "$!"; print "done"',
+        'open(F, "<", "FILE") or die; chmod(0666, *F) or die "$!"; print "done"',
+        'open(F, "<", "FILE") or die; my ($n, $v) = ("user.x", "y"); syscall(190, fileno(F), $n, $v, 1, 0) >= 0 or die "$!"; print "done"',
+        'open(F, "<", "FILE") or die; fcntl(F, 1024, 1) or die "$!"; print "done"',
+    ],
+)
+def test_it_cannot_change_modes_owners_times_attributes_or_leases(tmp_path: Path, script: str) -> None:
+    """Landlock knows none of these, and the uid is that of most files' owner."""
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+    victim.chmod(0o600)
+    text_script = script.replace("FILE", str(victim))
+    free = subprocess.run(["/usr/bin/perl", "-e", text_script], capture_output=True, text=True, timeout=30)
+    if "not supported" in free.stderr:
+        pytest.skip("the temporary directory's file system has no attributes")
+    assert free.stdout == "done", free.stderr
+    os.chown(victim, 0, 0)
+    victim.chmod(0o600)
+    os.utime(victim, (1000, 1000))
+    ended, text = run(("/usr/bin/perl", "-e", text_script), READ, tmp_path)
+    assert (ended.statuses[0] != 0, "done" in text) == (True, False), text
+    info = victim.stat()
+    assert (info.st_mode & 0o7777, info.st_uid, info.st_mtime) == (0o600, 0, 1000)
+
+
+def test_it_cannot_limit_slow_down_or_pin_other_processes(tmp_path: Path) -> None:
+    victim = subprocess.Popen(["/usr/bin/sleep", "300"])
+    try:
+        for call in (
+            f'my $l = pack("QQ", 8, 8); syscall(302, {victim.pid}, 7, $l, 0)',
+            f'my $m = pack("Q", 1); syscall(203, {victim.pid}, 8, $m)',
+            f"syscall(141, 0, {victim.pid}, 5)",
+            f"syscall(251, 1, {victim.pid}, 24576)",
+        ):
+            *before, last = call.split("; ")
+            script = f'{"; ".join([*before, ""])}{last} >= 0 or die "$!"; print "done"'
+            status, text = attempt(script, READ, tmp_path)
+            assert (status != 0, "done" in text) == (True, False), call
+    finally:
+        victim.kill()
+        victim.wait()
+
+
+def test_signals_reach_itself_alone_also_where_landlock_cannot_say_so(tmp_path: Path) -> None:
+    """Kernels before 6.12 scope no signals; uid 0 may signal all of root's processes without a capability."""
+    victim = subprocess.Popen(["/usr/bin/sleep", "300"])
+    try:
+        plan = Plan(confined=False)
+        script = f'kill("KILL", {victim.pid}) or die "$!"; print "done"'
+        ended, text = run(("/usr/bin/perl", "-e", script), plan, tmp_path)
+        assert (ended.statuses[0] != 0, "done" in text) == (True, False)
+        assert victim.poll() is None
+        ended, _ = run(("/usr/bin/perl", "-e", 'kill("TERM", $$); sleep 9'), plan, tmp_path)
+        assert ended.statuses == (143,)
+    finally:
+        victim.kill()
+        victim.wait()
+
+
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM"])
+def test_it_reaches_no_unix_socket(tmp_path: Path, kind: str) -> None:
+    """Behind some of them (systemd, D-Bus, container engines) root can do everything."""
+    with socket.socket(socket.AF_UNIX, getattr(socket, kind)) as listener:
+        listener.bind(str(tmp_path / "engine.sock"))
+        if kind == "SOCK_STREAM":
+            listener.listen()
+        address = f'sockaddr_un("{tmp_path}/engine.sock")'
+        direct = f"socket(S, PF_UNIX, {kind}, 0) or die $!; connect(S, {address}) or die $!; print 'done'"
+        status, text = attempt("use Socket; " + direct, READ, tmp_path)
+        assert (status != 0, "done" in text) == (True, False)
+        if kind == "SOCK_DGRAM":
+            pair = f"socketpair(S, T, PF_UNIX, {kind}, 0) or die $!; send(S, 'x', 0, {address}) or die $!; print 'done'"
+            status, text = attempt("use Socket; " + pair, READ, tmp_path)
+            assert (status != 0, "done" in text) == (True, False)
+        ended, text = run(("/usr/bin/perl", "-e", "use Socket; " + direct), Plan(lookup=True), tmp_path)
+        assert (ended.statuses, text) == ((0,), "done")
+
+
+@pytest.mark.parametrize("family", ["AF_ALG", "AF_VSOCK", "AF_KEY", "AF_BLUETOOTH", "AF_TIPC", "AF_RDS"])
+def test_the_network_is_inet_and_netlink_and_nothing_odd(tmp_path: Path, family: str) -> None:
+    number = getattr(socket, family, 15)
+    script = f"socket(S, {number}, 5, 0) or socket(S, {number}, 2, 0) or die 0 + $!"
+    ended, text = run(("/usr/bin/perl", "-e", script), Plan(network=True, caps=("net_raw",)), tmp_path)
+    assert ended.statuses[0] != 0
+    assert text.startswith("13 "), "refused by the filter, not for want of a module"
+
+
+@pytest.mark.parametrize("call", ["syscall(29, 0, 4096, 0700)", "syscall(64, 0, 1, 0700)", "syscall(68, 0, 0700)"])
+def test_it_has_no_system_v_ipc(tmp_path: Path, call: str) -> None:
+    ended, text = run(("/usr/bin/perl", "-e", f"{call}; print $! + 0"), READ, tmp_path)
+    assert (ended.statuses, text) == ((0,), "1")
+
+
+def test_it_opens_its_own_terminal_and_nobody_elses(tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    other_master, other = os.openpty()
+    mine, theirs = os.ttyname(slave), os.ttyname(other)
+    script = (
+        f'open(A, "+<", "/dev/tty") or die "tty $!"; open(B, "+<", "{mine}") or die "mine $!";'
+        f'open(C, "<", "{theirs}") and die "theirs"; open(D, ">", "/dev/console") and die "console"; print STDOUT "fine"'
+    )
+    try:
+        ended, text = _on_terminal(("/usr/bin/perl", "-e", script), slave, master, tmp_path)
+        assert (ended.statuses, text) == ((0,), "fine")
+    finally:
+        for fd in (master, slave, other_master, other):
+            os.close(fd)
+
+
+def _on_terminal(argv: tuple[str, ...], slave: int, master: int, tmp_path: Path) -> tuple[Ended, str]:
+    async def go() -> Ended:
+        await spawner.start()
+        stage = StageSpec(path=argv[0], argv=argv, env=ENV, cwd="/", plan=Plan(terminal=True), stdio=(0, 0, 0))
+        running = await spawner.spawn(Job(stages=(stage,), fds=(slave,), tty=0))
+        ended = await running.wait()
+        spawner.close()
+        return ended
+
+    scratch = tmp_path / "masks"
+    scratch.mkdir()
+    spawner = Spawner.launch(scratch)
+    try:
+        ended = asyncio.run(go())
+        return ended, os.read(master, 4096).decode()
+    finally:
+        os.waitpid(spawner.pid, 0)
+
+
+def test_it_inherits_its_standard_descriptors_and_no_other(tmp_path: Path) -> None:
+    ended, text = run(("/usr/bin/ls", "/proc/self/fd"), READ, tmp_path)
+    assert ended.statuses == (0,)
+    assert text.split() == ["0", "1", "2", "3"], "3 is the directory it reads"
+
+
+def test_a_descriptor_for_reading_cannot_be_opened_again_for_writing(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+    script = f'open(F, "<", "{victim}") or die; open(G, ">", "/proc/self/fd/" . fileno(F)) or die "$!"; print "done"'
+    free = subprocess.run(["/usr/bin/perl", "-e", script], capture_output=True, text=True, timeout=30)
+    assert free.stdout == "done"
+    victim.write_text("kept")
+    ended, _ = run(("/usr/bin/perl", "-e", script), READ, tmp_path)
+    assert ended.statuses[0] != 0
+    assert victim.read_text() == "kept"
+
+
+def test_code_from_memory_is_not_executed(tmp_path: Path) -> None:
+    """memfd_create(2), then execve of its /proc name: the file system's rules do not cover it, the filter does."""
+    script = (
+        'my $f = syscall(319, "x", 0); open(P, "<", "/usr/bin/printf"); binmode P; local $/; my $p = <P>;'
+        'open(M, ">&=", $f); binmode M; print M $p; M->flush(); exec("/proc/self/fd/$f", "done") or die "$!"'
+    )
+    free = subprocess.run(["/usr/bin/perl", "-MIO::Handle", "-e", script], capture_output=True, text=True)
+    if free.stdout != "done":
+        pytest.skip("perl cannot do it on this machine even outside the sandbox")
+    ended, text = run(("/usr/bin/perl", "-MIO::Handle", "-e", script), READ, tmp_path)
+    assert (ended.statuses[0] != 0, "done" in text) == (True, False)
+
+
 def test_what_it_leaves_behind_is_killed(tmp_path: Path) -> None:
     """A child in a session of its own, which the group's signal does not reach."""
     script = "use POSIX; exit 0 if fork; POSIX::setsid(); exit 0 if fork; sleep 300"
