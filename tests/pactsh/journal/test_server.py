@@ -272,5 +272,5 @@ def test_kill_9_loses_nothing_acknowledged_and_doubles_nothing(tmp_path: Path) -
 @pytest.mark.e2e
 @pytest.mark.timeout(900)
 def test_kill_9_at_many_moments(tmp_path: Path) -> None:
-    acknowledged = asyncio.run(kill_at_random(tmp_path, kills=100, seed=random.randrange(1 << 32)))
+    acknowledged = asyncio.run(kill_at_random(tmp_path, kills=200, seed=random.randrange(1 << 32)))
     assert_nothing_lost(tmp_path, acknowledged)
