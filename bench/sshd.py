@@ -16,6 +16,7 @@ from pathlib import Path
 from bench.measure import CaseError
 
 READY_TIMEOUT_S = 10
+# A home without a .bashrc: bash reads that for every command over SSH, and whose is there is not our subject.
 _CONFIG = """\
 ListenAddress 127.0.0.1
 Port {port}
@@ -28,6 +29,7 @@ PasswordAuthentication no
 PermitRootLogin prohibit-password
 PrintMotd no
 PrintLastLog no
+SetEnv HOME={directory}
 """
 
 
