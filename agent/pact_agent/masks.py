@@ -4,7 +4,8 @@ Built once by the spawner and kept by a descriptor; a contained process enters i
 setns(2), which costs microseconds. It is a slave of the node's own namespace, so later
 mounts show up in it and nothing done in it shows outside. A masked file is covered with
 a device node on a `nodev` mount, so that opening it says EACCES rather than looking empty;
-a masked directory is covered with an empty, read-only one. Standard library only.
+a masked directory is covered with an empty, read-only one, a socket with one that nobody
+listens on. Standard library only.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
+import time
 
 from pact_agent import kernel
 
@@ -27,24 +29,38 @@ SECRETS = (
     "/etc/NetworkManager/system-connections", "/run/secrets", "/run/credentials", "/var/lib/systemd/credential.secret",
     "/var/lib/pact", "/run/pact", "/sys/kernel/debug", "/sys/kernel/tracing", "/proc/kcore", "/proc/kallsyms",
     "/proc/sysrq-trigger", "/proc/timer_list",
+    # Sockets behind which root can do everything, for commands that may reach sockets at all.
+    "/run/systemd/private", "/run/dbus/system_bus_socket", "/run/docker.sock", "/run/containerd/containerd.sock",
+    "/run/crio/crio.sock", "/run/podman/podman.sock", "/run/libvirt/libvirt-sock", "/run/snapd.socket",
 )  # fmt: skip
+_SETTLED_NS = 50_000_000  # file times move in steps of a scheduler tick: a younger one may not show the next change
 
 
 class SecretPaths:
     """Which of the secrets exist, kept up to date cheaply: directories are read again only when their
-    modification times say that something appeared or went."""
+    change times say that something appeared, went or was replaced."""
 
     def __init__(self, extra: tuple[str, ...] = ()) -> None:
         self._patterns = (*SECRETS, *extra)
         self._seen: dict[str, int] = {}
         self._found: tuple[str, ...] | None = None
+        self._files: tuple[tuple[int, int, int], ...] = ()
+        self.generation = 0
 
     def current(self) -> tuple[str, ...]:
-        """The real paths that exist now, sorted."""
+        """The real paths that exist now, sorted. `generation` moves on when they, or the files that bear these
+        names, are others: a mask goes with the file it covers, and rename(2) puts a new one in its place."""
         if self._found is None or any(_changed_at(d) != at for d, at in self._seen.items()):
+            now = time.time_ns()
+            found = self._search()
             directories = {d for pattern in self._patterns for d in _directories(pattern)}
-            self._seen = {d: _changed_at(d) for d in directories}
-            self._found = self._search()
+            directories |= {os.path.dirname(path) for path in found}
+            seen = {d: _changed_at(d) for d in directories}
+            self._seen = {d: -1 if 0 <= now - at < _SETTLED_NS else at for d, at in seen.items()}
+            files = tuple(_identity(path) for path in found)
+            if (found, files) != (self._found, self._files):
+                self.generation += 1
+            self._found, self._files = found, files
         return self._found
 
     def _search(self) -> tuple[str, ...]:
@@ -56,13 +72,22 @@ class SecretPaths:
         return tuple(sorted(found))
 
 
+def _identity(path: str) -> tuple[int, int, int]:
+    """What tells a file from another of the same name; a directory's contents are no concern of its mask."""
+    try:
+        info = os.lstat(path)
+    except OSError:
+        return (0, 0, 0)
+    return (info.st_dev, info.st_ino, 0 if stat.S_ISDIR(info.st_mode) else info.st_ctime_ns)
+
+
 def _is_glob(pattern: str) -> bool:
     return any(c in pattern for c in "*?[")
 
 
 def _changed_at(directory: str) -> int:
     try:
-        return os.stat(directory).st_mtime_ns
+        return os.stat(directory).st_ctime_ns
     except OSError:
         return 0
 
@@ -122,16 +147,18 @@ def _populate(secrets: tuple[str, ...], scratch: str) -> None:
         kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC,
         "size=64k,mode=0755",
     )
-    denied, empty = f"{scratch}/denied", f"{scratch}/empty"
+    denied, empty, dead = f"{scratch}/denied", f"{scratch}/empty", f"{scratch}/dead"
     os.mknod(denied, stat.S_IFCHR, os.makedev(0, 0))
     os.mkdir(empty, 0o555)
-    # By descriptor: a mask may come to cover the directory these two stand in.
-    denied, empty = (f"/proc/self/fd/{os.open(path, os.O_PATH | os.O_CLOEXEC)}" for path in (denied, empty))
+    os.mknod(dead, stat.S_IFSOCK)
+    # By descriptor: a mask may come to cover the directory these stand in.
+    denied, empty, dead = (f"/proc/self/fd/{os.open(path, os.O_PATH | os.O_CLOEXEC)}" for path in (denied, empty, dead))
     for path in sorted(secrets, key=len, reverse=True):
         try:
-            directory = stat.S_ISDIR(os.lstat(path).st_mode)
+            mode = os.lstat(path).st_mode
         except OSError:
             continue
-        kernel.mount(empty if directory else denied, path, None, kernel.MS_BIND)
+        directory = stat.S_ISDIR(mode)
+        kernel.mount(empty if directory else dead if stat.S_ISSOCK(mode) else denied, path, None, kernel.MS_BIND)
         flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_NODEV | kernel.MS_NOSUID | kernel.MS_NOEXEC
         kernel.mount("none", path, None, flags | (kernel.MS_RDONLY if directory else 0))

@@ -25,7 +25,8 @@ class Plan:
 
     `read`: paths readable with all below; `*` stands for every top-level directory but /dev.
     `write`, `devices`: paths also writable. `execute`: further programs it may exec; empty
-    means no second exec at all. `caps`: capabilities kept. `lookup`: unix sockets may be reached. `uid`, `gid`: None keeps root's.
+    means no second exec at all. `caps`: capabilities kept. `lookup`: unix sockets may be reached.
+    `uid`, `gid`: None keeps root's.
     """
 
     __slots__ = (

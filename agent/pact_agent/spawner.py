@@ -51,7 +51,7 @@ class Spawner:
     def __init__(self, link: socket.socket, scratch: str, secrets: tuple[str, ...]) -> None:
         self._link = link
         self._scratch, self._secrets = scratch, masks.SecretPaths(secrets)
-        self._tried: tuple[str, ...] | None = None
+        self._tried = -1
         self._generation = 0
         self._warm: list[Warm] = []
         self._programs: dict[str, tuple[tuple[int, int, int], tuple[str, ...]]] = {}
@@ -124,8 +124,8 @@ class Spawner:
             if job is not None:
                 _kill(job.pid, getattr(signal, "SIG" + str(request["sig"])))
         elif request["op"] == "spawn":
-            self._refresh_masks()
             try:
+                self._refresh_masks()
                 self._spawn(number, request, fds)
             except OSError as error:
                 self._send({"ev": "failed", "id": number, "error": str(error)})
@@ -141,13 +141,16 @@ class Spawner:
     def _refresh_masks(self) -> None:
         """Build the masked namespace, and again when a secret has appeared since."""
         features, secrets = self._features, self._secrets.current()
-        if not features.root or secrets == self._tried:
+        if not features.root or self._secrets.generation == self._tried:
             return
-        self._tried = secrets
+        self._tried = self._secrets.generation
         try:
             fd = masks.build(secrets, self._scratch)
         except OSError as error:
             features.masks_error = str(error)
+            if features.masks_fd >= 0:  # masks work here, so a secret without one is no state to run commands in
+                self._tried = -1
+                raise
             return
         if features.masks_fd >= 0:
             os.close(features.masks_fd)

@@ -1,0 +1,122 @@
+"""The masked view: what it hides stays hidden, whatever becomes of the files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from pact_agent.masks import SecretPaths
+from pact_agent.sandbox import Plan
+from pact_agent.spawnclient import Job, Spawner, StageSpec
+
+from tests.pact_agent.localnode import IS_ROOT
+
+ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+needs_root = pytest.mark.skipif(not IS_ROOT, reason="mount namespaces are root's: run the tests as root")
+Read = Callable[..., Awaitable[tuple[int, str]]]
+
+
+def with_spawner(tmp_path: Path, secrets: tuple[str, ...], use: Callable[[Read], Awaitable[None]]) -> None:
+    """Let `use` run programs one after the other in the view without `secrets`."""
+    scratch = tmp_path / "masks"
+    scratch.mkdir()
+    spawner = Spawner.launch(scratch, secrets)
+
+    async def read(*argv: str, plan: Plan | None = None) -> tuple[int, str]:
+        ours, theirs = os.pipe()
+        bounds = plan if plan is not None else Plan(caps=("dac_read_search",))
+        stage = StageSpec(path=argv[0], argv=argv, env=ENV, cwd="/", plan=bounds, stdio=(-2, 0, 0))
+        running = await spawner.spawn(Job(stages=(stage,), fds=(theirs,)))
+        os.close(theirs)
+        ended = await running.wait()
+        with os.fdopen(ours) as output:
+            return ended.statuses[0], output.read()
+
+    async def go() -> None:
+        await spawner.start()
+        try:
+            await use(read)
+        finally:
+            spawner.close()
+
+    try:
+        asyncio.run(go())
+    finally:
+        os.kill(spawner.pid, signal.SIGKILL)
+        os.waitpid(spawner.pid, 0)
+
+
+@needs_root
+def test_a_secret_that_is_replaced_stays_masked(tmp_path: Path) -> None:
+    """passwd(1) and friends write a new file and rename it over the old one, which takes a mask away."""
+    secret = tmp_path / "etc" / "shadow"
+    secret.parent.mkdir()
+    secret.write_text("first")
+
+    async def use(read: Read) -> None:
+        assert (await read("/usr/bin/cat", str(secret)))[0] == 1
+        for content in ("second", "third", "fourth"):
+            fresh = secret.with_name("nshadow")
+            fresh.write_text(content)
+            fresh.rename(secret)
+            status, text = await read("/usr/bin/cat", str(secret))
+            assert (status, content in text) == (1, False)
+
+    with_spawner(tmp_path, (str(secret),), use)
+
+
+@needs_root
+def test_a_secret_that_appears_or_comes_back_is_masked(tmp_path: Path) -> None:
+    secret = tmp_path / "etc" / "key"
+    secret.parent.mkdir()
+
+    async def use(read: Read) -> None:
+        for content in ("one", "two"):
+            secret.write_text(content)
+            status, text = await read("/usr/bin/cat", str(secret))
+            assert (status, content in text) == (1, False)
+            secret.unlink()
+            assert "No such file" in (await read("/usr/bin/cat", str(secret)))[1]
+
+    with_spawner(tmp_path, (str(secret),), use)
+
+
+@needs_root
+def test_a_masked_directory_looks_empty_and_a_masked_socket_answers_nobody(tmp_path: Path) -> None:
+    directory, path = tmp_path / "private", tmp_path / "engine.sock"
+    directory.mkdir()
+    (directory / "inside").write_text("xyzzy")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        script = (
+            f'use Socket; socket(S, PF_UNIX, SOCK_STREAM, 0); connect(S, sockaddr_un("{path}")) or die; print "done"'
+        )
+
+        async def use(read: Read) -> None:
+            assert (await read("/usr/bin/ls", str(directory))) == (0, "")
+            status, text = await read("/usr/bin/perl", "-e", script, plan=Plan(lookup=True))
+            assert (status != 0, "done" in text) == (True, False)
+            assert (await read("/usr/bin/stat", "-c", "%F", str(path))) == (0, "socket\n")
+
+        with_spawner(tmp_path, (str(directory), str(path)), use)
+
+
+def test_paths_are_found_again_when_their_directory_changes(tmp_path: Path) -> None:
+    paths = SecretPaths((f"{tmp_path}/*/.ssh", f"{tmp_path}/key"))
+
+    def mine() -> list[str]:
+        return [p for p in paths.current() if p.startswith(str(tmp_path))]
+
+    assert mine() == []
+    (tmp_path / "alice").mkdir()
+    (tmp_path / "alice" / ".ssh").mkdir()
+    assert mine() == [f"{tmp_path}/alice/.ssh"]
+    (tmp_path / "key").symlink_to(tmp_path / "real")
+    (tmp_path / "real").write_text("x")
+    assert mine() == [f"{tmp_path}/alice/.ssh", f"{tmp_path}/real"], "a link's target is what has to be hidden"
