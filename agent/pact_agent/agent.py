@@ -166,6 +166,8 @@ class Agent:
         """Record the start, then accept connections. Raises PactError where the node can't be served."""
         body: JsonObject = {
             "version": __version__,
+            "vcluster": self._config.vcluster,
+            "ssh_address": self._config.ssh.advertise if self._config.ssh else "",
             "containment": self._facts.containment(),
             "missing": list(self._config.missing),
         }
