@@ -22,6 +22,13 @@ def use_one_arena() -> None:
         mallopt(_M_ARENA_MAX, 1)
 
 
+def trim_heap() -> None:
+    """Give back the heap's free pages (malloc_trim(3)); after large transfers malloc keeps a dozen megabytes."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def release_startup() -> None:
     """Give back what loading left behind: garbage, free heap, and pages of libraries used once.
 
@@ -30,10 +37,8 @@ def release_startup() -> None:
     """
     gc.collect()
     gc.freeze()  # what is loaded by now stays: later collections need not walk it
+    trim_heap()
     libc = ctypes.CDLL(None, use_errno=True)
-    trim = getattr(libc, "malloc_trim", None)
-    if trim is not None:
-        trim(0)
     for start, end in _clean_mappings():
         libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
 

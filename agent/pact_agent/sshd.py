@@ -20,6 +20,7 @@ from pactsh.rpc.ssh import asyncssh  # before asyncssh's own modules: see there
 from asyncssh.connection import SSHServerConnectionOptions
 
 from pact_agent.config import Limits, Ssh
+from pact_agent.memory import trim_heap
 from pact_agent.sshchannel import Certified, Connection
 from pact_agent.sshkeys import CIPHERS, MACS, SIGNATURES, kex_algorithms, load_host_key, load_user_authority
 from pact_agent.sshrefusals import Refusals
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 _KEEPALIVE_S = 30
 _KEEPALIVE_MAX = 3
 _MAX_CHANNELS = 16
+_WINDOW_BYTES = 512 << 10  # of a client's input that may wait here, for each channel
 _CONNECTIONS_PER_SESSION = 2
 
 
@@ -44,6 +46,7 @@ class Sshd:
         self._options: SSHServerConnectionOptions | None = None
         self.peers: set[Peer] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ended = False
 
     async def listen(self, inherited: socket.socket | None = None) -> None:
         """Accept connections on an inherited socket, or where the configuration says.
@@ -76,6 +79,7 @@ class Sshd:
             agent_forwarding=False,
             x11_forwarding=False,
             encoding=None,
+            window=_WINDOW_BYTES,
         )
         self._options = cast("SSHServerConnectionOptions", options)
         self._options.proxy_command = None
@@ -113,12 +117,20 @@ class Sshd:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def left(self, peer: Peer) -> None:
+        """A connection is over."""
+        self.peers.discard(peer)
+        self._ended = True
+
     def connections_of(self, principal: str) -> int:
         """How many connections a person has."""
         return sum(1 for p in self.peers if p.identity is not None and p.identity.principal == principal)
 
     def expire_idle(self) -> None:
-        """Close connections on which nothing has been open for the idle timeout."""
+        """Close connections on which nothing has been open for the idle timeout; tidy up after those that ended."""
+        if self._ended:
+            self._ended = False
+            trim_heap()
         deadline = time.monotonic() - self.limits.idle_timeout_s
         for peer in list(self.peers):
             if peer.identity is not None and not peer.sessions and peer.active < deadline:
@@ -160,7 +172,7 @@ class Peer(asyncssh.SSHServer):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over; if nobody has logged in, that is worth an entry."""
-        self._server.peers.discard(self)
+        self._server.left(self)
         conn, self._conn = self._conn, None
         if self.identity is not None:
             if isinstance(exc, asyncssh.ProtocolError):
