@@ -14,7 +14,7 @@ from pact_agent.broker import Broker
 from pact_agent.calls import Calls
 from pact_agent.capability import capabilities
 from pact_agent.clock import SystemClock
-from pact_agent.config import Config
+from pact_agent.config import Config, Ssh
 from pact_agent.executor import Executor, Node
 from pact_agent.facts import NodeFacts
 from pact_agent.history import JournalHistory
@@ -92,6 +92,7 @@ class Agent:
             self._sessions, self._executor, self._recorder, calls, config.local_users, self._facts.toolbar
         )
         self._sshd = self._make_sshd()
+        self._ssh_address = ""
 
     # -- making
 
@@ -126,10 +127,9 @@ class Agent:
         return JournalHistory(self._open_journal, self._spool.heads) if self._config.journal else None
 
     def _report(self) -> Report:
-        ssh = self._config.ssh
         return Report(
             vcluster=self._config.vcluster,
-            ssh_address=ssh.advertise if ssh else "",
+            ssh_address=self._ssh_address,
             state="OBSERVE_ONLY",
             version=__version__,
             details=json.dumps(self._details()).encode(),
@@ -164,10 +164,11 @@ class Agent:
 
     async def start(self, inherited: dict[str, socket.socket]) -> None:
         """Record the start, then accept connections. Raises PactError where the node can't be served."""
+        self._ssh_address = _address(self._config.ssh, inherited.get("ssh"))
         body: JsonObject = {
             "version": __version__,
             "vcluster": self._config.vcluster,
-            "ssh_address": self._config.ssh.advertise if self._config.ssh else "",
+            "ssh_address": self._ssh_address,
             "containment": self._facts.containment(),
             "missing": list(self._config.missing),
         }
@@ -238,3 +239,11 @@ class Agent:
         """Close what is left; the spool last."""
         await self._broker.close()
         self._spool.close()
+
+
+def _address(ssh: Ssh | None, inherited: socket.socket | None) -> str:
+    """Where clients find the SSH server: as configured, else this host's name and the port it listens on."""
+    if ssh is None or ssh.advertise:
+        return ssh.advertise if ssh else ""
+    port = inherited.getsockname()[1] if inherited is not None else ssh.port
+    return f"{os.uname().nodename}:{port}" if port else ""
