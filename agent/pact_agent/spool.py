@@ -97,6 +97,7 @@ class Spool:
         self._lock_fd = lock
         self.client = self._store.client
         self.arrived = asyncio.Event()
+        self.awaited = asyncio.Event()
         """Set when an entry has been recorded; for the uplink, which clears it."""
         self._error = ""
         self._level: Level = "normal"
@@ -148,6 +149,7 @@ class Spool:
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         waiter = (number, future)
         self._waiters.append(waiter)
+        self.awaited.set()
         try:
             async with asyncio.timeout(timeout_s):
                 return await future
@@ -156,6 +158,8 @@ class Spool:
         finally:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
+            if not self._waiters:
+                self.awaited.clear()
 
     # The uplink's side
 
