@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import msgspec
 
 if TYPE_CHECKING:
-    JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+    JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
     JsonObject: TypeAlias = "dict[str, JsonValue]"
 else:  # msgspec resolves annotations at run time and knows no recursive aliases
     JsonObject = dict[str, Any]

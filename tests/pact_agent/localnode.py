@@ -179,6 +179,11 @@ class Wire:
             return last, output.read()
 
 
+def body_of(draft: Draft) -> dict[str, Any]:
+    """An entry's body, for looking into."""
+    return dict(draft.body or {})
+
+
 def running(node: LocalNode) -> Iterator[LocalNode]:
     try:
         yield node.start()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.pact_agent.localnode import BIN, IS_ROOT, LocalNode
+from tests.pact_agent.localnode import BIN, IS_ROOT, LocalNode, body_of
 
 MakeNode = Callable[..., LocalNode]
 
@@ -44,7 +44,7 @@ def test_a_torn_frame_is_on_record(make_node: MakeNode) -> None:
     assert node.line("uname -s").returncode == 0
     node.stop()
     refused = node.entries("connection.refused")
-    assert "inside a frame" in (refused[0].body or {})["reason"]
+    assert "inside a frame" in body_of(refused[0])["reason"]
 
 
 def test_too_many_descriptors_are_refused(node: LocalNode) -> None:
@@ -62,7 +62,7 @@ def test_a_line_over_the_limit_is_refused_and_recorded(make_node: MakeNode) -> N
         assert last["op"] == "refused"
         assert last["status"] in {1, 6}
     node.stop()
-    assert len(str((node.entries("refusal")[0].body or {})["line"])) <= 65536
+    assert len(str(body_of(node.entries("refusal")[0])["line"])) <= 65536
 
 
 @pytest.mark.parametrize("line", ["echo a\0b", "echo \x1b[2J", "echo \u202eabc", "echo \udcff", "a\nb"])
@@ -100,7 +100,7 @@ def test_a_stranger_gets_status_2_and_is_on_record(make_node: MakeNode) -> None:
     assert '"kind": "auth"' in done.stdout, done.stderr
     assert '"code": 2' in done.stdout
     node.stop()
-    assert "nobody to pact" in (node.entries("connection.refused")[0].body or {})["reason"]
+    assert "nobody to pact" in body_of(node.entries("connection.refused")[0])["reason"]
 
 
 def test_a_client_that_does_not_read_hinders_nobody(node: LocalNode) -> None:

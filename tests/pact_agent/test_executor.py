@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pact_agent.localnode import WHO, LocalNode
+from tests.pact_agent.localnode import WHO, LocalNode, body_of
 
 MakeNode = Callable[..., LocalNode]
 
@@ -125,19 +125,19 @@ def test_every_line_is_on_record_with_what_was_really_run(make_node: MakeNode) -
     )
     assert intent.author.principal == WHO
     assert intent.author.roles == ("pact-platform-admin",)
-    body = intent.body or {}
+    body = body_of(intent)
     assert body["line"] == "false; echo $? | cat"
     assert (body["class"], body["decision"]["verdict"]) == ("read", "allow")
     assert [s["argv"] for s in body["stages"]] == [["false"], ["echo", "0"], ["cat"]]
-    amended = (node.entries("amend")[0].body or {})["stages"]
+    amended = body_of(node.entries("amend")[0])["stages"]
     assert [s["argv"] for s in amended] == [["echo", "1"], ["cat"]]
-    outcome = node.entries("outcome")[0].body or {}
+    outcome = body_of(node.entries("outcome")[0])
     assert (outcome["id"], outcome["status"]) == (body["id"], 0)
     assert outcome["duration_ms"] >= 0
-    assert (refused.body or {})["status"] == 6
-    assert "rm" in (refused.body or {})["reason"]
+    assert body_of(refused)["status"] == 6
+    assert "rm" in body_of(refused)["reason"]
     assert started.session == pwd.session == ended.session == session
-    assert (ended.body or {})["lines"] == 1
+    assert body_of(ended)["lines"] == 1
 
 
 def test_intent_is_synced_before_the_command_can_do_anything(make_node: MakeNode) -> None:
@@ -151,7 +151,7 @@ def test_intent_is_synced_before_the_command_can_do_anything(make_node: MakeNode
         os.close(null)
         wire.until("started")
         node.stop(9)
-    assert [(d.body or {})["line"] for d in node.entries("intent")] == ["sleep 77"]
+    assert [body_of(d)["line"] for d in node.entries("intent")] == ["sleep 77"]
     assert node.entries("outcome") == []
 
 
@@ -206,4 +206,4 @@ def test_an_uninstalled_program_is_said_and_recorded(make_node: MakeNode) -> Non
     assert done.returncode == 127
     assert "not installed" in done.stderr
     node.stop()
-    assert (node.entries("outcome")[0].body or {})["status"] == 127
+    assert body_of(node.entries("outcome")[0])["status"] == 127

@@ -125,7 +125,9 @@ def test_all_is_private(tmp_path: Path, signing: Signing) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-@pytest.mark.parametrize("name", [f"ssh/{BINDING}/id_ed25519", f"ssh/{BINDING}/id_ed25519-cert.pub", f"ssh/{BINDING}", "ssh", ""])
+@pytest.mark.parametrize(
+    "name", [f"ssh/{BINDING}/id_ed25519", f"ssh/{BINDING}/id_ed25519-cert.pub", f"ssh/{BINDING}", "ssh", ""]
+)
 def test_what_others_may_read_is_refused(tmp_path: Path, signing: Signing, name: str) -> None:
     ensure(tmp_path / "pact", signing)
     path = tmp_path / "pact" / name
