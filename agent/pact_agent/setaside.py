@@ -21,9 +21,11 @@ from pactsh.model.entry import Author, Draft
 
 log = logging.getLogger(__name__)
 
-# The journal will say the same tomorrow. Anything else may be its own trouble, and is tried again.
+# The journal will say the same tomorrow.
 FINAL_KINDS = frozenset({"usage", "forbidden", "policy", "not-found", "conflict", "not-whitelisted"})
-MAX_TRIES = 5
+# Its own trouble (a full disk) or ours (a certificate to renew): tried again until it is over.
+PASSING_KINDS = frozenset({"timeout", "auth"})
+MAX_TRIES = 5  # of anything else
 _REASON = "refused-by-journal"
 
 
@@ -39,6 +41,8 @@ class SetAside:
 
         Raises OSError or `SpoolError` when the refusal itself can't be kept; then too it is sent again.
         """
+        if error.kind in PASSING_KINDS:
+            raise error
         tries = self._tries[draft.number] = self._tries.get(draft.number, 0) + 1
         if error.kind not in FINAL_KINDS and tries < MAX_TRIES:
             raise error

@@ -155,6 +155,16 @@ class Channel(SSHServerChannel[bytes]):
             self._refuse("environment variable", name[:64].decode("ascii", "backslashreplace"))
         return False
 
+    def _process_exec_request(self, packet: SSHPacket) -> bool:
+        line = packet.get_string()
+        packet.check_end()
+        try:
+            return self._start_session(command=line.decode("utf-8"))
+        except UnicodeDecodeError:
+            self._refuse("exec", "a line that is not UTF-8")
+            self.say("pact: refused: the line is not UTF-8")
+            return False
+
     def _process_x11_req_request(self, _packet: SSHPacket) -> bool:
         self._refuse("X11 forwarding", "not offered by pact")
         self.say("pact: X11 forwarding is refused")

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 UNKNOWN = Identity("unknown", (), "human", "ssh")
 _WINDOW_S = 60.0
 _MAX_KEYS = 256
+_LOGGED = 20  # of each kind in a window; a flood must not fill the log either
 
 
 @dataclass(slots=True)
@@ -42,7 +43,6 @@ class Refusals:
     def note(self, identity: Identity | None, address: str, peer: str, what: str, reason: str) -> None:
         """Record that `what` was refused to `peer` at `address`."""
         who = identity or UNKNOWN
-        log.warning("ssh: refused %s to %s (%s): %s", what, peer, who.principal, reason)
         key = (address, who.principal, what)
         if key not in self._folded and len(self._folded) >= _MAX_KEYS:
             key = ("many addresses", "unknown", "many")
@@ -51,7 +51,10 @@ class Refusals:
         if known is not None:
             known.count += 1
             known.peer, known.reason = peer, reason
+            if known.count <= _LOGGED:
+                log.warning("ssh: refused %s to %s (%s): %s", what, peer, who.principal, reason)
             return
+        log.warning("ssh: refused %s to %s (%s): %s", what, peer, who.principal, reason)
         self._folded[key] = _Folded(who, peer, reason)
         loop = asyncio.get_running_loop()
         self._timers.add(loop.call_later(self._window_s, self._unfold, key))

@@ -300,6 +300,7 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
                     pty.close()
         for error in ended.errors:
             log.error("ssh: pactsh for %s: %s", self._host.peer, error)
+            self._say(f"pact: can't start the shell here: {error}")
         await self._drained()
         return ended.statuses[-1]
 

@@ -239,7 +239,7 @@ def test_a_journal_in_trouble_is_asked_again(tmp_path: Path) -> None:
     def refuse(draft: dict[str, Any]) -> str:
         nonlocal tries
         tries += 1
-        return "timeout" if tries < 4 else ""
+        return "timeout" if tries < 8 else ""
 
     async def scenario(world: World) -> None:
         world.journal.refuse = refuse
