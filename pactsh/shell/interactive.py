@@ -2,9 +2,10 @@
 
 import posix
 
+from pactsh.shell.report import visible
 from pactsh.shell.runner import is_terminal
 from pactsh.shell.script import open_session
-from pactsh.shell.wire import Connection
+from pactsh.shell.wire import Connection, Frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,18 @@ def run_interactive(connection: Connection, *, login: bool) -> int:
         from pactsh.shell.plain import PlainShell
 
         return PlainShell(connection, session).run()
-    from pactsh.shell.repl import Repl
+    return _run_prompt(connection, session)
 
-    return Repl(connection, session).run()
+
+def _run_prompt(connection: Connection, session: Frame) -> int:
+    from pactsh.shell.early import EarlyPrompt
+
+    early = EarlyPrompt(f"pact:{visible(session.text('node'))}> ")
+    try:
+        from pactsh.shell.repl import Repl
+
+        repl = Repl(connection, session)
+        early.cover()
+        return repl.run(after_first_line=early.restore)
+    finally:
+        early.restore()

@@ -18,6 +18,7 @@ from typing import Any
 
 from pactsh.shell.report import notice_text
 from pactsh.shell.runner import terminal_fields
+from pactsh.shell.terminal import raw_modes
 from pactsh.shell.wire import Connection, Frame
 
 _CHUNK_BYTES = 16384
@@ -247,15 +248,7 @@ class Relay:
         if self._saved is not None or self._input < 0:
             return
         self._saved = termios.tcgetattr(self._input)
-        modes = termios.tcgetattr(self._input)
-        modes[0] &= ~(
-            termios.BRKINT | termios.ICRNL | termios.INLCR | termios.IGNCR | termios.ISTRIP
-            | termios.INPCK | termios.IXON | termios.IXOFF | termios.PARMRK
-        )  # fmt: skip
-        modes[1] &= ~termios.OPOST
-        modes[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN | termios.ISIG)
-        modes[6][termios.VMIN], modes[6][termios.VTIME] = 1, 0
-        termios.tcsetattr(self._input, termios.TCSANOW, modes)
+        termios.tcsetattr(self._input, termios.TCSANOW, raw_modes(self._saved))
 
     def _restore(self) -> None:
         if self._saved is None:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
@@ -63,6 +63,7 @@ class Repl:
         self._leaving: int | None = None
         self._state: State | None = None
         self._pasted = 0
+        self._after_line: Callable[[], None] = lambda: None
         self._shown: Fragments = []
         self._printing: set[Awaitable[None]] = set()
         self._check_timer: asyncio.TimerHandle | None = None
@@ -79,8 +80,12 @@ class Repl:
         )
         self._prompt.default_buffer.on_text_changed += lambda _buffer: self._text_changed()
 
-    def run(self) -> int:
-        """Run to the end of the session and return its status."""
+    def run(self, after_first_line: Callable[[], None] = lambda: None) -> int:
+        """Run to the end of the session and return its status.
+
+        `after_first_line` is called once the editor has first given the terminal back.
+        """
+        self._after_line = after_first_line
         loop = asyncio.new_event_loop()
         # Not closed: a completion thread hanging in a dead file system must not hold up the exit.
         asyncio.set_event_loop(loop)
@@ -124,6 +129,8 @@ class Repl:
             raise Left(self._status) from None
         finally:
             self._link.stop()
+            self._after_line()
+            self._after_line = lambda: None
 
     def _run_lines(self, text: str) -> None:
         """Run what was entered: one line, or pasted lines one after the other, each shown with its prompt."""

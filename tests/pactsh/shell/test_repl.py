@@ -237,3 +237,13 @@ def test_keys_that_start_programs_elsewhere_do_nothing(screen: Screen, agent: Sc
     screen.child.send("\x15echo still here\r")
     screen.wait(lambda rows: "still here" in rows)
     assert [frame["line"] for frame in agent.runs] == ["echo still here"]
+
+
+def test_what_is_typed_at_the_first_glimpse_of_the_prompt_is_kept(program: Program, agent: ScriptedAgent) -> None:
+    child = program.spawn(term="xterm-256color")
+    child.expect_exact("pact:node042>")  # shown before prompt-toolkit is there
+    child.send("echo early\recho la")
+    shown = Screen(child)
+    lines = shown.wait(lambda rows: "early" in rows and rows[-2:][0] == PROMPT + "echo la")
+    assert not any("echo early" in line for line in lines[1:])
+    assert [frame["line"] for frame in agent.runs] == ["echo early"]
