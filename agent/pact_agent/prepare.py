@@ -58,14 +58,14 @@ def variables(user: str, host: str, node: str, vcluster: str, status: int) -> di
 
 
 def needs_file_system(line: language.Line) -> bool:
-    """Whether expanding it reads directories, which may hang on a dead mount."""
-    return any(
-        isinstance(part, language.Glob)
-        for item in line.items
-        for stage in item.pipeline.stages
-        for word in stage.words
-        for part in word.parts
-    )
+    """Whether expanding it looks at directories, which may hang on a dead mount: for a glob, or to follow `cd`."""
+    stages = [stage for item in line.items for stage in item.pipeline.stages]
+    return any(_is_cd(s) or any(isinstance(p, language.Glob) for w in s.words for p in w.parts) for s in stages)
+
+
+def _is_cd(stage: language.Stage) -> bool:
+    first = stage.words[0].parts if stage.words else ()
+    return "".join(p.value for p in first if isinstance(p, language.Text)) == "cd"
 
 
 def prepare_line(
