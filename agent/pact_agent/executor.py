@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from pact_agent.aside import aside
 from pact_agent.clock import Clock
 from pact_agent.io import Io, Refusal, Sink
-from pact_agent.pipeline import LineRun, Pipelines, Ran
+from pact_agent.pipeline import LineRun, Pipelines, Ran, stopped
 from pact_agent.prepare import Prepared, needs_file_system, prepare_line, prepare_pipeline, variables
 from pact_agent.recorder import Recorder
 from pact_agent.session import Session
@@ -34,7 +35,6 @@ Action = Literal["shell", "exec"]
 
 _EXPANSION_TIMEOUT_S = 10.0
 _STRICT_TIMEOUT_S = 10.0
-_GRACE_S = 2.0
 _MAX_LINE = 64 << 10
 
 
@@ -85,13 +85,11 @@ class Executor:
         stages = tuple(stage.request(n) for n, item in enumerate(prepared) for stage in item.stages)
         return Request(line=text, stages=stages, action=action, cwd=cwd)
 
-    def explain(self, session: Session, text: str) -> Decision | Refusal:
+    async def explain(self, session: Session, text: str) -> Decision | Refusal:
         """What would be decided about `text`, without running or recording it."""
-        values = self._variables(session)
         try:
-            line = language.parse(text)
-            prepared = prepare_line(line, values, session.cwd, self._node.secrets())
-        except language.LineError as error:
+            _, prepared = await self._prepare(session, text)
+        except (language.LineError, PactError) as error:
             return _refusal_of(error)
         request = self.request(text, "shell", session.cwd, prepared)
         return decide(request, session.identity, self._node.policy(), self._node.catalog)
@@ -109,49 +107,59 @@ class Executor:
         arguments = (line, values, session.cwd, self._node.secrets())
         if not needs_file_system(line):
             return line, prepare_line(*arguments)
-        try:
-            prepared = await asyncio.wait_for(asyncio.to_thread(prepare_line, *arguments), _EXPANSION_TIMEOUT_S)
-        except TimeoutError:
-            raise PactError("expanding the line took too long", hint="is a network file system down?") from None
-        return line, prepared
+        return line, await aside(_EXPANSION_TIMEOUT_S, "expanding the line", lambda: prepare_line(*arguments))
 
     # -- running
 
     async def run(self, session: Session, text: str, io: Io, sink: Sink, *, action: Action = "shell") -> Outcome:
-        """Run one line. Everything that can go wrong with it ends in an `Outcome`, recorded, and told to `sink`."""
-        began = self._clock.monotonic()
-        session.active = began
+        """Run one line. Everything that can go wrong with it ends in an `Outcome`, recorded, and told to `sink`.
+
+        From here on `session.running` takes signals: one that comes before the first process ends the line.
+        """
+        began = session.active = self._clock.monotonic()
         session.lines += 1
-        line_id = f"{session.id}-{session.lines}"
+        current = session.running = LineRun()
         try:
-            line, prepared = await self._prepare(session, text)
-        except language.LineError as error:
-            return await self._refuse(session, text, action, _refusal_of(error), sink)
-        except PactError as error:
-            refusal = Refusal(error.code, error.kind, "agent", error.message, error.hint)
-            return await self._refuse(session, text, action, refusal, sink)
-        if not line.items:
-            return Outcome(session.last_status)
-        request = self.request(text, action, session.cwd, prepared)
-        decision = decide(request, session.identity, self._node.policy(), self._node.catalog)
-        objection = _refusal_in(decision) or self._node_refusal(decision)
-        if objection is not None:
-            return await self._refuse(session, text, action, objection, sink)
-        try:
-            await self._record_intent(session, text, action, decision, line_id)
-        except PactError as error:
-            await sink.refused(Refusal(error.code, "not-recorded", "audit", error.message, error.hint))
-            return Outcome(error.code, refused=True)
-        current = LineRun()
-        session.running = current
-        try:
-            outcome = await self._run_items(
-                Current(session, text, action, line_id, line, decision), prepared, io, sink, current
-            )
+            try:
+                parsed, prepared = await self._prepare(session, text)
+            except (language.LineError, PactError) as error:
+                return await self._refuse(session, text, action, _refusal_of(error), sink)
+            if not parsed.items:
+                return Outcome(session.last_status)
+            request = self.request(text, action, session.cwd, prepared)
+            decision = decide(request, session.identity, self._node.policy(), self._node.catalog)
+            objection = _refusal_in(decision) or self._node_refusal(decision)
+            if objection is not None:
+                return await self._refuse(session, text, action, objection, sink)
+            line = Current(session, text, action, f"{session.id}-{session.lines}", parsed, decision)
+            return await self._run_recorded(line, prepared, io, sink, current, began)
         finally:
             session.running = None
             session.active = self._clock.monotonic()
-        return await self._record_outcome(session, line_id, outcome, began, sink)
+
+    async def _run_recorded(
+        self, line: Current, prepared: tuple[Prepared, ...], io: Io, sink: Sink, current: LineRun, began: float
+    ) -> Outcome:
+        """Record, run, record: an intent on record gets its outcome, however the line ends."""
+        session = line.session
+        try:
+            await self._record_intent(line)
+        except PactError as error:
+            session.last_status = error.code
+            await sink.refused(_unrecorded(error))
+            return Outcome(error.code, refused=True)
+        try:
+            ran = await self._run_items(line, prepared, io, sink, current)
+        except ConnectionError:
+            ran = stopped("HUP", Ran(0))
+        except PactError as error:
+            _log.error("line %s: %s", line.id, error.message)
+            sink.notice(error.message, "error")
+            ran = Ran(error.code, (), error.message)
+        except BaseException:
+            await asyncio.shield(self._record_outcome(line, stopped("KILL", Ran(0)), began, sink))
+            raise
+        return await self._record_outcome(line, ran, began, sink)
 
     def _node_refusal(self, decision: Decision) -> Refusal | None:
         """What this node's own state forbids: a nearly full spool leaves only class `read` (DESIGN.md
@@ -193,13 +201,12 @@ class Executor:
         await sink.refused(refusal)
         return Outcome(refusal.status, refused=True)
 
-    async def _record_intent(
-        self, session: Session, text: str, action: Action, decision: Decision, line_id: str
-    ) -> None:
+    async def _record_intent(self, line: Current) -> None:
+        session, decision = line.session, line.decision
         body: JsonObject = {
-            "id": line_id,
-            "line": text,
-            "action": action,
+            "id": line.id,
+            "line": line.text,
+            "action": line.action,
             "class": decision.class_,
             "dimension": next((s.dimension for s in decision.stages if s.dimension), None),
             "decision": {
@@ -212,17 +219,29 @@ class Executor:
             "cwd": session.cwd,
         }
         number = await self._recorder.write("intent", session.identity, body, session=session.id)
+        try:
+            await self._confirmed(number)
+        except PactError as error:
+            ended: JsonObject = {"id": line.id, "status": error.code, "statuses": [], "signal": None, "duration_ms": 0}
+            await self._recorder.write(
+                "outcome", session.identity, ended | {"reason": "not run: not confirmed"}, session=session.id
+            )
+            raise
+
+    async def _confirmed(self, number: int) -> None:
+        """With `audit = "strict"` wait for the journal to have entry `number`; raises PactError."""
         if self._node.policy().audit == "strict" and not await self._recorder.acknowledged(number, _STRICT_TIMEOUT_S):
             raise PactError(
                 "the journal has not confirmed this line, and policy requires it (audit = strict)",
                 hint="the line was not run; is the journal reachable? `pact status`",
             )
 
-    async def _record_outcome(self, session: Session, line_id: str, outcome: Ran, began: float, sink: Sink) -> Outcome:
+    async def _record_outcome(self, line: Current, outcome: Ran, began: float, sink: Sink) -> Outcome:
+        session = line.session
         duration = int((self._clock.monotonic() - began) * 1000)
         session.last_status = outcome.status
         body: JsonObject = {
-            "id": line_id,
+            "id": line.id,
             "status": outcome.status,
             "statuses": list(outcome.statuses),
             "signal": outcome.status - 128 if outcome.status > 128 else None,
@@ -247,7 +266,7 @@ class Executor:
             if (item.op == "&&" and ran.status != 0) or (item.op == "||" and ran.status == 0):
                 continue
             if current.stopped is not None:
-                break
+                return stopped(current.stopped, ran)
             line.session.last_status = ran.status
             actual, decision = await self._again(line, item, expected, first=offset == len(expected.stages))
             if isinstance(decision, Refusal):
@@ -270,25 +289,32 @@ class Executor:
             return expected, None
         values = self._variables(session)
         try:
-            actual = await asyncio.to_thread(prepare_pipeline, item, values, session.cwd, self._node.secrets())
-        except language.LineError as error:
+            arguments = (item, values, session.cwd, self._node.secrets())
+            actual = await aside(_EXPANSION_TIMEOUT_S, "expanding the line", lambda: prepare_pipeline(*arguments))
+        except (language.LineError, PactError) as error:
             return expected, _refusal_of(error)
         if actual.stages == expected.stages and actual.cwd == expected.cwd:
             return actual, None
         request = self.request(line.text, line.action, session.cwd, (actual,))
         decision = decide(request, session.identity, self._node.policy(), self._node.catalog)
-        refusal = _refusal_in(decision)
+        refusal = _refusal_in(decision) or self._node_refusal(decision)
         if refusal is not None:
             return actual, refusal
         body: JsonObject = {"id": line.id, "stages": _stage_facts(decision), "cwd": session.cwd}
         try:
-            await self._recorder.write("amend", session.identity, body, session=session.id)
+            await self._confirmed(await self._recorder.write("amend", session.identity, body, session=session.id))
         except PactError as error:
-            return actual, Refusal(error.code, "not-recorded", "audit", error.message, error.hint)
+            return actual, _unrecorded(error)
         return actual, decision
 
 
-def _refusal_of(error: language.LineError) -> Refusal:
+def _unrecorded(error: PactError) -> Refusal:
+    return Refusal(error.code, "not-recorded", "audit", error.message, error.hint)
+
+
+def _refusal_of(error: language.LineError | PactError) -> Refusal:
+    if isinstance(error, PactError):
+        return Refusal(error.code, error.kind, "agent", error.message, error.hint)
     code = error.code if isinstance(error, language.Refused) else "malformed"
     return Refusal(error.status, code, "language", error.reason, error.hint, error.span)
 

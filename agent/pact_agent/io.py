@@ -16,6 +16,7 @@ import msgspec
 _TERM = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,62}$")
 _LANG = re.compile(r"^(C|POSIX|[a-z]{2,3}_[A-Z]{2})(\.[A-Za-z0-9-]{1,16})?$")
 _LARGEST = 500
+_TIOCGPTPEER = 0x5441  # asm-generic/ioctls.h
 
 
 class Terminal(msgspec.Struct, frozen=True):
@@ -83,33 +84,48 @@ class Sink(Protocol):
 
 
 class Pty:
-    """The agent's hold on a pipeline's pseudo-terminal: it keeps the slave side until the end."""
+    """The agent's hold on a pipeline's pseudo-terminal: it keeps the slave side until the end.
+
+    `master` belongs to whoever it is handed to. The agent reads what was left through a description of its
+    own (ioctl_tty(2), TIOCGPTPEER): the command shares the flags of `slave` and could make a read of it wait.
+    """
 
     def __init__(self, terminal: Terminal) -> None:
         self.master, self.slave = os.openpty()
-        self.resize(terminal.rows, terminal.cols)
+        flags = os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            self._own = fcntl.ioctl(self.master, _TIOCGPTPEER, flags)
+            self.resize(terminal.rows, terminal.cols)
+        except OSError:
+            os.close(self.master)
+            os.close(self.slave)
+            raise
 
     def resize(self, rows: int, cols: int) -> None:
         """Set the size; the kernel tells the foreground group (SIGWINCH)."""
         size = struct.pack("HHHH", _bounded(rows, 24), _bounded(cols, 80), 0, 0)
-        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, size)
+        fcntl.ioctl(self._own, termios.TIOCSWINSZ, size)
 
     def close(self) -> bytes:
         """Close the slave and return what was typed but not read: it belongs to the next prompt."""
+        if self._own < 0:
+            return b""
         unread = b""
         try:
-            mode = termios.tcgetattr(self.slave)
+            mode = termios.tcgetattr(self._own)
             mode[3] &= ~(termios.ICANON | termios.ECHO)
             mode[6][termios.VMIN], mode[6][termios.VTIME] = 0, 0
-            termios.tcsetattr(self.slave, termios.TCSANOW, mode)
-            unread = os.read(self.slave, 65536)
-        except termios.error:
-            pass  # the other end is gone, and with it what was typed
+            termios.tcsetattr(self._own, termios.TCSANOW, mode)
+            unread = os.read(self._own, 65536)
+        except (termios.error, BlockingIOError):
+            pass  # the other end is gone, and with it what was typed; or nothing was
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
         finally:
+            os.close(self._own)
             os.close(self.slave)
+            self._own = -1
         return unread
 
 

@@ -7,28 +7,31 @@ import base64
 import contextlib
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable, Sequence
 
 import msgspec
 
+from pact_agent.aside import aside
 from pact_agent.builtins import Effect, Scene, run_builtin
 from pact_agent.config import Limits
 from pact_agent.io import Io, Pty, Sink
 from pact_agent.prepare import Prepared, PreparedStage
 from pact_agent.sandbox import Plan
 from pact_agent.session import Session
-from pact_agent.spawnclient import Job, Running, Spawner, StageSpec
+from pact_agent.spawnclient import Ended, Job, Running, Spawner, StageSpec
 from pact_agent.stages import environment, stage_spec, stdio_of
 from pact_agent.tools import Tools
 from pactsh.catalog import Catalog
-from pactsh.errors import NotFoundError
+from pactsh.errors import NotFoundError, PactError
 from pactsh.policy.decision import StageDecision
 
 _log = logging.getLogger(__name__)
 
 _GRACE_S = 2.0
-NOT_INSTALLED = 127
+_BUILTIN_TIMEOUT_S = 10.0
+NOT_STARTED, NOT_INSTALLED = 126, 127
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -50,8 +53,9 @@ class LineRun:
         self.stopped: str | None = None
 
     def signal(self, name: str) -> None:
-        """Pass a signal to the pipeline's process group; HUP, TERM and KILL end the rest of the line too."""
-        if name in {"HUP", "TERM", "KILL"}:
+        """Pass a signal to the pipeline's process group; HUP, TERM and KILL end the rest of the line too, and
+        so does any while no process runs: it came early, or between two pipelines."""
+        if name in {"HUP", "TERM", "KILL"} or self.job is None:
             self.stopped = name
         if self.job is not None:
             self.job.kill(name)
@@ -89,30 +93,34 @@ class Pipelines:
         before: Ran,
     ) -> Ran:
         """Start one pipeline and wait for its end, within the command timeout."""
-        with contextlib.ExitStack() as cleanup:
-            pty = Pty(io.terminal) if io.terminal is not None else None
-            try:
-                job, effect = self._job(session, prepared, decided, io, pty, cleanup)
-            except NotFoundError as error:
-                if pty is not None:
-                    pty.close()
-                    os.close(pty.master)
-                sink.notice(error.message + (f" ({error.hint})" if error.hint else ""), "error")
-                return Ran(NOT_INSTALLED, (NOT_INSTALLED,), "not installed", unread=before.unread)
-            current.pty = pty
-            await sink.started(pty.master if pty is not None else None)
-            current.job = await self._spawner.spawn(job)
-        if current.stopped is not None:
-            current.job.kill(current.stopped)
-        statuses, reason = await self._wait(current, action)
-        current.job = current.pty = None
-        unread = pty.close() if pty is not None else b""
+        pty: Pty | None = None
+        try:
+            with contextlib.ExitStack() as cleanup:
+                try:
+                    pty = Pty(io.terminal) if io.terminal is not None else None
+                    job, effect = await self._job(session, prepared, decided, io, pty, cleanup)
+                except (NotFoundError, OSError) as error:
+                    return _not_started(error, pty, sink, before)
+                except BaseException:
+                    _close_master(pty)
+                    raise
+                await sink.started(pty.master if pty is not None else None)
+                if current.stopped is not None:
+                    return stopped(current.stopped, before)
+                current.job, current.pty = await self._spawner.spawn(job), pty
+            ended, reason = await self._wait(current, action)
+            for problem in ended.errors:
+                _log.error("spawner: %s", problem)
+                sink.notice(f"this command could not run as it should: {problem}", "error")
+        finally:
+            current.job = current.pty = None
+            unread = pty.close() if pty is not None else b""
+        over = effect is not None and effect.end is not None
         if effect is not None and effect.cwd is not None:
             session.before, session.cwd = session.cwd, effect.cwd
-        ended = effect is not None and effect.end is not None
-        return Ran(statuses[-1], statuses, reason, ended, before.unread + unread)
+        return Ran(ended.statuses[-1], ended.statuses, reason, over, before.unread + unread)
 
-    def _job(
+    async def _job(
         self,
         session: Session,
         prepared: Prepared,
@@ -137,7 +145,7 @@ class Pipelines:
                 stages.append(self._pact(stage, io, stdio, len(slots) - 1))
             else:
                 scene = Scene(session, self._catalog, self._secrets(), session.before)
-                effect = run_builtin(stage.argv, scene)
+                effect = await _effect(stage.argv, scene)
                 stages.append(_text_stage(stage, effect, io, stdio, prepared.cwd))
         tty = next((n for n, fd in enumerate(slots) if pty is not None and fd == pty.slave), None)
         job = Job(stages=tuple(stages), fds=tuple(slots), tty=tty)
@@ -154,23 +162,50 @@ class Pipelines:
         )
         return msgspec.structs.replace(spec, redirects=stage.redirects)
 
-    async def _wait(self, current: LineRun, action: str) -> tuple[tuple[int, ...], str]:
-        assert current.job is not None
+    async def _wait(self, current: LineRun, action: str) -> tuple[Ended, str]:
+        job = current.job
+        assert job is not None
         limit = self._limits.exec_timeout_s if action == "exec" else self._limits.command_timeout_s
         try:
-            ended = await asyncio.wait_for(current.job.wait(), limit)
-            reason = current.stopped or ""
+            return await asyncio.wait_for(job.wait(), limit), current.stopped or ""
         except TimeoutError:
-            current.job.kill("TERM")
+            job.kill("TERM")
             try:
-                ended = await asyncio.wait_for(current.job.wait(), _GRACE_S)
+                ended = await asyncio.wait_for(job.wait(), _GRACE_S)
             except TimeoutError:
-                current.job.kill("KILL")
-                ended = await current.job.wait()
-            reason = "timeout"
-        for error in ended.errors:
-            _log.error("spawner: %s", error)
-        return ended.statuses, reason
+                job.kill("KILL")
+                ended = await job.wait()
+            return ended, "timeout"
+
+
+async def _effect(argv: Sequence[str], scene: Scene) -> Effect:
+    """A builtin's effect; `cd` looks at the file system, which may hang."""
+    if argv[0] != "cd":
+        return run_builtin(argv, scene)
+    try:
+        return await aside(_BUILTIN_TIMEOUT_S, "looking at the directory", lambda: run_builtin(argv, scene))
+    except PactError as error:
+        return Effect(error=f"cd: {error.message}", status=1)
+
+
+def _not_started(error: NotFoundError | OSError, pty: Pty | None, sink: Sink, before: Ran) -> Ran:
+    """Say why nothing was started: no such program, or no more terminals or descriptors."""
+    _close_master(pty)
+    if isinstance(error, NotFoundError):
+        sink.notice(error.message + (f" ({error.hint})" if error.hint else ""), "error")
+        return Ran(NOT_INSTALLED, (NOT_INSTALLED,), "not installed", unread=before.unread)
+    sink.notice(f"this command could not be started: {error.strerror}", "error")
+    return Ran(NOT_STARTED, (NOT_STARTED,), f"not started: {error.strerror}", unread=before.unread)
+
+
+def _close_master(pty: Pty | None) -> None:
+    if pty is not None:
+        os.close(pty.master)
+
+
+def stopped(name: str, before: Ran) -> Ran:
+    """How a line ends that a signal reached while none of its processes ran."""
+    return Ran(128 + getattr(signal, f"SIG{name}"), (), name, unread=before.unread)
 
 
 def _text_stage(stage: PreparedStage, effect: Effect, io: Io, stdio: tuple[int, int, int], cwd: str) -> StageSpec:

@@ -22,6 +22,8 @@ from pactsh.errors import PactError
 _log = logging.getLogger(__name__)
 
 PIPE, NULL = -1, -2
+_LARGEST_REQUEST = 4 << 20
+_UNKILLABLE_S = 10.0
 
 
 class StageSpec(msgspec.Struct, frozen=True):
@@ -65,17 +67,25 @@ class Ended(msgspec.Struct, frozen=True):
     errors: tuple[str, ...] = ()
 
 
+_UNKILLABLE = Ended((137,), ("a process was killed but does not end: it waits for a device or a mount",))
+
+
 class Running:
     """A started job."""
 
     def __init__(self, spawner: Spawner, number: int) -> None:
         self._spawner, self._number = spawner, number
         self._ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+        self._giving_up: asyncio.TimerHandle | None = None
 
     def kill(self, name: str) -> None:
         """Send signal `name` (`INT`, `TERM`, `HUP`, `QUIT`, `KILL`) to the job's process group."""
-        if not self._ended.done():
-            self._spawner.request({"op": "kill", "id": self._number, "sig": name})
+        if self._ended.done():
+            return
+        self._spawner.request({"op": "kill", "id": self._number, "sig": name})
+        if name == "KILL" and self._giving_up is None:
+            # A process that waits for a dead device or mount takes no signal: its session must end all the same.
+            self._giving_up = asyncio.get_running_loop().call_later(_UNKILLABLE_S, self.finish, _UNKILLABLE)
 
     async def wait(self) -> Ended:
         """Wait for the end of all stages."""
@@ -83,6 +93,8 @@ class Running:
 
     def finish(self, ended: Ended) -> None:
         """Called by the spawner's reader."""
+        if self._giving_up is not None:
+            self._giving_up.cancel()
         if not self._ended.done():
             self._ended.set_result(ended)
 
@@ -128,7 +140,9 @@ class Spawner:
 
     def close(self) -> None:
         """End the spawner and with it every job."""
-        asyncio.get_running_loop().remove_reader(self._link)
+        if not self._lost:
+            asyncio.get_running_loop().remove_reader(self._link)
+        self._lost = True
         self._link.close()
 
     @property
@@ -141,16 +155,23 @@ class Spawner:
         if self._lost:
             raise PactError("the command spawner has died", hint="restart pact-agent on this node")
         number, self._next = self._next, self._next + 1
-        running = self._jobs[number] = Running(self, number)
         stages = [stage.to_json() for stage in job.stages]
         message = {"op": "spawn", "id": number, "stages": stages, "fds": len(job.fds), "tty": job.tty}
-        self.request(message, job.fds)
+        frame = _frame(message)
+        if len(frame) > _LARGEST_REQUEST:
+            raise PactError("the command is too long to be started", hint="a glob that matches fewer names, perhaps")
+        running = self._jobs[number] = Running(self, number)
+        self._send(frame, job.fds)
         return running
 
-    def request(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
-        """Send one request. The link is a local socket pair with a reader that never stalls: blocking is fine."""
-        data = json.dumps(message).encode()
-        frame = struct.pack(">I", len(data)) + data
+    def request(self, message: dict[str, Any]) -> None:
+        """Send one request."""
+        self._send(_frame(message))
+
+    def _send(self, frame: bytes, fds: Sequence[int] = ()) -> None:
+        """The link is a local socket pair with a reader that never stalls: blocking is fine."""
+        if self._lost:
+            return
         try:
             self._link.setblocking(True)
             sent = socket.send_fds(self._link, [frame], list(fds)) if fds else self._link.send(frame)
@@ -203,3 +224,8 @@ class Spawner:
         for running in self._jobs.values():
             running.finish(Ended((137,), ("the spawner died",)))
         self._jobs.clear()
+
+
+def _frame(message: dict[str, Any]) -> bytes:
+    data = json.dumps(message).encode()
+    return struct.pack(">I", len(data)) + data
