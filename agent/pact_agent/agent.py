@@ -179,28 +179,33 @@ class Agent:
             await self._sshd.listen(inherited.get("ssh"))
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop`: the uplink, the idle check, and the end of the spawner as an emergency."""
+        """Work until `stop`: the uplink, the idle check. Raises PactError when the spawner has died: the agent ends
+        then, in order, and the service manager starts both again."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._watch_idle(), name="idle sessions")]
             if self._uplink is not None:
                 tasks.append(group.create_task(self._uplink.run(), name="uplink"))
-            await self._stopped(stop)
+            message = await self._stopped(stop)
             for session in self._sessions.all():
                 session.notify("the agent of this node is stopping", "warning")
             if self._sshd is not None:
                 await self._sshd.close()
             await self._broker.close()
-            await self._recorder.write("agent.stop", self._identity, {"version": __version__}, message="agent stopped")
+            await self._recorder.write("agent.stop", self._identity, {"version": __version__}, message=message)
             await self._drain()
             for task in tasks:
                 task.cancel()
+        if not stop.is_set():
+            raise PactError(message, hint="the service manager restarts the agent")
 
-    async def _stopped(self, stop: asyncio.Event) -> None:
+    async def _stopped(self, stop: asyncio.Event) -> str:
+        """Wait for the end and say why it comes."""
         while not stop.is_set():
             if not self._spawner.alive:
-                raise PactError("the command spawner died", hint="the service manager restarts the agent")
+                return "the command spawner died"
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 5)
+                await asyncio.wait_for(stop.wait(), 1)
+        return "agent stopped"
 
     async def _drain(self) -> None:
         """Give the last entries a moment to reach the journal; the spool keeps what doesn't."""

@@ -12,6 +12,7 @@ import logging
 import os
 import pwd
 import socket
+import stat
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,10 @@ _log = logging.getLogger(__name__)
 
 NOBODY = Identity("unknown", (), "human", "uid")
 KINDS = ("interactive", "login", "script")
+_CLOSE_TIMEOUT_S = 8.0
+_ACCEPT_PAUSE_S = 1.0
+_STRANGER_WINDOW_S, _STRANGER_MOST = 600.0, 20
+_HANG_UP_GRACE_S = 2.0
 _SIGNALS = ("INT", "QUIT", "TERM", "HUP")
 
 
@@ -49,6 +54,8 @@ class Broker:
         self._sessions, self._executor, self._recorder = sessions, executor, recorder
         self._calls, self._local_users, self.state = calls, local_users, state
         self._tasks: set[asyncio.Task[None]] = set()
+        self._connections: set[Connection] = set()
+        self._strangers: dict[int, tuple[float, int]] = {}
         self._listener: socket.socket | None = None
 
     def listen(self, path: Path, inherited: socket.socket | None = None) -> None:
@@ -66,11 +73,15 @@ class Broker:
         asyncio.get_running_loop().add_reader(listener, self._accept)
 
     async def close(self) -> None:
-        """Stop accepting, end every connection and wait for their ends to be recorded."""
+        """Stop accepting, end every connection and what it runs, and wait for the ends to be recorded."""
         listener, self._listener = self._listener, None
         if listener is not None:
             asyncio.get_running_loop().remove_reader(listener)
             listener.close()
+        for connection in list(self._connections):
+            connection.end("the agent stopped")
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_CLOSE_TIMEOUT_S)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -82,10 +93,33 @@ class Broker:
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
+            # Out of descriptors or memory: the connection stays in the queue, so asking again at once is idle.
             _log.error("accept on the local socket: %s", error)
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._listener)
+            loop.call_later(_ACCEPT_PAUSE_S, self._accept_again)
             return
         pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        self._serve(sock, self.identity_of(uid), None, f"uid={uid} pid={pid}")
+        identity = self.identity_of(uid)
+        if identity is None and not self._may_knock(uid):
+            sock.close()
+            return
+        self._serve(sock, identity, None, f"uid={uid} pid={pid}")
+
+    def _accept_again(self) -> None:
+        if self._listener is not None:
+            asyncio.get_running_loop().add_reader(self._listener, self._accept)
+
+    def _may_knock(self, uid: int) -> bool:
+        """Whether a stranger still gets an answer and an entry: any user could fill the spool with them."""
+        now = asyncio.get_running_loop().time()
+        since, count = self._strangers.get(uid, (now, 0))
+        if now - since > _STRANGER_WINDOW_S:
+            since, count = now, 0
+        self._strangers[uid] = (since, count + 1)
+        if count == _STRANGER_MOST:
+            _log.warning("uid %d keeps connecting: not answered, and not recorded, for a while", uid)
+        return count < _STRANGER_MOST
 
     def adopt(self, sock: socket.socket, session: Session | None, identity: Identity, peer: str) -> None:
         """Serve a connection that the agent made: for a remote `pactsh` (no session yet) or for the
@@ -115,7 +149,12 @@ class Broker:
             if identity is None:
                 await self._stranger(channel, peer)
                 return
-            await Connection(self, channel, identity, peer, session).serve()
+            connection = Connection(self, channel, identity, peer, session)
+            self._connections.add(connection)
+            try:
+                await connection.serve()
+            finally:
+                self._connections.discard(connection)
         except ConnectionError as error:
             _log.info("local connection (%s): %s", peer, error)
         except PactError as error:
@@ -174,8 +213,12 @@ class Connection:
         self._broker, self._channel, self._identity, self._peer = broker, channel, identity, peer
         self._session, self._borrowed = session, session is not None
         self._notices: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self._status, self._reason = 0, "disconnected"
-        channel.urgent = {"signal": self._signal, "resize": self._resize, "end": self._gone}
+        self._left = False
+        self._call_task: asyncio.Task[None] | None = None
+        channel.urgent = {"signal": self._signal, "resize": self._resize}
+        channel.on_end = self._gone
 
     async def serve(self) -> None:
         """Answer frames until the peer leaves or is told to."""
@@ -194,7 +237,7 @@ class Connection:
             await self._leave()
 
     async def _leave(self) -> None:
-        for task in self._notices:
+        for task in (*self._notices, *self._closing):
             task.cancel()
         if self._session is not None and not self._borrowed:
             session, self._session = self._session, None
@@ -209,7 +252,7 @@ class Connection:
                 case "run":
                     return await self._run(frame)
                 case "check":
-                    await self._channel.send(self._decision(frame.text("line")))
+                    await self._channel.send(await self._decision(frame.text("line")))
                 case "state":
                     await self._channel.send({"op": "state", **self._broker.state(self._session)})
                 case "history":
@@ -240,7 +283,7 @@ class Connection:
             self._identity, kind=kind, source=self._identity.source, peer=self._peer, term=str(frame.fields.get("term"))
         )
         session.notify = self.notice
-        session.hang_up = self._hang_up
+        session.hang_up = self.end
         state = self._broker.state(session)
         await self._channel.send(
             {
@@ -257,6 +300,10 @@ class Connection:
     async def _run(self, frame: Frame) -> bool:
         if len(frame.fds) != 3:
             raise UsageError("protocol: run needs three descriptors")
+        if self._borrowed:
+            raise UsageError("protocol: lines are typed at the prompt; a session's pact runs none")
+        if self._left:
+            return False  # nobody is there any more who could stop it, or see what it says
         line = frame.text("line")
         action: Action = "exec" if self._session is None else "shell"
         if self._session is None:
@@ -266,7 +313,11 @@ class Connection:
         session = self._session
         if not self._borrowed and session.kind in {"interactive", "login"}:
             session.remember(line)
-        outcome = await self._broker.executor.run(session, line, _io_of(frame), self, action=action)
+        self._channel.busy = True
+        try:
+            outcome = await self._broker.executor.run(session, line, _io_of(frame), self, action=action)
+        finally:
+            self._channel.busy = False
         if outcome.refused:
             return True
         await self._channel.send(
@@ -284,6 +335,20 @@ class Connection:
         return not outcome.end
 
     async def _call(self, frame: Frame) -> None:
+        """Answer a call in a task of its own, so that one that never ends (`log --follow`) ends with its peer."""
+        if self._left:
+            return
+        self._call_task = task = asyncio.get_running_loop().create_task(self._answer(frame))
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not self._left or (current := asyncio.current_task()) is None or current.cancelling():
+                task.cancel()
+                raise
+        finally:
+            self._call_task = None
+
+    async def _answer(self, frame: Frame) -> None:
         params = frame.fields.get("params")
         async for item in self._broker.calls.answer(
             self._identity, frame.text("method"), params if isinstance(params, dict) else {}
@@ -291,9 +356,9 @@ class Connection:
             await self._channel.send({"op": "item", "value": item})
         await self._channel.send({"op": "done"})
 
-    def _decision(self, line: str) -> dict[str, object]:
+    async def _decision(self, line: str) -> dict[str, object]:
         session = self._session or Session("check", self._identity, kind="exec", source="uid", peer="", began=0.0)
-        answer = self._broker.executor.explain(session, line)
+        answer = await self._broker.executor.explain(session, line)
         stages = answer.stages if isinstance(answer, Decision) else ()
         return {
             "op": "decision",
@@ -321,15 +386,29 @@ class Connection:
 
     def _gone(self) -> None:
         """The peer has hung up: what it runs gets SIGHUP, and SIGKILL if that isn't enough."""
+        if self._left:
+            return
+        self._left = True
+        if self._call_task is not None:
+            self._call_task.cancel()
         session = self._session
         if session is not None and not self._borrowed and session.running is not None:
             running = session.running
             running.signal("HUP")
-            asyncio.get_running_loop().call_later(2.0, running.signal, "KILL")
+            asyncio.get_running_loop().call_later(_HANG_UP_GRACE_S, running.signal, "KILL")
 
-    def _hang_up(self, reason: str) -> None:
+    def end(self, reason: str) -> None:
+        """End this connection as if its peer had hung up, once what was to be told it has been sent."""
         self._reason = reason
-        self._channel.close()
+        self._gone()
+        task = asyncio.get_running_loop().create_task(self._close_after(tuple(self._notices)))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close_after(self, notices: tuple[asyncio.Task[None], ...]) -> None:
+        if notices:
+            await asyncio.wait(notices, timeout=_HANG_UP_GRACE_S)
+        self._channel.stop()
 
     # -- Sink
 
@@ -375,8 +454,18 @@ def _io_of(frame: Frame) -> Io:
     """Where the line's input and output are. Only a terminal on stdout means a pseudo-terminal."""
     terminal = Terminal.of(frame.fields.get("term"), frame.fields.get("rows"), frame.fields.get("cols"))
     stdin, stdout, stderr = frame.fds
+    if any(_is_datagram_socket(fd) for fd in frame.fds):
+        raise UsageError("protocol: a datagram socket can't be a command's stdin, stdout or stderr")
     lang = parse_lang(frame.fields.get("lang"))
     if not os.isatty(stdout):
         return Io(stdin, stdout, stderr, None, terminal.term, lang)
     ends = [None if os.isatty(fd) else fd for fd in (stdin, stdout, stderr)]
     return Io(ends[0], ends[1], ends[2], terminal, terminal.term, lang)
+
+
+def _is_datagram_socket(fd: int) -> bool:
+    """Such a descriptor reaches any address its holder names, and the command would name it as root."""
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return False
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) not in {socket.SOCK_STREAM, socket.SOCK_SEQPACKET}

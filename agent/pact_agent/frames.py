@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from pactsh.errors import PactError, UsageError
@@ -50,7 +51,11 @@ class Frame:
 
 
 class Channel:
-    """One connection. `receive` gives frames in order; `send` may be called from any task."""
+    """One connection. `receive` gives frames in order; `send` may be called from any task.
+
+    `urgent` handles frames by their `op` at once, `on_end` hears that no more will come. While `busy` a peer
+    that goes on asking is cut off; otherwise it has to wait.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -63,7 +68,10 @@ class Channel:
         self._problem: PactError | None = None
         self._ended = False
         self._sending = asyncio.Lock()
-        self.urgent: dict[str, Any] = {}
+        self.urgent: dict[str, Callable[[Frame], None]] = {}
+        self.on_end: Callable[[], None] = lambda: None
+        self._write_ready: asyncio.Future[None] | None = None
+        self._torn = self.busy = False
         self._reading = True
         self._loop.add_reader(sock, self._readable)
 
@@ -76,7 +84,10 @@ class Channel:
         """Close the connection and what descriptors were not yet taken."""
         if self._sock.fileno() >= 0:
             self._loop.remove_reader(self._sock)
+            self._loop.remove_writer(self._sock)
             self._sock.close()
+        if self._write_ready is not None:
+            _settle(self._write_ready)
         for frame in self._frames:
             frame.close()
         self._frames.clear()
@@ -84,6 +95,15 @@ class Channel:
             os.close(fd)
         self._fds.clear()
         self._ended = True
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Take no more frames: `receive` gives None. What is being sent may still be sent, until `close`."""
+        if not self._ended:
+            self._stop_reading(ended=True)
+        for frame in self._frames:
+            frame.close()
+        self._frames.clear()
         self._wake.set()
 
     async def receive(self) -> Frame | None:
@@ -138,7 +158,10 @@ class Channel:
             del self._buffer[: 4 + length]
             self._take(body)
         if len(self._frames) >= _MOST_QUEUED:
-            self._stop_reading(ended=False)
+            if self.busy:  # not reading any more, the end of the peer would go unnoticed while its line runs
+                self._fail(UsageError("protocol: too many requests while a line runs"))
+            else:
+                self._stop_reading(ended=False)
 
     def _take(self, body: bytes) -> None:
         try:
@@ -154,8 +177,10 @@ class Channel:
         frame = Frame(fields, mine)
         handler = self.urgent.get(frame.op)
         if handler is not None:
-            handler(frame)
-            frame.close()
+            try:
+                handler(frame)
+            finally:
+                frame.close()
         else:
             self._frames.append(frame)
 
@@ -168,8 +193,8 @@ class Channel:
         if self._reading:
             self._reading = False
             self._loop.remove_reader(self._sock)
-        if ended and self.urgent.get("end") is not None:
-            self.urgent["end"]()
+        if ended:
+            self.on_end()
 
     async def send(self, fields: Fields, fds: tuple[int, ...] = ()) -> None:
         """Send one frame; raises `ConnectionError` when the peer is gone or doesn't read for 30 s."""
@@ -187,23 +212,32 @@ class Channel:
                 raise ConnectionError(str(error)) from error
 
     async def _write(self, data: bytes, fds: tuple[int, ...]) -> None:
-        while fds:
-            try:
-                sent = socket.send_fds(self._sock, [data], list(fds))
-            except BlockingIOError:
-                await self._writable()
-            else:
-                data, fds = data[sent:], ()
-        if data:
-            await self._loop.sock_sendall(self._sock, data)
+        """A frame that is given up half-way is the last one: what came after it would be read as its rest."""
+        if self._torn:
+            raise ConnectionError("the peer did not read a frame to its end")
+        rest = memoryview(data)
+        try:
+            while rest:
+                if self._sock.fileno() < 0:
+                    raise ConnectionError("the connection is closed")
+                try:
+                    sent = socket.send_fds(self._sock, [rest], list(fds)) if fds else self._sock.send(rest)
+                except BlockingIOError:
+                    await self._writable()
+                else:
+                    rest, fds = rest[sent:], ()
+        finally:
+            self._torn = 0 < len(rest) < len(data)
 
     async def _writable(self) -> None:
-        ready: asyncio.Future[None] = self._loop.create_future()
+        ready = self._write_ready = self._loop.create_future()
         self._loop.add_writer(self._sock, _settle, ready)
         try:
             await ready
         finally:
-            self._loop.remove_writer(self._sock)
+            self._write_ready = None
+            if self._sock.fileno() >= 0:  # once closed, its number may be another connection's
+                self._loop.remove_writer(self._sock)
 
 
 def _settle(future: asyncio.Future[None]) -> None:

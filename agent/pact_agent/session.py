@@ -18,6 +18,7 @@ from pactsh.errors import PactError, PolicyError
 from pactsh.model.identity import Identity
 
 _HISTORY = 1000
+_HISTORY_CHARACTERS = 100_000  # fits a frame and a request to the spawner, however it is escaped
 
 
 class Controllable(Protocol):
@@ -56,10 +57,12 @@ class Session:
         self.hang_up: Callable[[str], None] = lambda _reason: None
 
     def remember(self, line: str) -> None:
-        """Keep a typed line for the history; repeated and blank ones are kept once."""
-        if line.strip() and (not self.history or self.history[-1] != line):
+        """Keep a typed line for the history; repeated and blank ones are kept once, overlong ones not at all."""
+        if line.strip() and len(line) <= _HISTORY_CHARACTERS // 10 and self.history[-1:] != [line]:
             self.history.append(line)
             del self.history[:-_HISTORY]
+            while sum(map(len, self.history)) > _HISTORY_CHARACTERS:
+                del self.history[: len(self.history) // 8 + 1]
 
 
 class Sessions:

@@ -73,6 +73,11 @@ class LocalNode:
         self._process.send_signal(number)
         return self._process.wait(DEADLINE_S)
 
+    def wait(self) -> int:
+        """Its exit status, once it has ended by itself."""
+        assert self._process is not None
+        return self._process.wait(DEADLINE_S)
+
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self.stop(9)
