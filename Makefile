@@ -40,12 +40,18 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
+# Installs an optional group, and puts our own launcher back over the console script that pip makes.
+define extra
+@$(BIN)/python -m pip install --quiet --editable ".[$(1)]" < /dev/null
+@$(BIN)/python -m pactsh.shell.launcher "$(BIN)/pactsh"
+endef
+
 bench: $(STAMP) system-packages
-	@$(BIN)/python -m pip install --quiet --editable ".[bench]" < /dev/null
+	$(call extra,bench)
 	$(BIN)/python -m bench
 
 fuzz: $(STAMP)
-	@$(BIN)/python -m pip install --quiet --editable ".[fuzz]" < /dev/null
+	$(call extra,fuzz)
 	$(BIN)/python -m fuzz
 
 proto: $(STAMP)
