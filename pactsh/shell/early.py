@@ -15,7 +15,9 @@ class EarlyPrompt:
 
     def __init__(self, prompt: str) -> None:
         self._modes = termios.tcgetattr(0)
-        termios.tcsetattr(0, termios.TCSANOW, raw_modes(self._modes))
+        modes = raw_modes(self._modes)
+        modes[1] = self._modes[1]  # output stays as it is: notices above the first prompt are plain lines
+        termios.tcsetattr(0, termios.TCSANOW, modes)
         posix.write(1, f"\x1b[1m{prompt}\x1b[0m".encode())
 
     def cover(self) -> None:

@@ -178,7 +178,8 @@ def test_a_notice_appears_above_and_typing_goes_on(screen: Screen, agent: Script
     screen.child.send("echo unfin")
     screen.wait_text("echo unfin")
     agent.notify("bob@org says: \x1b[2Jhello", "message")
-    lines = screen.wait(lambda rows: "pact: message: bob@org says: ^[[2Jhello" in rows)
+    lines = screen.wait(lambda rows: len(rows) == 3 and rows[1].startswith(PROMPT) and "alice" in rows[2])
+    assert lines[:2] == ["pact: message: bob@org says: ^[[2Jhello", PROMPT + "echo unfin"]
     screen.child.send("ished\r")
     lines = screen.wait(lambda rows: "unfinished" in rows)
     assert lines[0] == "pact: message: bob@org says: ^[[2Jhello"
