@@ -172,6 +172,10 @@ class Agent:
             "containment": self._facts.containment(),
             "missing": list(self._config.missing),
         }
+        recovered = self._spool.recovery.facts()
+        if recovered:
+            _log.warning("spool: found after the last end: %s", recovered)
+            body["spool"] = recovered
         await self._recorder.write("agent.start", self._identity, body, message="agent started")
         self._spool.watch_level(self._level_changed)
         self._broker.listen(self._config.socket_path, inherited.get("agent"))

@@ -21,6 +21,7 @@ from pathlib import Path
 from pact_agent.records import END, HEADER_BYTES, record_bytes, salt_of
 from pact_agent.segments import Damage, Disk, Segment, header_of, open_segment
 from pact_agent.spoolfiles import AckFile, SpoolError, SpoolFull, load_client, new_client, sync_directory
+from pactsh.model.entry import JsonObject
 
 _MAX_DAMAGED_COPIES = 4
 
@@ -38,6 +39,12 @@ class Recovery:
     torn: tuple[str, ...]
     damaged: tuple[Damage, ...]
     notes: tuple[str, ...]
+
+    def facts(self) -> JsonObject:
+        """What of it belongs on record when the agent starts; empty when all was in order."""
+        found: JsonObject = {"torn": list(self.torn), "notes": list(self.notes)}
+        found["unreadable"] = [[d.segment, d.first, d.last] for d in self.damaged]
+        return {name: value for name, value in found.items() if value}
 
 
 class Store:

@@ -133,7 +133,7 @@ class Sshd:
             trim_heap()
         deadline = time.monotonic() - self.limits.idle_timeout_s
         for peer in list(self.peers):
-            if peer.identity is not None and not peer.sessions and peer.active < deadline:
+            if peer.identity is not None and not peer.busy() and peer.active < deadline:
                 peer.disconnect("idle for too long")
 
     async def close(self) -> None:
@@ -283,6 +283,10 @@ class Peer(asyncssh.SSHServer):
         """A channel is gone."""
         self.sessions.discard(session)
         self.active = time.monotonic()
+
+    def busy(self) -> bool:
+        """Whether a command or a shell runs here; a channel on which nothing was asked for doesn't count."""
+        return any(session.serving for session in self.sessions)
 
     def write_blocked(self, blocked: bool) -> None:
         """The client does not read (or does again): hold everything that writes to it."""

@@ -78,6 +78,7 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
         self._session: Session | None = None
         self._shell: tuple[Running, Pty | None] | None = None
         self._gone = False
+        self.serving = False
 
     # -- asyncssh's side
 
@@ -112,6 +113,7 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
 
     def session_started(self) -> None:
         """Everything has been asked for: do it."""
+        self.serving = True
         self._host.start(self._serve())
 
     def data_received(self, data: bytes, _datatype: int | None = None) -> None:
