@@ -1,0 +1,56 @@
+"""Where nodes are, and what is kept of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pactsh.cli.sshclient import CACHE_S, Place, PlaceCache, parse_address, parse_nodes
+from pactsh.errors import NotFoundError, UsageError
+
+PLACE = Place("node042", "10.0.0.42", 9445, "ssh-ed25519 AAAA")
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "port"),
+    [("10.0.0.42:9445", "10.0.0.42", 9445), ("[fd00::1]:22", "fd00::1", 22), ("node042.site:1", "node042.site", 1)],
+)
+def test_addresses_are_host_and_port(address: str, host: str, port: int) -> None:
+    assert parse_address("node042", address) == (host, port)
+
+
+@pytest.mark.parametrize("address", ["", "node042", ":22", "node042:", "node042:ssh", "node042:-1"])
+def test_a_node_without_an_address_is_said(address: str) -> None:
+    with pytest.raises(NotFoundError, match="node042"):
+        parse_address("node042", address)
+
+
+def test_nodes_are_a_comma_list_without_repeats() -> None:
+    assert parse_nodes("node042,node043,node042") == ("node042", "node043")
+
+
+@pytest.mark.parametrize("text", ["", ",", "node[1-4]", "Node1", "node 1", "-o,x y", "node042;id"])
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="expected names"):
+        parse_nodes(text)
+
+
+def test_a_place_is_kept_for_minutes_and_for_one_journal(tmp_path: Path) -> None:
+    cache = PlaceCache(tmp_path / "p" / "nodes.json", "a")
+    assert cache.get("node042", 1000.0) is None
+    cache.put(PLACE, 1000.0)
+    assert cache.get("node042", 1000.0 + CACHE_S - 1) == PLACE
+    assert cache.get("node042", 1000.0 + CACHE_S) is None
+    assert cache.get("node042", 999.0) is None, "a clock that went back"
+    assert PlaceCache(tmp_path / "p" / "nodes.json", "b").get("node042", 1000.0) is None
+    cache.forget("node042")
+    assert cache.get("node042", 1000.0) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"[]", b'{"binding": "a", "nodes": {"node042": [1]}}'])
+def test_a_damaged_cache_is_as_if_empty(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "nodes.json"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    assert PlaceCache(path, "a").get("node042", 1000.0) is None
