@@ -27,6 +27,17 @@ def completion_keys() -> KeyBindings:
     return bindings
 
 
+def inert_keys() -> KeyBindings:
+    """^Z is a habit: it neither stops anything here nor belongs into a line, where prompt-toolkit puts it."""
+    bindings = KeyBindings()
+
+    @bindings.add("c-z")
+    def _nothing(_event: KeyPressEvent) -> None:
+        pass
+
+    return bindings
+
+
 def paste_keys(on_lines: Callable[[int], None]) -> KeyBindings:
     """Pasted text goes into the line as it is; nothing of it runs before Enter.
 

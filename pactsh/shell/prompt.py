@@ -25,7 +25,7 @@ from prompt_toolkit.output import Output
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from pactsh.shell.highlight import shell_style
-from pactsh.shell.keys import completion_keys, paste_keys
+from pactsh.shell.keys import completion_keys, inert_keys, paste_keys
 from pactsh.shell.toolbar import Fragments
 
 
@@ -93,7 +93,7 @@ def build_prompt(
         style=shell_style(),
         include_default_pygments_style=False,
         bottom_toolbar=surface.toolbar,
-        key_bindings=merge_key_bindings([completion_keys(), paste_keys(surface.on_pasted_lines)]),
+        key_bindings=merge_key_bindings([completion_keys(), inert_keys(), paste_keys(surface.on_pasted_lines)]),
         editing_mode=EditingMode.EMACS,
         enable_open_in_editor=False,
         enable_system_prompt=False,
