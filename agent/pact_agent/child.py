@@ -34,6 +34,8 @@ _RESET = (
     signal.SIGCHLD,
     signal.SIGXFSZ,
 )
+# Blocked around a fork, so that none is lost on a child that has not taken its own actions yet.
+HELD = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP})
 
 
 def send_request(link: socket.socket, request: bytes, fds: list[int]) -> None:
@@ -97,9 +99,7 @@ def _warm_up(features: Kernel) -> landlock.Ruleset | None:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
     signal.set_wakeup_fd(-1)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    for number in _RESET:
-        signal.signal(number, signal.SIG_DFL)
+    _clean_signals()
     _fresh_process()
     if features.masks_fd >= 0:
         kernel.setns(features.masks_fd, kernel.CLONE_NEWNS)
@@ -107,6 +107,13 @@ def _warm_up(features: Kernel) -> landlock.Ruleset | None:
     rules = sandbox.usual_rules(features)
     _rehearse()
     return rules
+
+
+def _clean_signals() -> None:
+    """Default actions, then nothing blocked: a signal that came since the fork (`HELD`) acts now."""
+    for number in _RESET:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 def _rehearse() -> None:
@@ -154,8 +161,7 @@ def _lead(stages: list[dict[str, Any]], fds: list[int], features: Kernel, report
     """Run the stages of a pipeline, wait for all, report each status; this process only waits."""
     pids: list[int] = []
     before = -1
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
     kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
     for index, stage in enumerate(stages):
         last = index == len(stages) - 1
@@ -164,8 +170,7 @@ def _lead(stages: list[dict[str, Any]], fds: list[int], features: Kernel, report
         if pid == 0:
             try:
                 kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-                for number in _RESET:
-                    signal.signal(number, signal.SIG_DFL)
+                _clean_signals()
                 if read_end >= 0:
                     os.close(read_end)
                 _run_stage(stage, fds, features, report, before=before, after=write_end, tty=tty)
@@ -178,6 +183,7 @@ def _lead(stages: list[dict[str, Any]], fds: list[int], features: Kernel, report
             if fd >= 0:
                 os.close(fd)
         before = read_end
+    _ignore_held()
     for fd in {*fds, 0, 1, 2} - {report}:
         try:
             os.close(fd)
@@ -191,6 +197,15 @@ def _lead(stages: list[dict[str, Any]], fds: list[int], features: Kernel, report
     for pid in pids:
         os.write(report, f"S{statuses[pid]}\n".encode())
     return 0
+
+
+def _ignore_held() -> None:
+    """From now on signals are the stages' business; one that came before all of them were there is sent again."""
+    for number in signal.sigpending() & HELD:
+        os.killpg(0, number)
+    for number in HELD:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
 
 
 def _run_stage(

@@ -8,6 +8,7 @@ no_new_privs, seccomp. Anything that can't be applied and isn't listed as absent
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import struct
@@ -211,14 +212,19 @@ def _own_rules(rules: landlock.Ruleset, plan: Plan, programs: tuple[str, ...], t
 
 
 def executables(program: str) -> tuple[str, ...]:
-    """`program`, and the interpreters the kernel opens for it: the `#!` line's and the dynamic loader (elf(5))."""
+    """`program`, and the interpreters the kernel opens for it: the `#!` line's and the dynamic loader (elf(5)).
+
+    Raises `OSError` when the system is short of what it takes to look.
+    """
     found: list[str] = []
     while program not in found and len(found) < 4:
         found.append(program)
         try:
             with open(program, "rb") as file:
                 head = file.read(4096)
-        except OSError:
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOMEM}:
+                raise  # says nothing about the program
             break
         if head[:2] == b"#!":
             words = head[2:].split(b"\n", 1)[0].split()

@@ -8,6 +8,7 @@ the socket closes. Protocol: docs/internals.md section 4.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -20,11 +21,12 @@ import sys
 from typing import Any
 
 from pact_agent import kernel, masks
-from pact_agent.child import exit_status, receive, send_request, serve
+from pact_agent.child import HELD, exit_status, receive, send_request, serve
 from pact_agent.sandbox import Kernel, executables
 
 _MAX_FRAME = 4 << 20
 _WARM = 2
+_SHORTAGE_PAUSE_MS = 500
 
 
 class Warm:
@@ -51,6 +53,7 @@ class Spawner:
     def __init__(self, link: socket.socket, scratch: str, secrets: tuple[str, ...]) -> None:
         self._link = link
         self._scratch, self._secrets = scratch, masks.SecretPaths(secrets)
+        self._pid = os.getpid()
         self._tried = -1
         self._generation = 0
         self._warm: list[Warm] = []
@@ -77,10 +80,11 @@ class Spawner:
         poller = select.poll()
         poller.register(self._link, select.POLLIN)
         poller.register(wake_read, select.POLLIN)
+        pause_ms = 0
         while True:
-            ready = poller.poll(0 if len(self._warm) < _WARM else None)
+            ready = poller.poll(pause_ms if len(self._warm) < _WARM else None)
             if not ready:
-                self._warm.append(self._fork())
+                pause_ms = 0 if self._stock() else _SHORTAGE_PAUSE_MS
             for fd, _ in ready:
                 if fd == wake_read:
                     _drain(wake_read)
@@ -167,11 +171,28 @@ class Spawner:
 
     # -- children
 
+    def _stock(self) -> bool:
+        """Fork one child to wait; False when the system has no process or descriptor to spare just now."""
+        try:
+            self._warm.append(self._fork())
+        except OSError:
+            return False
+        return True
+
     def _fork(self) -> Warm:
-        report_read, report_write = os.pipe()
-        ours, theirs = socket.socketpair()
         view = self._view()
-        pid = os.fork()
+        with contextlib.ExitStack() as cleanup:
+            report_read, report_write = os.pipe()
+            cleanup.callback(os.close, report_read)
+            cleanup.callback(os.close, report_write)
+            ours, theirs = (cleanup.enter_context(end) for end in socket.socketpair())
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+            try:
+                pid = os.fork()
+            finally:
+                if os.getpid() == self._pid:
+                    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            cleanup.pop_all()
         if pid == 0:
             self._link.close()
             ours.close()
@@ -231,6 +252,8 @@ class Spawner:
             _, status, usage = os.wait4(ended.si_pid, 0)
             if job is not None:
                 self._finish(job, status, usage)
+            elif all(warm.pid != ended.si_pid for warm in self._warm):
+                self._kill_orphans()  # it was one, and its own children have come here now
 
     def _finish(self, job: Job, status: int, usage: resource.struct_rusage) -> None:
         del self._jobs[job.number]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pact_agent.localnode import BIN, IS_ROOT, LocalNode, Wire
+from tests.pact_agent.localnode import BIN, IS_ROOT, LocalNode, Wire, body_of
 
 MakeNode = Callable[..., LocalNode]
 
@@ -186,8 +186,8 @@ def test_a_client_that_leaves_at_once_leaves_nothing_running(make_node: MakeNode
                 read = start_line(wire, "sleep 96.5")
             assert ended(read) == b""
     assert node.stop() == 0
-    outcomes = [(d.body or {})["id"] for d in node.entries("outcome")]
-    assert outcomes == [(d.body or {})["id"] for d in node.entries("intent")]
+    outcomes = [body_of(d)["id"] for d in node.entries("outcome")]
+    assert outcomes == [body_of(d)["id"] for d in node.entries("intent")]
 
 
 def test_an_interrupt_before_the_first_process_ends_the_line(node: LocalNode) -> None:
@@ -223,8 +223,8 @@ def test_the_agent_ends_what_runs_before_it_ends_and_records_it(make_node: MakeN
     assert [d.type for d in node.entries()] == [
         "agent.start", "session.start", "intent", "outcome", "session.end", "agent.stop",
     ]  # fmt: skip
-    assert (node.entries("outcome")[0].body or {})["status"] == 129
-    assert (node.entries("session.end")[0].body or {})["reason"] == "the agent stopped"
+    assert body_of(node.entries("outcome")[0])["status"] == 129
+    assert body_of(node.entries("session.end")[0])["reason"] == "the agent stopped"
 
 
 @pytest.mark.parametrize("op", ["end", "exit", "", "SIGNAL"])
