@@ -61,6 +61,7 @@ class Repl:
         self._cwd = session.text("cwd") or "/"
         self._status = 0
         self._leaving: int | None = None
+        self._farewell = ""
         self._state: State | None = None
         self._pasted = 0
         self._after_line: Callable[[], None] = lambda: None
@@ -108,6 +109,8 @@ class Repl:
         finally:
             ticker.cancel()
             self._link.stop()
+            if self._farewell:
+                write_error(self._farewell)
             self._link.connection.post({"op": "bye", "status": self._status})
 
     # Reading
@@ -247,9 +250,10 @@ class Repl:
         if isinstance(error, AgentError):
             text = error_text(error.code, error.kind, error.message, error.hint)
         else:
-            text = error_text(5, "timeout", f"agent: {error}", "trying to reach it again")
+            hint = "open the session anew" if self._link.connection.inherited else "trying to reach it again"
+            text = error_text(5, "timeout", f"agent: {error}", hint)
         if self._link.connection.inherited or isinstance(error, AgentError):
-            write_error(text)
+            self._farewell = text
             self._leave(error.code if isinstance(error, AgentError) else 5)
             return
         self._print_above(text)
@@ -272,7 +276,7 @@ class Repl:
             if self._prompt.app.is_running:
                 self._link.start()
             return
-        write_error(error_text(5, "timeout", "agent: can't be reached; this session ends"))
+        self._farewell = error_text(5, "timeout", "agent: can't be reached; this session ends")
         self._leave(5)
 
     def _leave(self, status: int) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 import pexpect
 import pytest
@@ -248,3 +249,35 @@ def test_what_is_typed_at_the_first_glimpse_of_the_prompt_is_kept(program: Progr
     lines = shown.wait(lambda rows: "early" in rows and rows[-2:][0] == PROMPT + "echo la")
     assert not any("echo early" in line for line in lines[1:])
     assert [frame["line"] for frame in agent.runs] == ["echo early"]
+
+
+def inheriting(program: Program, *, term: str) -> pexpect.spawn[str]:
+    """The program as the agent starts it: on a connection that is already there, with nothing to connect to."""
+    code = (
+        "import os, socket\n"
+        "sock = socket.socket(socket.AF_UNIX)\n"
+        "sock.connect(os.environ.pop('PACT_AGENT_SOCKET'))\n"
+        "os.set_inheritable(sock.fileno(), True)\n"
+        "os.environ['PACT_SESSION_FD'] = str(sock.fileno())\n"
+        f"os.execv({program.path!r}, ['pactsh'])\n"
+    )
+    return pexpect.spawn(
+        sys.executable,
+        ["-c", code],
+        env=program.env | {"TERM": term},
+        encoding="utf-8",
+        timeout=60,
+        dimensions=(24, 80),
+    )
+
+
+def test_a_remote_session_ends_with_its_connection(program: Program, agent: ScriptedAgent) -> None:
+    shown = Screen(inheriting(program, term="xterm-256color"))
+    shown.wait(at_prompt)
+    shown.child.send("echo hi\r")
+    shown.wait(lambda rows: "hi" in rows and at_prompt(rows))
+    agent.close()
+    shown.child.expect_exact("pact: agent: the agent closed the connection\r\nhint: open the session anew")
+    shown.child.expect(pexpect.EOF)
+    shown.child.close()
+    assert shown.child.exitstatus == 5
