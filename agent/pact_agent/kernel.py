@@ -92,6 +92,9 @@ CAPABILITIES = (
     "mac_override", "mac_admin", "syslog", "wake_alarm", "block_suspend", "audit_read", "perfmon", "bpf",
     "checkpoint_restore",
 )  # fmt: skip
+# Distributions attach these to program files as permitted and effective (Debian's ping). The kernel executes such
+# a file only if the bounding set has them (EPERM otherwise); no_new_privs keeps the file from granting anything.
+ON_FILES = frozenset({"net_raw"})
 
 
 def _check(result: int) -> int:
@@ -153,18 +156,31 @@ class _CapData(ctypes.Structure):
     )
 
 
+# Debian's ping has it as a file capability, and execve(2) fails where a file asks for more than the bounding set has.
+_IN_FILES = frozenset({"net_raw"})
+
+
 def release_capabilities() -> None:
-    """Make everything this process holds inheritable, then empty the bounding set.
+    """Make everything this process holds inheritable, then empty the bounding set, `ON_FILES` aside.
 
     Afterwards a program gets at execve what `limit_capabilities` leaves inheritable, and nothing
     else, though the uid is 0 (capabilities(7), "Transformation of capabilities during execve").
     """
     held = held_capabilities()
     _capset(held, held, held)
-    for number in range(len(CAPABILITIES)):
-        if held >> number & 1:
+    for number, name in enumerate(CAPABILITIES):
+        if held >> number & 1 and name not in ON_FILES:
             prctl(PR_CAPBSET_DROP, number)
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+
+
+def bound_capabilities(keep: frozenset[str]) -> None:
+    """Empty the bounding set of what `release_capabilities` left, but for `keep`; before a change of identity."""
+    for name in ON_FILES - keep:
+        try:
+            prctl(PR_CAPBSET_DROP, CAPABILITIES.index(name))
+        except PermissionError:
+            pass  # without CAP_SETPCAP none of them was ever held
 
 
 def limit_capabilities(keep: frozenset[str]) -> None:
@@ -173,6 +189,9 @@ def limit_capabilities(keep: frozenset[str]) -> None:
     Capabilities that this process lacks are simply not there afterwards.
     """
     mask = 0
+    for name in _IN_FILES - keep:
+        if os.geteuid() == 0:
+            prctl(PR_CAPBSET_DROP, CAPABILITIES.index(name))
     if keep:
         mask = sum(1 << n for n, name in enumerate(CAPABILITIES) if name in keep) & held_capabilities()
     _capset(mask, mask, mask)

@@ -127,6 +127,7 @@ def bound(plan: Plan, features: Kernel) -> None:
         hard = resource.getrlimit(what)[1]
         limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(what, (limit, limit))
+    kernel.bound_capabilities(frozenset(plan.caps))
     # A user namespace of one user has nobody else to become, and no leave to drop groups.
     if plan.uid is not None and features.root and plan.uid != os.geteuid():
         os.setgroups([])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -148,14 +149,41 @@ def test_not_even_itself_again(tmp_path: Path) -> None:
     assert "done" not in text
 
 
+@pytest.mark.skipif(shutil.which("setcap") is None, reason="needs setcap: apt-get install libcap2-bin")
+def test_a_program_with_capabilities_on_its_file_runs_if_granted_them(tmp_path: Path) -> None:
+    """Debian's ping is such a file; what the file grants counts for nothing without the plan."""
+    program = tmp_path / "perl"
+    shutil.copy("/usr/bin/perl", program)
+    subprocess.run(["setcap", "cap_net_raw=ep", str(program)], check=True, timeout=30)
+    script = 'open(F, "/proc/self/status"); while (<F>) { print if /^CapEff/ }'
+    ended, text = run((str(program), "-e", script), Plan(caps=("net_raw",)), tmp_path)
+    assert (ended.statuses, int(text.split()[1], 16)) == ((0,), 1 << 13)
+    ended, text = run((str(program), "-e", script), Plan(), tmp_path)
+    assert (ended.statuses[0] != 0, "Operation not permitted" in text) == (True, True)
+
+
 def test_it_has_no_capability_it_was_not_granted(tmp_path: Path) -> None:
     script = 'open(F, "/proc/self/status"); while (<F>) { print if /^(Cap|NoNew|Seccomp:)/ }'
-    _, text = run(("/usr/bin/perl", "-e", script), Plan(caps=("net_raw",)), tmp_path)
-    shown = dict(line.split(":\t") for line in text.splitlines())
-    assert int(shown["CapEff"], 16) == int(shown["CapPrm"], 16) == 1 << 13
-    assert int(shown["CapBnd"], 16) == 0
+    for name, bit in (("syslog", 1 << 34), ("net_raw", 1 << 13)):
+        _, text = run(("/usr/bin/perl", "-e", script), Plan(caps=(name,)), tmp_path)
+        shown = dict(line.split(":\t") for line in text.splitlines())
+        assert int(shown["CapEff"], 16) == int(shown["CapPrm"], 16) == bit
+        assert int(shown["CapBnd"], 16) == (bit if name == "net_raw" else 0)
     assert shown["NoNewPrivs"] == "1"
     assert shown["Seccomp"] == "2"
+
+
+def test_without_a_grant_it_has_none_at_all(tmp_path: Path) -> None:
+    _, text = run(("/usr/bin/grep", "^Cap", "/proc/self/status"), Plan(), tmp_path)
+    assert {line.split()[1] for line in text.splitlines()} == {"0" * 16}
+
+
+def test_a_program_with_file_capabilities_starts_and_gains_none(tmp_path: Path) -> None:
+    if not os.path.exists("/usr/bin/ping"):
+        pytest.skip("no ping here: install iputils-ping")
+    ping = ("/usr/bin/ping", "-c", "1", "127.0.0.1")
+    ended, text = run(ping, Plan(network=True, caps=("net_raw",)), tmp_path)
+    assert ended.statuses == (0,), text
 
 
 def test_it_cannot_signal_others(tmp_path: Path) -> None:
@@ -228,7 +256,7 @@ def test_system_calls_it_has_no_use_for_are_refused(tmp_path: Path, name: str, c
         'chown(1, 1, "FILE") or die "$!"; print "done"',
         'utime(0, 0, "FILE") or die "$!"; print "done"',
         'open(F, "<", "FILE") or die; chmod(0666, *F) or die "$!"; print "done"',
-        'open(F, "<", "FILE"); $n = "user.x"; $v = "1"; syscall(190, fileno(F), $n, $v, 1, 0) && die "$!"; print "done"',
+        'open(F, "<", "FILE"); $n="user.x"; $v="1"; syscall(190, fileno(F), $n, $v, 1, 0) && die "$!"; print "done"',
         'open(F, "<", "FILE") or die; fcntl(F, 1024, 1) or die "$!"; print "done"',
     ],
 )
