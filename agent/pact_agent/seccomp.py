@@ -12,6 +12,7 @@ import ctypes
 import errno
 import mmap
 import os
+import struct
 
 from pact_agent import kernel
 
@@ -23,6 +24,8 @@ _TIOCSTI, _TIOCLINUX, _FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR = 0x5412, 0x541C, 0x4
 _F_SETLEASE = 1024
 _AF_INET, _AF_INET6, _AF_UNIX, _AF_NETLINK, _AF_PACKET = 2, 10, 1, 16, 17
 _SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_TYPE = 1, 5, 0xF
+
+_INSTRUCTION = struct.Struct("=HBBI")  # struct sock_filter
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -54,17 +57,8 @@ SELF = ("prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_setparam"
 SIGNALS = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
 
 
-class _Filter(ctypes.Structure):
-    _fields_ = (
-        ("code", ctypes.c_uint16),
-        ("jt", ctypes.c_uint8),
-        ("jf", ctypes.c_uint8),
-        ("k", ctypes.c_uint32),
-    )
-
-
 class _Program(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_uint16), ("filter", ctypes.POINTER(_Filter)))
+    _fields_ = (("length", ctypes.c_uint16), ("filter", ctypes.c_char_p))
 
 
 class ExecTicket:
@@ -145,8 +139,10 @@ def build(
         (_JGE, 0, 1, 0x40000000),  # the x32 ABI would be another way in
         (_RET, 0, 0, _KILL),
     ]
-    for number in [numbers[n] for n in names if n in numbers]:
-        program += [(_JEQ, 0, 1, number), eperm]
+    denied = [numbers[n] for n in names if n in numbers]
+    for left, number in zip(range(len(denied) - 1, -1, -1), denied, strict=True):
+        program.append((_JEQ, left, 0 if left else 1, number))  # to the one refusal behind them all
+    program.append(eperm)
     program += [
         (_JEQ, 0, 1, numbers["clone3"]),
         (_RET, 0, 0, _ERRNO | errno.ENOSYS),
@@ -218,7 +214,6 @@ def _exec_once(number: int, ticket: ExecTicket) -> list[tuple[int, int, int, int
 
 def install(program: list[tuple[int, int, int, int]]) -> None:
     """Load the filter into this process; no_new_privs must be set already."""
-    array = (_Filter * len(program))(*[_Filter(*step) for step in program])
-    fprog = _Program(len(program), array)
-    address = ctypes.addressof(fprog)
-    kernel.prctl(kernel.PR_SET_SECCOMP, kernel.SECCOMP_MODE_FILTER, address)
+    code = b"".join([_INSTRUCTION.pack(*step) for step in program])
+    fprog = _Program(len(program), code)
+    kernel.prctl(kernel.PR_SET_SECCOMP, kernel.SECCOMP_MODE_FILTER, ctypes.addressof(fprog))
