@@ -86,14 +86,15 @@ def user_file(environ: Mapping[str, str]) -> Path | None:
 def load_settings(typed: Mapping[str, object], environ: Mapping[str, str], site_file: Path = SITE_FILE) -> Settings:
     """Merge all sources; raises `UsageError` naming the source, the key and what was expected.
 
-    An empty environment variable counts as not set.
+    An empty environment variable counts as not set. Inside a session no file is read: its `pact` speaks
+    through the agent's connection, has nobody's home, and its sandbox keeps it from all files but its own.
     """
     sources: list[tuple[str, str, Mapping[str, object]]] = [
         ("--", "", typed),
         ("", "environment", {key: environ[name] for name, key in ENVIRONMENT.items() if environ.get(name)}),
     ]
     user = user_file(environ)
-    files = [user, site_file] if user else [site_file]
+    files = [] if environ.get("PACT_SESSION_FD") else [user, site_file] if user else [site_file]
     sources += [(f"{path}: ", "file", _read_file(path)) for path in files]
     for prefix, kind, values in sources:
         _check(prefix, kind, values)

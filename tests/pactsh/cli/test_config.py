@@ -134,6 +134,14 @@ def test_secrets_show_nowhere(sources: Sources) -> None:
     assert "s3cret" not in repr(settings) + str(settings) + settings.model_dump_json()
 
 
+def test_inside_a_session_no_file_is_read(sources: Sources) -> None:
+    """They may be there and unreadable: the sandbox answers EACCES."""
+    sources.write(sources.user, 'output = "json"\n')
+    sources.write(sources.site, "not TOML")
+    assert sources.load(PACT_SESSION_FD="3").output == "text"
+    assert sources.load(PACT_SESSION_FD="3", PACT_OUTPUT="json").output == "json"
+
+
 def test_token_file(sources: Sources, tmp_path: Path) -> None:
     file = tmp_path / "token"
     sources.write(file, "abc\n")
