@@ -351,3 +351,16 @@ def test_a_stranger_cannot_fill_the_spool(make_node: MakeNode) -> None:
     assert node.line("uname -s").returncode == 0
     node.stop()
     assert len(node.entries("connection.refused")) == 20
+
+
+@pytest.mark.e2e
+def test_an_idle_session_is_told_why_it_ends(make_node: MakeNode) -> None:
+    """The check runs every 15 s."""
+    node = make_node("[limits]\nspool_bytes = 4194304\nidle_timeout_s = 1\n")
+    with node.connect() as wire:
+        wire.send({"op": "session", "kind": "interactive", "term": "dumb"})
+        wire.until("session")
+        assert "idle" in wire.until("notice")["text"]
+        assert wire.receive() is None
+    node.stop()
+    assert body_of(node.entries("session.end")[0])["reason"] == "idle timeout"
