@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -88,7 +89,8 @@ def _connect(node: NodeSocket) -> Connection:
     from pactsh.shell.wire import Connection
 
     if node.fd is not None:
-        return Connection(socket(fileno=node.fd), inherited=True)
+        # A duplicate: a command may ask more than once (`watch` does), and the session gave only this one.
+        return Connection(socket(fileno=os.dup(node.fd)), inherited=True)
     sock = socket(AF_UNIX, SOCK_STREAM)
     try:
         sock.connect(node.path)

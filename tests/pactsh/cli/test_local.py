@@ -121,15 +121,16 @@ def test_more_or_less_than_one_answer_is_an_error(agent: Callable[[bytes], Agent
         connection.ask("status")
 
 
-def test_an_inherited_connection_is_used() -> None:
+def test_an_inherited_connection_is_used_as_often_as_needed() -> None:
     ours, theirs = socket.socketpair()
-    with theirs:
-        theirs.sendall(frame({"op": "item", "value": {"x": 1}}) + frame({"op": "done"}))
+    with ours, theirs:
         node = find_node({"PACT_SESSION_FD": str(ours.fileno())}, "/nonexistent")
         assert node == NodeSocket(ours.fileno(), "/nonexistent")
         assert node is not None
-        with LocalAgent(NodeSocket(ours.detach(), ""), timeout_s=30) as connection:
-            assert connection.ask("whoami") == {"x": 1}
+        for number in (1, 2):
+            theirs.sendall(frame({"op": "item", "value": {"x": number}}) + frame({"op": "done"}))
+            with LocalAgent(node, timeout_s=30) as connection:
+                assert connection.ask("whoami") == {"x": number}
 
 
 def test_where_we_are(tmp_path: Path) -> None:
