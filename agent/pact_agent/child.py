@@ -19,7 +19,7 @@ import struct
 import termios
 from typing import Any
 
-from pact_agent import kernel, landlock, sandbox, seccomp
+from pact_agent import kernel, sandbox
 from pact_agent.sandbox import Kernel, Plan
 
 NULL, PIPE = -2, -1
@@ -76,7 +76,7 @@ def serve(link: socket.socket, report: int, features: Kernel) -> None:
     """The whole life of a child: prepare, wait, run. Never returns."""
     status = _FAILED
     try:
-        rules = _warm_up(features)
+        prepared = _warm_up(features)
         request, fds = _receive_request(link)
         link.close()
         tty = request.get("tty")
@@ -85,7 +85,7 @@ def serve(link: socket.socket, report: int, features: Kernel) -> None:
             fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
         stages = request["stages"]
         if len(stages) == 1:
-            _run_stage(stages[0], fds, features, report, rules=rules, tty=terminal)
+            _run_stage(stages[0], fds, features, report, prepared=prepared, tty=terminal)
         else:
             status = _lead(stages, fds, features, report, terminal)
     except Exception as error:  # noqa: BLE001  top of a process: say it, never return into the loop
@@ -94,7 +94,7 @@ def serve(link: socket.socket, report: int, features: Kernel) -> None:
         os._exit(status)
 
 
-def _warm_up(features: Kernel) -> landlock.Ruleset | None:
+def _warm_up(features: Kernel) -> sandbox.Prepared:
     """What every job needs: a session of its own, clean signals, the masked view, the usual rules."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
@@ -104,9 +104,9 @@ def _warm_up(features: Kernel) -> landlock.Ruleset | None:
     if features.masks_fd >= 0:
         kernel.setns(features.masks_fd, kernel.CLONE_NEWNS)
     kernel.release_capabilities()
-    rules = sandbox.usual_rules(features)
-    _rehearse()
-    return rules
+    prepared = sandbox.Prepared(features)
+    _rehearse(prepared)
+    return prepared
 
 
 def _clean_signals() -> None:
@@ -116,18 +116,14 @@ def _clean_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
-def _rehearse() -> None:
+def _rehearse(prepared: sandbox.Prepared) -> None:
     """Go through the motions of a job, without effect, while nobody waits.
 
     After fork a page is copied when it is first written to, and Python writes to whatever it looks at
     (reference counts): those copies were half of what a waiting command paid for its sandbox.
     """
-    plan = Plan.from_json(json.loads(json.dumps(Plan().to_json())))
-    try:
-        ticket = seccomp.ExecTicket(b"/", [b"rehearsal"], [os.fsencode(f"{k}={v}") for k, v in _ENVIRONMENT.items()])
-    except OSError:
-        return  # the job's own will say so
-    seccomp.build(once=ticket, network=plan.network, changing=plan.changing)
+    Plan.from_json(json.loads(json.dumps(Plan().to_json())))
+    prepared.ticket.fill(b"/", [b"rehearsal"], [os.fsencode(f"{k}={v}") for k, v in _ENVIRONMENT.items()])
 
 
 def _fresh_process() -> None:
@@ -216,11 +212,12 @@ def _run_stage(
     *,
     before: int = -1,
     after: int = -1,
-    rules: landlock.Ruleset | None = None,
+    prepared: sandbox.Prepared | None = None,
     tty: int | None = None,
 ) -> None:
     """In the stage's own process: descriptors, sandbox, exec. Returns only by raising `OSError`."""
     plan = Plan.from_json(stage["plan"])
+    prepared = prepared or sandbox.Prepared(features)
     sandbox.bound(plan, features)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of identity has cleared it
     tty = None if tty is None else _above(tty, 64)
@@ -229,7 +226,7 @@ def _run_stage(
     report = _above(report, 64)
     for target, fd in keep.items():
         os.dup2(fd, target, inheritable=True)
-    sandbox.confine(plan, features, tuple(stage["programs"]), rules, tty)
+    sandbox.confine(plan, features, tuple(stage["programs"]), prepared.rules, tty)
     try:
         os.chdir(stage["cwd"])
         for step in stage.get("redirects", ()):
@@ -242,11 +239,11 @@ def _run_stage(
         _emit(base64.b64decode(stage["text"]), base64.b64decode(stage["error"]), int(stage["status"]))
     argv = [os.fsencode(a) for a in stage["argv"]]
     environ = [os.fsencode(f"{k}={v}") for k, v in stage["env"].items()]
-    ticket = seccomp.ExecTicket(os.fsencode(stage["path"]), argv, environ)
     os.set_inheritable(report, False)
-    sandbox.seal(plan, features, ticket)
     try:
-        ticket.execute()
+        prepared.ticket.fill(os.fsencode(stage["path"]), argv, environ)
+        prepared.seal(plan)
+        prepared.ticket.execute()
     except OSError as error:
         os.write(2, f"pact: {stage['path']}: {error.strerror}\n".encode())
         os._exit(127 if error.errno == errno.ENOENT else _FAILED)

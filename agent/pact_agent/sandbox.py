@@ -137,13 +137,6 @@ def bound(plan: Plan, features: Kernel) -> None:
     os.umask(0o022)
 
 
-def usual_rules(features: Kernel) -> landlock.Ruleset | None:
-    """The rules that nearly every command shares, made before the command is known."""
-    if not features.landlock:
-        return None
-    return _general_rules(Plan(), features)
-
-
 def confine(
     plan: Plan,
     features: Kernel,
@@ -154,7 +147,7 @@ def confine(
     """Second half: no_new_privs, Landlock, capabilities. Files opened after this are checked by the kernel.
 
     `programs` are the file to execute and what the kernel opens for it (`executables`). `usual` are
-    rules from `usual_rules`, used when the plan asks for no others. `tty` is open on its terminal.
+    rules of `Prepared`, used when the plan asks for no others. `tty` is open on its terminal.
     """
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     rules: landlock.Ruleset | None = None
@@ -167,19 +160,40 @@ def confine(
         rules.restrict()
 
 
-def seal(plan: Plan, features: Kernel, ticket: seccomp.ExecTicket) -> None:
-    """The last step before exec: the system call filter."""
-    if features.seccomp:
-        once = None if plan.execute else ticket
-        program = seccomp.build(
-            once=once,
-            network=plan.network,
-            lookup=plan.lookup,
-            changing=plan.changing or not plan.confined,
-            confined=plan.confined,
-            signals_to=None if plan.signals or plan.execute else os.getpid(),
-        )
-        seccomp.install(program)
+class Prepared:
+    """What a process has ready for a command that it doesn't know yet: rules, filter and place of its exec.
+
+    They fit a command without grants; for others they are made again. For one process and one exec.
+    """
+
+    __slots__ = ("_filter", "rules", "ticket")
+
+    def __init__(self, features: Kernel) -> None:
+        self.ticket = seccomp.ExecTicket()
+        self.rules = _general_rules(Plan(), features) if features.landlock else None
+        self._filter = seccomp.Filter(_program(Plan(), self.ticket)) if features.seccomp else None
+
+    def seal(self, plan: Plan) -> None:
+        """The last step before exec: the system call filter, where the kernel has it."""
+        if self._filter is not None:
+            same = _asks(plan) == _asks(Plan())
+            (self._filter if same else seccomp.Filter(_program(plan, self.ticket))).install()
+
+
+def _asks(plan: Plan) -> tuple[bool, ...]:
+    """What the filter depends on."""
+    return (plan.network, plan.lookup, plan.changing, plan.confined, plan.signals, bool(plan.execute))
+
+
+def _program(plan: Plan, ticket: seccomp.ExecTicket) -> list[tuple[int, int, int, int]]:
+    return seccomp.build(
+        once=None if plan.execute else ticket,
+        network=plan.network,
+        lookup=plan.lookup,
+        changing=plan.changing or not plan.confined,
+        confined=plan.confined,
+        signals_to=None if plan.signals or plan.execute else os.getpid(),
+    )
 
 
 def _general_rules(plan: Plan, features: Kernel) -> landlock.Ruleset:

@@ -27,6 +27,9 @@ _SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_TYPE = 1, 5, 0xF
 
 _INSTRUCTION = struct.Struct("=HBBI")  # struct sock_filter
 
+# The mapping of an exec: the path, two tables of pointers (131,000 words at most), the strings.
+_PATH_BYTES, _TABLE_BYTES, _REGION_BYTES = 12288, 1 << 20, 8 << 20
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 
@@ -58,34 +61,42 @@ SIGNALS = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
 
 
 class _Program(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_uint16), ("filter", ctypes.c_char_p))
+    _fields_ = (("length", ctypes.c_uint16), ("filter", ctypes.c_void_p))
 
 
 class ExecTicket:
-    """The one execve that the filter lets pass, laid out at random addresses.
+    """The one execve that the filter lets pass, at random addresses.
 
-    `path`, `argv` and `environ` are copied into a private page range at an address drawn
-    from 2**46 bytes of address space; `pointers` are the three arguments of execve.
+    The three pointers are drawn before the program is known, so that the filter can be made ahead of
+    time; `fill` then puts path, argv and environment behind them. They lie in a private mapping at an
+    address drawn from 2**46 bytes of address space, of which only pages that are used cost memory.
     """
 
-    def __init__(self, path: bytes, argv: list[bytes], environ: list[bytes]) -> None:
-        strings = [path, *argv, *environ]
-        size = sum(len(s) + 1 for s in strings) + 8 * (len(argv) + len(environ) + 2) + 4096
-        self._base = _map_at_random(size)
-        at = self._base + int.from_bytes(os.urandom(2), "little") % 1024
-        places = []
-        for text in strings:
-            ctypes.memmove(at, text + b"\0", len(text) + 1)
-            places.append(at)
-            at += len(text) + 1
-        at = (at + 15) // 8 * 8 + int.from_bytes(os.urandom(1), "little") * 8
-        tables = []
-        for group in (places[1 : 1 + len(argv)], places[1 + len(argv) :]):
-            array = (ctypes.c_uint64 * (len(group) + 1))(*group, 0)
-            ctypes.memmove(at, array, ctypes.sizeof(array))
-            tables.append(at)
-            at += ctypes.sizeof(array)
-        self.pointers = (places[0], tables[0], tables[1])
+    def __init__(self) -> None:
+        self._base = _map_at_random(_REGION_BYTES)
+        noise = struct.unpack("<3H", os.urandom(6))
+        path = self._base + noise[0] % 4096
+        argv = self._base + _PATH_BYTES + noise[1] % 512 * 8
+        environ = self._base + _PATH_BYTES + _TABLE_BYTES + noise[2] % 512 * 8
+        self.pointers = (path, argv, environ)
+
+    def fill(self, path: bytes, argv: list[bytes], environ: list[bytes]) -> None:
+        """Lay out what is executed; raises `OSError` (E2BIG) when it is more than the mapping holds."""
+        at = self._base + _PATH_BYTES + 2 * _TABLE_BYTES
+        tables: list[bytes] = []
+        text = bytearray()
+        for group in (argv, environ):
+            places = []
+            for word in group:
+                places.append(at + len(text))
+                text += word + b"\0"
+            tables.append(struct.pack(f"<{len(places) + 1}Q", *places, 0))
+        sizes = (len(path) + 1 + 4096, *(len(table) + 4096 for table in tables), len(text))
+        limits = (_PATH_BYTES, _TABLE_BYTES, _TABLE_BYTES, _REGION_BYTES - _PATH_BYTES - 2 * _TABLE_BYTES)
+        if any(size > limit for size, limit in zip(sizes, limits, strict=True)):
+            raise OSError(errno.E2BIG, os.strerror(errno.E2BIG))
+        for address, data in zip((*self.pointers, at), (path + b"\0", *tables, bytes(text)), strict=True):
+            ctypes.memmove(address, data, len(data))
 
     def execute(self) -> None:
         """Call execve(2); returns only by raising `OSError`."""
@@ -93,14 +104,13 @@ class ExecTicket:
 
 
 def _map_at_random(size: int) -> int:
-    """Map `size` bytes (rounded up, plus slack) at an unpredictable address below 2**46."""
-    length = (size + 8192 + 4095) // 4096 * 4096
+    """Map `size` bytes (a multiple of the page size) at an unpredictable address below 2**46."""
     fixed_noreplace = 0x100000  # MAP_FIXED_NOREPLACE, asm-generic/mman-common.h
     for _ in range(16):
         want = (int.from_bytes(os.urandom(8), "little") % (1 << 46)) & ~4095
         got = _libc.mmap(
             ctypes.c_void_p(want),
-            ctypes.c_size_t(length),
+            ctypes.c_size_t(size),
             mmap.PROT_READ | mmap.PROT_WRITE,
             mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | fixed_noreplace,
             -1,
@@ -212,8 +222,14 @@ def _exec_once(number: int, ticket: ExecTicket) -> list[tuple[int, int, int, int
     return _when(number, checks)
 
 
-def install(program: list[tuple[int, int, int, int]]) -> None:
-    """Load the filter into this process; no_new_privs must be set already."""
-    code = b"".join([_INSTRUCTION.pack(*step) for step in program])
-    fprog = _Program(len(program), code)
-    kernel.prctl(kernel.PR_SET_SECCOMP, kernel.SECCOMP_MODE_FILTER, ctypes.addressof(fprog))
+class Filter:
+    """A program in the form that the kernel takes, ready to be loaded."""
+
+    def __init__(self, program: list[tuple[int, int, int, int]]) -> None:
+        code = b"".join([struct.pack("=HBBI", *step) for step in program])
+        self._steps = (ctypes.c_char * len(code)).from_buffer_copy(code)
+        self._header = _Program(len(program), ctypes.addressof(self._steps))
+
+    def install(self) -> None:
+        """Load it into this process; no_new_privs must be set already."""
+        kernel.prctl(kernel.PR_SET_SECCOMP, kernel.SECCOMP_MODE_FILTER, ctypes.addressof(self._header))

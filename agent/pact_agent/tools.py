@@ -42,9 +42,10 @@ class Tools:
     ) -> StageSpec:
         """A stage that runs `module.main()` with `args`; `session_index` is the socket's place in the job's fds."""
         source = str(Path(pactsh.__file__).resolve().parent.parent)
-        name = module.split(".")[1]
+        packages = list(dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")))
+        # Without `site` (-S) the start is shorter, and no .pth file adds code of its own.
         code = (
-            f"import sys; sys.path.insert(0, {source!r}); import os; os.environ.pop('PYTHONPATH', None)\n"
+            f"import sys; sys.path[:] = [{source!r}, *sys.path, *{packages!r}]\n"
             f"import {module} as program; sys.exit(program.main())"
         )
         plan = Plan(
@@ -58,8 +59,8 @@ class Tools:
         )
         return StageSpec(
             path=os.path.realpath(sys.executable) if not _in_venv() else sys.executable,
-            argv=(sys.executable, "-I", "-c", code, *args),
-            env=env | {"PACT_SESSION_FD": str(SESSION_FD), "PACT_PROGRAM": name},
+            argv=(sys.executable, "-ISXutf8", "-c", code, *args),
+            env=env | {"PACT_SESSION_FD": str(SESSION_FD)},
             cwd="/",
             plan=plan,
             stdio=stdio,
