@@ -38,6 +38,11 @@ class Args:
     node: str
 
 
+# What a prompt or a full-screen program, cut off, can't take back itself: the other screen, bracketed paste,
+# application keys, a hidden cursor, colours; then a new line, and nothing below it (the toolbar).
+_FORSAKEN = b"\x1b[?47l\x1b[?2004l\x1b[?1l\x1b>\x1b[?25h\x1b[0m\r\n\x1b[J"
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """How the session ended: the status of its last line, or what `exit` was given."""
@@ -77,6 +82,8 @@ async def _session(gate: object, node: str, term: str) -> Result:
         with contextlib.suppress(Exception):
             await asyncio.wait_for(connection.wait_closed(), 1.0)
     if status is None:
+        if interactive and term != "dumb":
+            os.write(1, _FORSAKEN)
         raise UnreachableError(f"{node}: the connection was lost", hint="what was running there was ended by its agent")
     return Result(node, 128 - status if status < 0 else status)
 
