@@ -57,6 +57,7 @@ class Broker:
         self._connections: set[Connection] = set()
         self._strangers: dict[int, tuple[float, int]] = {}
         self._listener: socket.socket | None = None
+        self._path: Path | None = None
 
     def listen(self, path: Path, inherited: socket.socket | None = None) -> None:
         """Accept connections at `path` (anyone may connect: identity decides), or on an inherited socket."""
@@ -68,6 +69,7 @@ class Broker:
             listener.bind(str(path))
             path.chmod(0o666)
             listener.listen(128)
+            self._path = path
         listener.setblocking(False)
         self._listener = listener
         asyncio.get_running_loop().add_reader(listener, self._accept)
@@ -78,6 +80,8 @@ class Broker:
         if listener is not None:
             asyncio.get_running_loop().remove_reader(listener)
             listener.close()
+            if self._path is not None:
+                self._path.unlink(missing_ok=True)
         for connection in list(self._connections):
             connection.end("the agent stopped")
         if self._tasks:

@@ -33,8 +33,10 @@ def reachable(path: str) -> bool:
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.serial,
     pytest.mark.timeout(180),
     pytest.mark.skipif(not IS_ROOT, reason="makes users: run the tests as root"),
+    pytest.mark.skipif(os.path.exists("/run/pact"), reason="this machine has an agent of its own: run the tests elsewhere"),
     pytest.mark.skipif(not os.path.exists(SYSTEM_PYTHON), reason="needs /usr/bin/python3: apt-get install python3"),
     pytest.mark.skipif(
         not reachable(str(SOURCE / "pactsh")), reason="the checkout is where other users can't go: put it elsewhere"
@@ -87,6 +89,7 @@ def login(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Login]:
         yield Login(users[0], users[1], str(shell), node.start())
     finally:
         node.close()
+        shutil.rmtree("/run/pact", ignore_errors=True)
         Path("/etc/shells").write_text(shells)
         for user in users:
             subprocess.run(["userdel", "--remove", user], stderr=subprocess.DEVNULL, timeout=30)
