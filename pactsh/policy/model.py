@@ -37,17 +37,6 @@ class CommandOverlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     remove: tuple[str, ...] = ()
 
 
-class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Session and command limits. `command_timeout_s` 0 means none."""
-
-    sessions_per_identity: int = 8
-    sessions_per_node: int = 64
-    idle_timeout_s: int = 3600
-    command_timeout_s: int = 0
-    exec_timeout_s: int = 300
-    max_output_bytes: int = 10 << 20
-
-
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A vCluster's policy. `audit` "strict": nothing runs before the journal has it.
 
@@ -64,7 +53,6 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     emergency_allowed: bool = True
     ai_exec_allowed: bool = False
     commands: CommandOverlay = CommandOverlay()
-    limits: Limits = Limits()
 
 
 def parse_policy(data: bytes, *, source: str = "policy") -> Policy:

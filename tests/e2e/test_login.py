@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.serial,
     pytest.mark.timeout(180),
     pytest.mark.skipif(not IS_ROOT, reason="makes users: run the tests as root"),
-    pytest.mark.skipif(os.path.exists("/run/pact"), reason="this machine has an agent of its own: run the tests elsewhere"),
+    pytest.mark.skipif(os.path.exists("/run/pact"), reason="an agent of this machine's own has /run/pact: stop it"),
     pytest.mark.skipif(not os.path.exists(SYSTEM_PYTHON), reason="needs /usr/bin/python3: apt-get install python3"),
     pytest.mark.skipif(
         not reachable(str(SOURCE / "pactsh")), reason="the checkout is where other users can't go: put it elsewhere"

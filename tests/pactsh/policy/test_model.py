@@ -17,11 +17,9 @@ def test_what_is_written_is_read_back() -> None:
             "version": 3,
             "audit": "strict",
             "commands": {"add": [TOOL], "remove": ["ping"], "narrow": [{"command": "ip", "read_only": True}]},
-            "limits": {"idle_timeout_s": 60},
         }
     )
     assert parse_policy(render_policy(policy)) == policy
-    assert policy.limits.idle_timeout_s == 60
     assert policy.commands.add[0].name == "mytool"
 
 
@@ -40,7 +38,7 @@ def test_silence_means_the_careful_default() -> None:
         (b'{"vcluster": "ml", "containment": "none"}', "$.containment"),
         (b'{"vcluster": "ml", "typo": 1}', "typo"),
         (b'{"vcluster": "ml", "version": "1"}', "$.version"),
-        (b'{"vcluster": "ml", "limits": {"idle": 1}}', "idle"),
+        (b'{"vcluster": "ml", "commands": {"ad": []}}', "ad"),
     ],
 )
 def test_a_broken_document_is_refused_by_name(document: bytes, where: str) -> None:
