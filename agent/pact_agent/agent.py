@@ -208,7 +208,8 @@ class Agent:
             if not self._spawner.alive:
                 return "the command spawner died"
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 1)
+                async with asyncio.timeout(1):
+                    await stop.wait()
         return "agent stopped"
 
     async def _drain(self) -> None:

@@ -47,7 +47,8 @@ async def aside(timeout_s: float, what: str, function: Callable[[], _T]) -> _T:
     _busy.add(thread)
     thread.start()
     try:
-        return await asyncio.wait_for(answer, timeout_s)
+        async with asyncio.timeout(timeout_s):
+            return await answer
     except TimeoutError:
         raise PactError(f"{what} took too long", hint=_HINT) from None
 

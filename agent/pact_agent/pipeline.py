@@ -167,11 +167,13 @@ class Pipelines:
         assert job is not None
         limit = self._limits.exec_timeout_s if action == "exec" else self._limits.command_timeout_s
         try:
-            return await asyncio.wait_for(job.wait(), limit), current.stopped or ""
+            async with asyncio.timeout(limit):
+                return await job.wait(), current.stopped or ""
         except TimeoutError:
             job.kill("TERM")
             try:
-                ended = await asyncio.wait_for(job.wait(), _GRACE_S)
+                async with asyncio.timeout(_GRACE_S):
+                    ended = await job.wait()
             except TimeoutError:
                 job.kill("KILL")
                 ended = await job.wait()

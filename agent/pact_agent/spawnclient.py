@@ -136,7 +136,8 @@ class Spawner:
         self._ready = loop.create_future()
         self._link.setblocking(False)
         loop.add_reader(self._link, self._readable)
-        await asyncio.wait_for(self._ready, 20)
+        async with asyncio.timeout(20):
+            await self._ready
 
     def close(self) -> None:
         """End the spawner and with it every job."""

@@ -38,3 +38,17 @@ def test_there_is_a_bound_on_what_hangs(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(module, "MOST_STUCK", 0)
     with pytest.raises(PactError, match="already waits"):
         asyncio.run(aside(5, "counting", lambda: 42))
+
+
+def test_a_cancellation_is_not_lost_when_the_answer_comes_at_the_same_moment() -> None:
+    async def go() -> None:
+        task = asyncio.create_task(aside(5, "counting once", lambda: 42))
+        await asyncio.sleep(0)
+        for thread in threading.enumerate():
+            if thread.name == "aside: counting once":
+                thread.join()
+        asyncio.get_running_loop().call_soon(task.cancel)  # right behind the answer
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(go())
