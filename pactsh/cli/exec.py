@@ -166,6 +166,8 @@ class _Fleet:
                 await asyncio.wait_for(connection.wait_closed(), 1.0)
 
     async def _watch(self, node: str, process: asyncssh.SSHClientProcess[bytes], target: Target) -> Result:
+        import asyncssh
+
         taken = 0
         full = asyncio.Event()
 
@@ -192,17 +194,25 @@ class _Fleet:
                 return self._result(node, "truncated", 1, target, text)
             await reading
             await process.wait_closed()
+        except (asyncssh.DisconnectError, ConnectionResetError):
+            raise _lost(node) from None
         finally:
             for end in ends:
                 end.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
         status = process.returncode
         if status is None:
-            raise UnreachableError(f"exec: {node}: the connection was lost before the command ended")
+            raise _lost(node)
         return self._result(node, "ran", 128 - status if status < 0 else status, target)
 
     def _result(self, node: str, kind: str, status: int, target: Target, message: str | None = None) -> Result:
         return Result(node, kind, status, target.text(1), target.text(2), message)
+
+
+def _lost(node: str) -> UnreachableError:
+    return UnreachableError(
+        f"exec: {node}: the connection was lost before the command ended", hint="`pact log` tells what became of it"
+    )
 
 
 async def _stop(process: asyncssh.SSHClientProcess[bytes], name: str = "TERM") -> None:

@@ -40,7 +40,7 @@ class Args:
 
 # What a prompt or a full-screen program, cut off, can't take back itself: the other screen, bracketed paste,
 # application keys, a hidden cursor, colours; then a new line, and nothing below it (the toolbar).
-_FORSAKEN = b"\x1b[?47l\x1b[?2004l\x1b[?1l\x1b>\x1b[?25h\x1b[0m\r\n\x1b[J"
+_FORSAKEN = b"\x1b[?47l\x1b[?2004l\x1b[?1l\x1b>\x1b[?25h\x1b[0m\n\x1b[J"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,14 @@ async def _pipes(process: asyncssh.SSHClientProcess[bytes]) -> int | None:
 
 async def _carry(process: asyncssh.SSHClientProcess[bytes]) -> int | None:
     """Bytes both ways until the far end is done; returns its status, None when the connection was lost."""
+    import asyncssh
+
     feeding = asyncio.ensure_future(feed(process))
     try:
         await asyncio.gather(_show(process.stdout, 1), _show(process.stderr, 2))
         await process.wait_closed()
+    except (asyncssh.DisconnectError, ConnectionResetError, TimeoutError):
+        return None
     finally:
         feeding.cancel()
     return process.returncode

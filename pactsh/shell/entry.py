@@ -144,28 +144,12 @@ def _fill_standard_descriptors() -> None:
 
 
 def _one_shot(connection: Connection, line: str) -> int:
-    problem = line_problem(line)
-    if problem:
-        return fail(1, "usage", f"malformed: {problem}")
     outcome = run_line(connection, line)
     if outcome.refusal is not None:
         from pactsh.shell.report import refusal_text, write_error
 
         write_error(refusal_text(line, outcome.refusal))
     return outcome.status
-
-
-def line_problem(line: str) -> str:
-    """Say why a line can't even be sent to the agent; "" when it can."""
-    if len(line) > 16384 and len(line.encode("utf-8", "surrogateescape")) > 65536:
-        return "the line is longer than 64 KiB"
-    if line.isascii():
-        return "the line holds a NUL character" if "\0" in line else ""
-    try:
-        line.encode("utf-8")
-    except UnicodeEncodeError:
-        return "the line is not valid UTF-8"
-    return "the line holds a NUL character" if "\0" in line else ""
 
 
 def fail(code: int, kind: str, message: str, hint: str = "") -> int:

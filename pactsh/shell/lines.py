@@ -1,7 +1,8 @@
 """Reads lines: from a file, from stdin shared with commands, from a terminal in its line mode.
 
-A line is bytes without its newline, None at the end. Lines over the limit come back as `TooLong`,
-read to their end, so that no part of one is ever run. Standard library only.
+A line is bytes without its newline, None at the end. Lines over the limit are read to their end, so that
+no part of one is ever run: their beginning, itself over the limit, comes back for the agent to refuse
+and record. What a terminal has cut comes back as `TooLong`. Standard library only.
 """
 
 import posix
@@ -13,7 +14,7 @@ _SEEK_SET, _SEEK_CUR = 0, 1
 
 
 class TooLong:
-    """Stands for a line over the limit; `limit_bytes` is that limit."""
+    """Stands for a line that the terminal has cut at `limit_bytes`: what is left of it could be run."""
 
     __slots__ = ("limit_bytes",)
 
@@ -34,16 +35,15 @@ class FileLines:
 
     def read_line(self) -> Input:
         """Return the next line."""
-        too_long = False
+        head = b""
         while True:
             line, newline, rest = self._buffer.partition(b"\n")
             if newline or self._ended:
                 self._buffer = rest
-                if too_long or len(line) > LINE_LIMIT_BYTES:
-                    return TooLong(LINE_LIMIT_BYTES)
+                line = head or line[: LINE_LIMIT_BYTES + 1]
                 return line if newline or line else None
             if len(self._buffer) > LINE_LIMIT_BYTES:
-                too_long, self._buffer = True, b""
+                head, self._buffer = head or self._buffer[: LINE_LIMIT_BYTES + 1], b""
             data = posix.read(self._fd, 65536)
             self._ended = not data
             self._buffer += data
@@ -66,20 +66,17 @@ class SharedLines:
     def read_line(self) -> Input:
         """Return the next line."""
         line = bytearray()
-        length = 0
         while data := posix.read(self._fd, self._block_bytes):
             piece, newline, rest = data.partition(b"\n")
-            length += len(piece)
-            if length <= LINE_LIMIT_BYTES:
-                line += piece
+            line += piece[: LINE_LIMIT_BYTES + 1 - len(line)]
             if newline:
                 if rest:
                     posix.lseek(self._fd, -len(rest), _SEEK_CUR)
                 break
         else:
-            if not length:
+            if not line:
                 return None
-        return TooLong(LINE_LIMIT_BYTES) if length > LINE_LIMIT_BYTES else bytes(line)
+        return bytes(line)
 
 
 class TerminalLines:
@@ -116,11 +113,3 @@ class TerminalLines:
             if len(data) >= _TERMINAL_LINE_BYTES and data.find(b"\n", 0, _TERMINAL_LINE_BYTES) < 0:
                 too_long = True
             pieces += data
-
-
-def decoded(line: bytes) -> str | None:
-    """Return the line as text, None when it is not valid UTF-8."""
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError:
-        return None

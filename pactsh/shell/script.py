@@ -2,7 +2,7 @@
 
 import posix
 
-from pactsh.shell.lines import FileLines, SharedLines, TooLong, decoded
+from pactsh.shell.lines import FileLines, SharedLines, TooLong
 from pactsh.shell.report import error_text, refusal_text, write_error
 from pactsh.shell.runner import AgentError, Outcome, run_line, terminal_fields
 from pactsh.shell.wire import Connection, Frame
@@ -30,20 +30,14 @@ def run_input(
     where: str = "",
     on_frame: "Callable[[Frame], None] | None" = None,
 ) -> Outcome:
-    """Run one line as read, printing why if it can't run. Raises ConnectionLost, AgentError."""
-    problem = ""
-    line: str | None = ""
+    """Run one line as read, printing why if it can't run. Raises ConnectionLost, AgentError.
+
+    What is no line (bytes that are no text, too many) goes to the agent too: it refuses and records it.
+    """
     if isinstance(given, TooLong):
-        problem = f"the line is longer than {given.limit_bytes} bytes"
-    else:
-        line = decoded(given)
-        if line is None:
-            problem = "the line is not valid UTF-8"
-        elif "\0" in line:
-            problem = "the line holds a NUL character"
-    if problem or line is None:
-        write_error(error_text(1, "usage", f"{where}malformed: {problem}"))
+        write_error(error_text(1, "usage", f"{where}malformed: the line is longer than {given.limit_bytes} bytes"))
         return Outcome(1)
+    line = given.decode("utf-8", "surrogateescape")
     outcome = run_line(connection, line, on_frame=on_frame)
     if outcome.refusal is not None:
         write_error(refusal_text(line, outcome.refusal, where=where))

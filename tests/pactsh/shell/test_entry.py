@@ -87,12 +87,22 @@ def test_errors_as_json(program: Program) -> None:
     }
 
 
-@pytest.mark.parametrize("line", ["echo \udcff", "echo a" + "b" * 65536, "echo " + "é" * 40000])
-def test_lines_that_are_never_sent(program: Program, agent: ScriptedAgent, line: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "status", "says"),
+    [
+        ("echo \udcff", 1, b"not valid UTF-8"),
+        ("echo a" + "b" * 65536, 6, b"longer than 64 KiB"),
+        ("echo " + "é" * 40000, 6, b"longer than 64 KiB"),
+    ],
+)
+def test_what_is_no_line_is_for_the_agent_to_refuse_and_record(
+    program: Program, agent: ScriptedAgent, line: str, status: int, says: bytes
+) -> None:
     done = program.run("-c", line)
-    assert done.returncode == 1
-    assert done.stderr.startswith(b"pact: malformed: the line is ")
-    assert agent.frames == []
+    assert (done.returncode, done.stdout) == (status, b"")
+    assert says in done.stderr
+    assert len(done.stderr) < 1000
+    assert [run["line"] for run in agent.runs] == [line]
 
 
 def test_a_line_of_64_kib_is_run(program: Program) -> None:

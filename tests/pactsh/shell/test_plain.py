@@ -90,7 +90,7 @@ def test_invalid_utf_8_is_status_1_and_the_session_goes_on(child: pexpect.spawn[
     os.write(child.child_fd, b"echo \xff\n")
     child.expect_exact("not valid UTF-8")
     child.expect_exact(PROMPT)
-    assert agent.runs == []
+    assert [run["line"] for run in agent.runs] == ["echo \udcff"]  # for the agent to refuse and record
 
 
 def test_the_end(child: pexpect.spawn[str]) -> None:

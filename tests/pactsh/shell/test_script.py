@@ -38,7 +38,8 @@ def test_a_scripts_errors_name_file_and_line(program: Program, tmp_path: Path) -
     done = program.run(str(path), cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.decode().splitlines()[:2] == [f"{path}:2: ls | rm", " " * (len(f"{path}:2: ") + 5) + "^^"]
-    assert f"pact: {path}:3: malformed: the line is not valid UTF-8".encode() in done.stderr
+    assert f"{path}:3: \\udcff\n".encode() in done.stderr
+    assert b"pact: malformed: the line is not valid UTF-8" in done.stderr
 
 
 def test_stop_at_the_first_failure(program: Program, agent: ScriptedAgent) -> None:
@@ -71,14 +72,24 @@ def test_an_empty_script_ends_0(program: Program, agent: ScriptedAgent) -> None:
     assert agent.frames[0]["kind"] == "script"
 
 
-@pytest.mark.parametrize("bad", [b"echo \xff", b"echo \x00", b"echo " + b"x" * 70000])
-def test_a_bad_line_is_status_1_and_the_next_one_runs(program: Program, agent: ScriptedAgent, bad: bytes) -> None:
+@pytest.mark.parametrize(
+    ("bad", "status", "says"),
+    [
+        (b"echo \xff", 1, b"malformed: the line is not valid UTF-8"),
+        (b"echo \x00", 6, b"refused: a control character (U+0000)"),
+        (b"echo " + b"x" * 70000, 6, b"refused: the line is longer than 64 KiB"),
+    ],
+)
+def test_a_bad_line_is_refused_and_the_next_one_runs(
+    program: Program, agent: ScriptedAgent, bad: bytes, status: int, says: bytes
+) -> None:
     done = program.run(input=bad + b"\n")
-    assert done.returncode == 1
-    assert done.stderr.startswith(b"pact: malformed: the line ")
+    assert (done.returncode, done.stdout) == (status, b"")
+    assert b"pact: " + says in done.stderr
+    assert len(agent.runs) == 1  # the agent refuses it, and so records it
     done = program.run(input=bad + b"\necho next\n")
     assert (done.returncode, done.stdout) == (0, b"next\n")
-    assert [frame["line"] for frame in agent.runs] == ["echo next"]
+    assert agent.runs[-1]["line"] == "echo next"
 
 
 def test_a_missing_script_is_status_1(program: Program, agent: ScriptedAgent, tmp_path: Path) -> None:
