@@ -156,10 +156,6 @@ class _CapData(ctypes.Structure):
     )
 
 
-# Debian's ping has it as a file capability, and execve(2) fails where a file asks for more than the bounding set has.
-_IN_FILES = frozenset({"net_raw"})
-
-
 def release_capabilities() -> None:
     """Make everything this process holds inheritable, then empty the bounding set, `ON_FILES` aside.
 
@@ -189,9 +185,6 @@ def limit_capabilities(keep: frozenset[str]) -> None:
     Capabilities that this process lacks are simply not there afterwards.
     """
     mask = 0
-    for name in _IN_FILES - keep:
-        if os.geteuid() == 0:
-            prctl(PR_CAPBSET_DROP, CAPABILITIES.index(name))
     if keep:
         mask = sum(1 << n for n, name in enumerate(CAPABILITIES) if name in keep) & held_capabilities()
     _capset(mask, mask, mask)
