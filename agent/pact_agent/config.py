@@ -16,7 +16,7 @@ import msgspec
 
 from pactsh.errors import UsageError
 
-NodeName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+NodeName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -96,9 +96,11 @@ def load_config(path: Path) -> Config:
     base = path.resolve().parent
 
     def decode(kind: type, value: object) -> object:
-        if kind is Path and isinstance(value, str):
-            return base / value
-        raise NotImplementedError
+        if kind is not Path or not isinstance(value, str):
+            raise TypeError(f"Expected `str`, got `{type(value).__name__}`")  # msgspec adds the key
+        if not value or "\0" in value:
+            raise ValueError("Expected a path")
+        return base / value
 
     try:
         config = msgspec.convert(raw, Config, dec_hook=decode)

@@ -13,8 +13,8 @@ from typing import Protocol
 
 import msgspec
 
-_TERM = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,62}$")
-_LANG = re.compile(r"^(C|POSIX|[a-z]{2,3}_[A-Z]{2})(\.[A-Za-z0-9-]{1,16})?$")
+_TERM = re.compile(r"^[A-Za-z0-9][A-Za-z0-9.+_-]{0,62}\Z")
+_LANG = re.compile(r"^(C|POSIX|[a-z]{2,3}_[A-Z]{2})(\.[A-Za-z0-9-]{1,16})?\Z")
 _LARGEST = 500
 _TIOCGPTPEER = 0x5441  # asm-generic/ioctls.h
 
@@ -34,7 +34,7 @@ class Terminal(msgspec.Struct, frozen=True):
 
 
 def _bounded(value: object, default: int) -> int:
-    if not isinstance(value, int) or value <= 0:
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
         return default
     return min(value, _LARGEST)
 
