@@ -1,0 +1,71 @@
+"""A real spool and recorder on a clock that a test sets, for parts that record without a whole agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pact_agent.config import Limits
+from pact_agent.recorder import Recorder
+from pact_agent.segments import Disk
+from pact_agent.session import Sessions
+from pact_agent.spool import Spool
+
+from pactsh.model.entry import Draft
+from pactsh.model.identity import Identity
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+ALICE = Identity("alice@org", ("pact-ops-ml-training",), "human", "uid")
+BOB = Identity("bob@org", ("pact-viewer-ml-training",), "human", "ssh")
+
+
+class FakeClock:
+    """Time stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self._passed_s = 0.0
+
+    def pass_s(self, seconds: float) -> None:
+        self._passed_s += seconds
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self._passed_s)
+
+    def monotonic(self) -> float:
+        return 1000.0 + self._passed_s
+
+
+class FailingDisk(Disk):
+    """Storage that fails while told so."""
+
+    fails = False
+
+    def write(self, fd: int, data: bytes, offset: int) -> None:
+        if self.fails:
+            raise OSError(5, "Input/output error")
+        super().write(fd, data, offset)
+
+
+class Recording:
+    """What a node records, in order."""
+
+    def __init__(self, directory: Path, limits: Limits) -> None:
+        self.clock, self.disk = FakeClock(), FailingDisk()
+        self.spool = Spool(directory, node="node042", reserve_bytes=1 << 20, clock=self.clock, disk=self.disk)
+        self.recorder = Recorder(self.spool, "node042", self.clock)
+        self.sessions = Sessions(self.recorder, limits, self.clock)
+
+    def entries(self) -> list[Draft]:
+        return self.spool.read_from(1, 1000)
+
+
+@contextmanager
+def recording(directory: Path, limits: Limits | None = None) -> Iterator[Recording]:
+    """An open spool, closed afterwards."""
+    made = Recording(directory, limits or Limits())
+    try:
+        yield made
+    finally:
+        made.spool.close()

@@ -1,0 +1,113 @@
+"""What `pact` may ask its node for, and who may ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from pact_agent.calls import ACTIONS, Calls, History, Item, Params
+
+from pactsh.errors import ForbiddenError, UnreachableError, UsageError
+from pactsh.model.entry import Author, Entry
+from pactsh.model.identity import Identity
+from pactsh.policy.model import Policy
+from tests.pact_agent.recording import ALICE, BOB, Recording, recording
+from tests.pact_agent.test_facts import facts_of
+
+STRANGER = Identity("eve@org", ("pact-ops-other",), "human", "ssh")
+
+
+class OneEntry:
+    """A journal with one entry, which notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Params] = []
+
+    async def entries(self, params: Params) -> AsyncIterator[Entry]:
+        self.asked.append(params)
+        yield Entry(
+            seq=1, client="agent:n:1", number=1, time="t", recorded_at="t", type="intent", scope="node:n",
+            author=Author("a"), session="", message="", parent=None, delta=None, body=None, ttl=None, policy="",
+            prev_hash="0", hash="h",
+        )  # fmt: skip
+
+    async def verify(self) -> Item:
+        return {"entries": 1}
+
+
+def ask(node: Recording, who: Identity, method: str, history: History | None = None, **params: object) -> list[Item]:
+    calls = Calls(facts_of(node), node.sessions, lambda: Policy("ml-training"), history)
+
+    async def go() -> list[Item]:
+        return [item async for item in calls.answer(who, method, params)]
+
+    return asyncio.run(go())
+
+
+def test_every_method_answers_who_may_ask(tmp_path: Path) -> None:
+    with recording(tmp_path) as node:
+        for method in ACTIONS:
+            for who in (ALICE, BOB):
+                (item,) = ask(node, who, method, OneEntry())
+                msgspec.json.encode(item)
+
+
+@pytest.mark.parametrize("method", ACTIONS)
+def test_without_a_role_here_only_oneself_is_seen(tmp_path: Path, method: str) -> None:
+    with recording(tmp_path) as node:
+        if method == "whoami":
+            assert ask(node, STRANGER, method)[0]["principal"] == "eve@org"
+            return
+        with pytest.raises(ForbiddenError, match=r"eve@org may not see the (status|log) of vCluster ml-training"):
+            ask(node, STRANGER, method, OneEntry())
+
+
+@pytest.mark.parametrize("method", ["", "shutdown", "STATUS", "__init__", "x" * 5000])
+def test_other_methods_there_are_not(tmp_path: Path, method: str) -> None:
+    with recording(tmp_path) as node:
+        with pytest.raises(UsageError, match="unknown method") as caught:
+            ask(node, ALICE, method)
+        assert len(caught.value.message) < 100
+
+
+@pytest.mark.parametrize("method", ["log", "verify"])
+def test_without_a_journal_there_is_no_history(tmp_path: Path, method: str) -> None:
+    with recording(tmp_path) as node, pytest.raises(UnreachableError, match="no journal is configured"):
+        ask(node, ALICE, method)
+
+
+def test_parameters_reach_the_journal_and_entries_come_as_objects(tmp_path: Path) -> None:
+    with recording(tmp_path) as node:
+        journal = OneEntry()
+        (entry,) = ask(node, ALICE, "log", journal, n=3, type="intent")
+        assert (entry["seq"], entry["type"]) == (1, "intent")
+        assert journal.asked == [{"n": 3, "type": "intent"}]
+
+
+def test_whoami_and_sessions(tmp_path: Path) -> None:
+    with recording(tmp_path) as node:
+        session = asyncio.run(node.sessions.open(BOB, kind="login", source="ssh", peer="10.0.0.9"))
+        assert ask(node, ALICE, "whoami") == [
+            {
+                "node": "node042",
+                "principal": "alice@org",
+                "roles": ["pact-ops-ml-training"],
+                "kind": "human",
+                "source": "uid",
+            }
+        ]
+        (listed,) = ask(node, ALICE, "sessions")
+        assert listed == {
+            "sessions": [
+                {
+                    "id": session.id,
+                    "principal": "bob@org",
+                    "kind": "login",
+                    "source": "ssh",
+                    "started_at": "2026-01-31T12:00:00.000000Z",
+                }
+            ]
+        }
