@@ -22,7 +22,7 @@ from pact_agent.recorder import Recorder
 from pact_agent.session import Session
 from pactsh import language
 from pactsh.catalog import Catalog
-from pactsh.errors import PactError
+from pactsh.errors import PactError, UnreachableError
 from pactsh.policy.decision import Decision, Request, decide
 from pactsh.policy.model import Policy
 
@@ -229,9 +229,9 @@ class Executor:
             raise
 
     async def _confirmed(self, number: int) -> None:
-        """With `audit = "strict"` wait for the journal to have entry `number`; raises PactError."""
+        """With `audit = "strict"` wait for the journal to have entry `number`; raises UnreachableError."""
         if self._node.policy().audit == "strict" and not await self._recorder.acknowledged(number, _STRICT_TIMEOUT_S):
-            raise PactError(
+            raise UnreachableError(
                 "the journal has not confirmed this line, and policy requires it (audit = strict)",
                 hint="the line was not run; is the journal reachable? `pact status`",
             )
