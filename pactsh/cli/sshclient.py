@@ -8,6 +8,7 @@ journal's CA for the node's name is not the node.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 CACHE_S = 300.0
 CONNECT_TIMEOUT_S = 15.0
+_ADDRESS = re.compile(
+    r"(?:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,254})|\[(?P<v6>[0-9A-Fa-f:.]{2,64})\]):(?P<port>[0-9]{1,5})"
+)
 _HOST_ALGORITHMS = (
     "ssh-ed25519-cert-v01@openssh.com",
     "ecdsa-sha2-nistp256-cert-v01@openssh.com",
@@ -139,11 +143,14 @@ class Gate:
 
 
 def parse_address(node: str, address: str) -> tuple[str, int]:
-    """Host and port of `host:port` or `[v6]:port`; raises `NotFoundError` when the node reported none."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
+    """Host and port of `host:port` or `[v6]:port`; raises `NotFoundError` when the node reported none.
+
+    A node says this of itself, and it ends up in OpenSSH's configuration: a host is of harmless characters alone.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if match is None or not 0 < int(match["port"]) < 1 << 16:
         raise NotFoundError(f"{node}: it has reported no SSH address", hint="is its agent running with [ssh]?")
-    return host.strip("[]"), int(port)
+    return match["name"] or match["v6"], int(match["port"])
 
 
 async def _connect(place: Place, credentials: SshCredentials) -> asyncssh.SSHClientConnection:

@@ -26,6 +26,27 @@ def test_a_node_without_an_address_is_said(address: str) -> None:
         parse_address("node042", address)
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "a\n  ProxyCommand touch /tmp/x\n  HostName b:22",
+        "-oProxyCommand=x:22",
+        "a b:22",
+        "%h:22",
+        '"a":22',
+        "[a]:22",
+        "a:0",
+        "a:65536",
+        "a:\u0662\u0662",
+        "a:22\n",
+    ],
+)
+def test_a_node_cannot_write_into_a_persons_ssh_configuration(address: str) -> None:
+    """The address is the node's own word; `pact ssh-config` prints it for OpenSSH to act on."""
+    with pytest.raises(NotFoundError, match="no SSH address"):
+        parse_address("node042", address)
+
+
 def test_nodes_are_a_comma_list_without_repeats() -> None:
     assert parse_nodes("node042,node043,node042") == ("node042", "node043")
 
