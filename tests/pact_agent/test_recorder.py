@@ -58,4 +58,4 @@ def test_acknowledged_is_what_the_journal_has(tmp_path: Path) -> None:
 
 
 def test_values_become_plain_objects() -> None:
-    assert plain(Author("a", ("r",))) == {"principal": "a", "roles": ["r"], "kind": "human"}
+    assert plain(Author("a", ("r",))) == {"principal": "a", "roles": ("r",), "kind": "human"}
