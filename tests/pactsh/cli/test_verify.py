@@ -59,6 +59,49 @@ def test_altered_in_the_database(tmp_path: Path, journal: RunningJournal) -> Non
     assert re.match(r"BAD seq:\d+: altered: its content does not match its hash\n", said)
 
 
+def delete(database: sqlite3.Connection) -> None:
+    database.execute("DELETE FROM entries WHERE seq = 3")
+
+
+def close_the_gap(database: sqlite3.Connection) -> None:
+    delete(database)
+    database.execute("UPDATE entries SET seq = seq - 1 WHERE seq > 3")
+
+
+def swap(database: sqlite3.Connection) -> None:
+    for before, after in ((3, -1), (4, 3), (-1, 4)):
+        database.execute("UPDATE entries SET seq = ? WHERE seq = ?", (after, before))
+
+
+def repeat(database: sqlite3.Connection) -> None:
+    names = [row[1] for row in database.execute("PRAGMA table_info(entries)")]
+    # Numbers are unique: from behind, one by one.
+    for (seq,) in database.execute("SELECT seq FROM entries WHERE seq > 3 ORDER BY seq DESC").fetchall():
+        database.execute("UPDATE entries SET seq = seq + 1 WHERE seq = ?", (seq,))
+    values = ", ".join({"seq": "seq + 1", "number": "number + 1000"}.get(name, name) for name in names)
+    database.execute(f"INSERT INTO entries SELECT {values} FROM entries WHERE seq = 3")
+
+
+@pytest.mark.parametrize(
+    ("tamper", "says"),
+    [
+        (delete, "removed"),
+        (close_the_gap, "removed|reordered|altered"),
+        (swap, "reordered"),
+        (repeat, "inserted|reordered|altered"),
+    ],
+)
+def test_removed_reordered_or_inserted_in_the_database(
+    tmp_path: Path, journal: RunningJournal, tamper: Callable[[sqlite3.Connection], None], says: str
+) -> None:
+    journal.append(*session_drafts())
+    with closing(sqlite3.connect(journal.database)) as database, database:
+        tamper(database)
+    status, said = verify(tmp_path, env=journal.env())
+    assert status == 1
+    assert re.match(rf"BAD seq:[34]: ({says})", said), said
+
+
 def test_the_tail_cut_off_the_database(tmp_path: Path, journal: RunningJournal) -> None:
     journal.append(*session_drafts())
     with closing(sqlite3.connect(journal.database)) as database, database:
