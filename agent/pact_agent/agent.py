@@ -84,6 +84,7 @@ class Agent:
             degraded=lambda: not self._facts.connected(),
             enforced=self._facts.enforced,
             secrets=self._secrets.current,
+            own=frozenset({os.getpid(), spawner.pid}),
         )
         pipelines = Pipelines(spawner, self._tools, config.limits, self._catalog, self._secrets.current, self._connect)
         self._executor = Executor(node, pipelines, self._recorder, self._clock)

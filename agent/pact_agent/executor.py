@@ -20,6 +20,7 @@ from pact_agent.pipeline import LineRun, Pipelines, Ran, stopped
 from pact_agent.prepare import Prepared, needs_file_system, prepare_line, prepare_pipeline, variables
 from pact_agent.recorder import Recorder
 from pact_agent.session import Session
+from pact_agent.vital import vital_target
 from pactsh import language
 from pactsh.catalog import Catalog
 from pactsh.errors import PactError, UnreachableError
@@ -49,7 +50,9 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Node(msgspec.Struct, frozen=True):
-    """What the executor knows of the node it runs on; `policy` and `secrets` are asked for each line."""
+    """What the executor knows of the node it runs on; `policy` and `secrets` are asked for each line.
+
+    `own` are the numbers of the agent's processes."""
 
     name: str
     vcluster: str
@@ -59,6 +62,7 @@ class Node(msgspec.Struct, frozen=True):
     degraded: Callable[[], bool]
     enforced: Callable[[], bool]
     secrets: Callable[[], tuple[str, ...]]
+    own: frozenset[int]
 
 
 class Current(msgspec.Struct, frozen=True):
@@ -163,7 +167,8 @@ class Executor:
 
     def _node_refusal(self, decision: Decision) -> Refusal | None:
         """What this node's own state forbids: a nearly full spool leaves only class `read` (DESIGN.md
-        section 3), and a kernel that can't contain commands leaves none where policy requires it."""
+        section 3), a kernel that can't contain commands leaves none where policy requires it, and
+        nobody signals the agent."""
         if self._node.policy().containment == "required" and not self._node.enforced():
             return Refusal(
                 3,
@@ -180,6 +185,10 @@ class Executor:
                 "the audit spool is nearly full, so only commands that change nothing run",
                 "the journal has been out of reach for long: `pact status` shows since when",
             )
+        target = vital_target(decision.stages, self._node.own)
+        if target is not None:
+            reason = f"process {target} keeps this node's records, and is not signalled by a line"
+            return Refusal(6, "vital-process", "agent", reason, "ask who runs the node's service manager")
         return None
 
     async def _refuse(self, session: Session, text: str, action: Action, refusal: Refusal, sink: Sink) -> Outcome:
