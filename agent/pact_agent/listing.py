@@ -1,13 +1,16 @@
 """The file system as globs and `cd` see it: without the names in secret directories.
 
 The agent expands globs with its own rights, so what a contained command could not list
-must not show up here either.
+must not show up here either: masked places, and others that are off limits by name, such as the
+address spaces and descriptors of processes below /proc.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+
+from pactsh.catalog.secrets import is_hidden
 
 _MOST_ENTRIES = 100_000
 
@@ -36,8 +39,11 @@ class DirectoryListing:
 
     def exists(self, path: str) -> bool:
         """Whether the name exists; a dangling link does (glob(7) as bash has it)."""
-        parent = self.resolve(os.path.dirname(path.rstrip("/")) or ".")
-        return parent is not None and os.path.lexists(os.path.join(self._cwd, path))
+        plain = path.rstrip("/")
+        parent = self.resolve(os.path.dirname(plain) or ("." if plain else "/"))
+        if parent is None or not os.path.lexists(os.path.join(parent, os.path.basename(plain))):
+            return False
+        return plain == path or self.is_dir(path)
 
     def is_dir(self, path: str) -> bool:
         """Whether it is a directory, links followed."""
@@ -50,5 +56,7 @@ class DirectoryListing:
             return None
         real = os.path.realpath(os.path.join(self._cwd, path))
         if any(real == s or real.startswith(s + "/") for s in self._secrets):
+            return None
+        if is_hidden(path, self._cwd) or is_hidden(real, "/"):
             return None
         return real
