@@ -98,25 +98,21 @@ class Broker:
             loop.call_later(_ACCEPT_PAUSE_S, self._accept_again)
             return
         pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        identity = self.identity_of(uid)
-        if identity is None and not self._may_knock(uid):
-            sock.close()
-            return
-        self._serve(sock, identity, None, f"uid={uid} pid={pid}")
+        self._serve(sock, self.identity_of(uid), None, f"uid={uid} pid={pid}", recorded=self._is_news(uid))
 
     def _accept_again(self) -> None:
         if self._listener is not None:
             asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
-    def _may_knock(self, uid: int) -> bool:
-        """Whether a stranger still gets an answer and an entry: any user could fill the spool with them."""
+    def _is_news(self, uid: int) -> bool:
+        """Whether another attempt of a stranger is still recorded: any user could fill the spool with them."""
         now = asyncio.get_running_loop().time()
         since, count = self._strangers.get(uid, (now, 0))
         if now - since > _STRANGER_WINDOW_S:
             since, count = now, 0
         self._strangers[uid] = (since, count + 1)
-        if count == _STRANGER_MOST:
-            _log.warning("uid %d keeps connecting: not answered, and not recorded, for a while", uid)
+        if count == _STRANGER_MOST and self.identity_of(uid) is None:
+            _log.warning("uid %d keeps connecting: not recorded for a while", uid)
         return count < _STRANGER_MOST
 
     def adopt(self, sock: socket.socket, session: Session | None, identity: Identity, peer: str) -> None:
@@ -134,18 +130,27 @@ class Broker:
         user = next((self._local_users[n] for n in names if n in self._local_users), None)
         return Identity(user.principal, user.roles, "human", "uid") if user is not None else None
 
-    def _serve(self, sock: socket.socket, identity: Identity | None, session: Session | None, peer: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._connection(sock, identity, session, peer))
+    def _serve(
+        self,
+        sock: socket.socket,
+        identity: Identity | None,
+        session: Session | None,
+        peer: str,
+        *,
+        recorded: bool = True,
+    ) -> None:
+        connection = self._connection(sock, identity, session, peer, recorded=recorded)
+        task = asyncio.get_running_loop().create_task(connection)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _connection(
-        self, sock: socket.socket, identity: Identity | None, session: Session | None, peer: str
+        self, sock: socket.socket, identity: Identity | None, session: Session | None, peer: str, *, recorded: bool
     ) -> None:
         channel = Channel(sock)
         try:
             if identity is None:
-                await self._stranger(channel, peer)
+                await self._stranger(channel, peer, recorded=recorded)
                 return
             connection = Connection(self._services, channel, identity, peer, session)
             self._connections.add(connection)
@@ -163,13 +168,15 @@ class Broker:
         finally:
             channel.close()
 
-    async def _stranger(self, channel: Channel, peer: str) -> None:
+    async def _stranger(self, channel: Channel, peer: str, *, recorded: bool) -> None:
         error = AuthError(
             "this user is nobody to pact on this node",
             hint="an administrator adds the user to local_users in agent.toml",
         )
-        await self._refuse_connection(NOBODY, peer, error.message)
+        if recorded:
+            await self._refuse_connection(NOBODY, peer, error.message)
         await channel.send({"op": "error", **error_fields(error)})
+        await channel.part()
 
     async def _refuse_connection(self, identity: Identity, peer: str, reason: str) -> None:
         try:

@@ -73,6 +73,7 @@ class Connection:
         except UsageError as error:
             self._reason = error.message
             await self._channel.send({"op": "error", **error_fields(error)})
+            await self._channel.part()
             raise
         finally:
             await self._leave()

@@ -22,6 +22,7 @@ FRAME_LIMIT_BYTES = 1 << 20
 _MOST_FDS = 16
 _MOST_QUEUED = 64
 _WRITE_TIMEOUT_S = 30.0
+_PARTING_S = 2.0
 
 Fields = dict[str, Any]
 
@@ -96,6 +97,17 @@ class Channel:
         self._fds.clear()
         self._ended = True
         self._wake.set()
+
+    async def part(self) -> None:
+        """Say that this was the last word, and let the peer finish its own: a peer that is still writing when
+        the connection is closed may learn of that before it reads what was said."""
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+            async with asyncio.timeout(_PARTING_S):
+                while (frame := await self.receive()) is not None:
+                    frame.close()
+        except (TimeoutError, OSError, UsageError):
+            return
 
     def stop(self) -> None:
         """Take no more frames: `receive` gives None. What is being sent may still be sent, until `close`."""
