@@ -52,6 +52,7 @@ class Recording:
     """What a node records, in order."""
 
     def __init__(self, directory: Path, limits: Limits) -> None:
+        self.directory = directory
         self.clock, self.disk = FakeClock(), FailingDisk()
         self.spool = Spool(directory, node="node042", reserve_bytes=1 << 20, clock=self.clock, disk=self.disk)
         self.recorder = Recorder(self.spool, "node042", self.clock)
