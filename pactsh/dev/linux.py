@@ -34,6 +34,8 @@ AT_RECURSIVE = 0x8000
 MOUNT_ATTR_RDONLY = 1
 SYS_MOUNT_SETATTR = 442  # the same on every architecture; Linux 5.12
 
+SYSLOG_ACTION_SIZE_BUFFER = 10
+
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
@@ -55,6 +57,14 @@ def _check(result: int, what: str) -> None:
 def unshare(flags: int) -> None:
     """Move this process into new namespaces; unshare(2)."""
     _check(_libc.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def ask_kernel_log() -> None:
+    """Raise OSError where this process may not read the kernel's messages; syslog(2).
+
+    With kernel.dmesg_restrict nobody in a user namespace may.
+    """
+    _check(_libc.klogctl(SYSLOG_ACTION_SIZE_BUFFER, None, 0), "syslog")
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:

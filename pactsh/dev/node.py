@@ -178,6 +178,10 @@ def main() -> int:
 
 
 def _furnish(spec: Spec, entered: frozenset[str], missing: Callable[[str, OSError], None]) -> None:
+    try:
+        linux.ask_kernel_log()
+    except OSError as error:
+        missing("kernel messages for dmesg", error)
     if "hostname" in entered:
         socket.sethostname(spec.name)
     if "network" in entered:
