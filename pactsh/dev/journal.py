@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import time
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 TOKEN_KEPT_S = 3600
 ANY_PORT = "127.0.0.1:0"
+CLOSE_WITHIN_S = 2.0
 
 
 def utc_now() -> datetime:
@@ -155,9 +157,12 @@ class JournalPart:
                 self._say(event="notice", text=error.message)
 
     async def stop(self, grace_s: float) -> None:
-        """End it."""
+        """End it, whatever becomes of our connection to it."""
         self._stopping = True
-        if self._client is not None:
-            await self._client.__aexit__(None, None, None)
         if self._process is not None:
             await wait_exit(self._process, grace_s)
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_WITHIN_S):
+                    await client.__aexit__(None, None, None)
