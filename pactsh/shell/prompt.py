@@ -22,6 +22,7 @@ from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.key_binding import merge_key_bindings
 from prompt_toolkit.lexers import Lexer
 from prompt_toolkit.output import Output
+from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from pactsh.shell.highlight import shell_style
@@ -51,7 +52,8 @@ class TerminalOutput(Vt100_Output):
 
 
 def terminal_output() -> TerminalOutput:
-    """Return the output for this process's terminal."""
+    """Return the output for this process's terminal; NO_COLOR leaves bold and underlined of the looks."""
+    depth = ColorDepth.DEPTH_1_BIT if os.environ.get("NO_COLOR") else None
 
     def size() -> Size:
         try:
@@ -60,7 +62,7 @@ def terminal_output() -> TerminalOutput:
             columns, rows = 0, 0
         return Size(rows=rows or 24, columns=columns or 80)
 
-    return TerminalOutput(sys.stdout, size, term=os.environ.get("TERM"), enable_cpr=False)
+    return TerminalOutput(sys.stdout, size, term=os.environ.get("TERM"), default_color_depth=depth, enable_cpr=False)
 
 
 def history_of(lines: tuple[str, ...]) -> History:

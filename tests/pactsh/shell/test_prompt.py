@@ -4,14 +4,15 @@ import asyncio
 import io
 from collections.abc import Callable
 
+import pytest
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import DummyCompleter
 from prompt_toolkit.filters import to_filter
 from prompt_toolkit.input import create_pipe_input
-from prompt_toolkit.output import DummyOutput
+from prompt_toolkit.output import ColorDepth, DummyOutput
 
 from pactsh.shell.highlight import LineLexer
-from pactsh.shell.prompt import Surface, TerminalOutput, build_prompt, history_of
+from pactsh.shell.prompt import Surface, TerminalOutput, build_prompt, history_of, terminal_output
 
 
 def read(keys: str, history: tuple[str, ...] = (), pasted: Callable[[int], None] = lambda _lines: None) -> str:
@@ -34,6 +35,13 @@ def read(keys: str, history: tuple[str, ...] = (), pasted: Callable[[int], None]
 def offers_no_way_out(prompt: PromptSession[str]) -> None:
     for name in ("enable_open_in_editor", "enable_system_prompt", "enable_suspend"):
         assert not to_filter(getattr(prompt, name))()
+
+
+@pytest.mark.parametrize(("value", "coloured"), [("", True), ("1", False)])
+def test_no_color(monkeypatch: pytest.MonkeyPatch, value: str, coloured: bool) -> None:
+    monkeypatch.setenv("NO_COLOR", value)
+    monkeypatch.setenv("TERM", "xterm")
+    assert (terminal_output().get_default_color_depth() != ColorDepth.DEPTH_1_BIT) is coloured
 
 
 def test_a_line() -> None:
