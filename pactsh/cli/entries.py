@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pactsh.model.entry import Entry
 
 Body = Mapping[str, object]
+_SHOWN = 400
 
 
 def show_entry(entry: Entry, out: Out) -> None:
@@ -46,8 +47,10 @@ def describe(entry: Entry) -> str:
 
 
 def _text(body: Body, key: str) -> str:
+    """A field, cut where it would drown the list: a line may have 64 KiB. `--output json` has it whole."""
     value = body.get(key)
-    return "" if value is None else str(value)
+    text = "" if value is None else str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 
 def _intent(body: Body) -> str:

@@ -90,6 +90,13 @@ def test_a_line() -> None:
     assert out.getvalue().split() == ["7", "2026-01-31T12:00:00Z", "intent", "vc:io", "alice@org", "ls"]
 
 
+def test_a_very_long_line_is_cut_and_what_follows_it_is_not() -> None:
+    said = describe(entry("refusal", {"line": "echo " + "x" * 60_000, "status": 6, "reason": "too long"}))
+    assert said.startswith("echo xxx")
+    assert said.endswith("xxx... (60005 characters)  refused (6): too long")
+    assert len(said) < 500
+
+
 def test_refusals_stand_out_in_colour() -> None:
     out = io.StringIO()
     show_entry(entry("refusal", {"line": "ls"}), Out(out, colour=True))
