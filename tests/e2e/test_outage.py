@@ -8,12 +8,14 @@ import os
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pact_agent.clock import timestamp
 
+from pactsh.auth.ca import Authority
+from pactsh.auth.tls import new_agent_request
 from pactsh.dev.layout import ADMINISTRATOR, ADMINISTRATOR_ROLE
 from pactsh.model.entry import Author, Draft, Entry, JsonObject
 from tests.e2e.site import Site, site
@@ -258,3 +260,41 @@ async def full_spool(directory: Path, ballast: Path) -> None:
 def test_a_full_spool_refuses_step_by_step_and_recovers(tmp_path: Path) -> None:
     with small_disk(tmp_path / "s" / "node" / "state", "20m") as ballast:
         asyncio.run(full_spool(tmp_path / "s", ballast))
+
+
+async def bad_certificate(directory: Path, expired: bool) -> None:
+    async with site(directory) as where:
+        await pactsh(where, "echo before")
+        await where.drained()
+        await where.kill_agent()
+        long_ago = datetime.now(UTC) - timedelta(days=10)
+        authority = Authority.create(directory / "foreign")
+        if expired:
+            authority = Authority.load(where.layout.journal / "ca", clock=lambda: long_ago)
+        keys = where.node_directory / "state" / "keys"
+        kept = {name: (keys / name).read_bytes() for name in ("agent.key", "agent.pem")}
+        key, request = new_agent_request("node042")
+        (keys / "agent.key").write_bytes(key)
+        (keys / "agent.pem").write_bytes(authority.agent_certificate("node042", request))
+        await where.start_agent()
+        assert where.agent is not None
+        assert (await pactsh(where, "echo during")).stdout == "during\n"
+        assert "UNREACHABLE" in await status(where)
+        journal_log = where.layout.journal / "journal.log"
+
+        async def is_logged() -> bool:
+            assert where.agent is not None
+            return "uplink" in where.agent.log() and "andshake" in journal_log.read_text()
+
+        await until(is_logged)
+        for name, content in kept.items():  # put right, it is taken up without a restart
+            (keys / name).write_bytes(content)
+        await where.drained()
+        entries = await everything(where)
+        assert is_sound(entries)
+        assert lines_of(entries) == ["echo before", "echo during"]
+
+
+@pytest.mark.parametrize("expired", [False, True], ids=["foreign", "expired"])
+def test_an_agent_with_a_certificate_that_does_not_count_keeps_its_entries(tmp_path: Path, expired: bool) -> None:
+    asyncio.run(bad_certificate(tmp_path / "s", expired))
