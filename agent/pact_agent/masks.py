@@ -10,25 +10,39 @@ listens on. Standard library only.
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import stat
 import time
 
 from pact_agent import kernel
+from pact_agent.mounted import RemoteMounts
 
 # DESIGN.md section 4 and the hazards table "files that no reader may open".
 SECRETS = (
     "/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/master.passwd", "/etc/sudoers",
-    "/etc/sudoers.d", "/etc/security/opasswd", "/root", "/home/*/.ssh", "/home/*/.aws", "/home/*/.kube",
-    "/home/*/.gnupg",
-    "/home/*/.netrc", "/home/*/.config", "/home/*/.*history", "/etc/ssh/ssh_host_*_key", "/etc/ssl/private",
-    "/etc/pki/tls/private", "/etc/pact", "/etc/kubernetes/pki", "/etc/wireguard", "/etc/munge", "/etc/krb5.keytab",
-    "/etc/slurm/slurmdbd.conf", "/etc/slurm/jwt*.key", "/var/spool/slurm/statesave", "/etc/sssd/sssd.conf",
-    "/etc/sssd/conf.d",
-    "/etc/NetworkManager/system-connections", "/run/secrets", "/run/credentials", "/var/lib/systemd/credential.secret",
+    "/etc/sudoers.d", "/etc/security/opasswd", "/var/backups/*shadow*", "/root",
+    *(
+        f"/home/*/{name}"
+        for name in (
+            ".ssh", ".aws", ".kube", ".gnupg", ".docker", ".azure", ".password-store", ".config", ".*history",
+            ".netrc", ".pgpass", ".my.cnf", ".git-credentials", ".vault-token",
+        )
+    ),
+    "/etc/ssh/ssh_host_*_key", "/etc/ssl/private", "/etc/pki/*/private", "/etc/letsencrypt/live",
+    "/etc/letsencrypt/archive", "/etc/letsencrypt/keys", "/etc/pact", "/etc/wireguard", "/etc/munge", "/var/lib/munge",
+    "/etc/krb5.keytab", "/var/lib/krb5kdc", "/etc/cryptsetup-keys.d", "/etc/credstore", "/etc/credstore.encrypted",
+    "/usr/lib/credstore", "/etc/ldap.secret", "/etc/*_ldap.secret", "/etc/kubernetes", "/var/lib/kubelet",
+    "/var/lib/etcd", "/var/lib/rancher", "/etc/rancher", "/etc/ipa/nssdb", "/var/lib/ipa", "/var/lib/gdm",
+    "/etc/slurm/slurmdbd.conf", "/etc/slurm/jwt*.key", "/var/spool/slurm/statesave", "/etc/sssd", "/var/lib/sss/db",
+    "/var/lib/sss/secrets", "/etc/snmp/snmpd.conf", "/var/lib/snmp", "/etc/powerman", "/etc/conman.conf",
+    "/etc/wpa_supplicant/wpa_supplicant.conf", "/boot/grub/user.cfg", "/boot/grub2/user.cfg",
+    "/etc/NetworkManager/system-connections", "/run/NetworkManager/system-connections", "/run/secrets",
+    "/run/credentials", "/run/credstore", "/run/user/*/gnupg", "/run/user/*/keyring", "/run/user/*/credentials",
+    "/var/lib/systemd/credential.secret", "/var/lib/systemd/random-seed",
     "/var/lib/pact", "/run/pact", "/sys/kernel/debug", "/sys/kernel/tracing", "/proc/kcore", "/proc/kallsyms",
-    "/proc/sysrq-trigger", "/proc/timer_list",
+    "/proc/sysrq-trigger", "/proc/timer_list", "/proc/keys", "/proc/vmcore",
     # Sockets behind which root can do everything, for commands that may reach sockets at all.
     "/run/systemd/private", "/run/dbus/system_bus_socket", "/run/docker.sock", "/run/containerd/containerd.sock",
     "/run/crio/crio.sock", "/run/podman/podman.sock", "/run/libvirt/libvirt-sock", "/run/snapd.socket",
@@ -45,15 +59,16 @@ class SecretPaths:
         self._seen: dict[str, int] = {}
         self._found: tuple[str, ...] | None = None
         self._files: tuple[tuple[int, int, int], ...] = ()
+        self._remote = RemoteMounts()
         self.generation = 0
 
     def current(self) -> tuple[str, ...]:
         """The real paths that exist now, sorted. `generation` moves on when they, or the files that bear these
         names, are others: a mask goes with the file it covers, and rename(2) puts a new one in its place."""
-        if self._found is None or any(_changed_at(d) != at for d, at in self._seen.items()):
+        remote = self._remote.refresh()
+        if remote or self._found is None or any(_changed_at(d) != at for d, at in self._seen.items()):
             now = time.time_ns()
-            found = self._search()
-            directories = {d for pattern in self._patterns for d in _directories(pattern)}
+            found, directories = self._search()
             directories |= {os.path.dirname(path) for path in found}
             seen = {d: _changed_at(d) for d in directories}
             self._seen = {d: -1 if 0 <= now - at < _SETTLED_NS else at for d, at in seen.items()}
@@ -63,13 +78,35 @@ class SecretPaths:
             self._found, self._files = found, files
         return self._found
 
-    def _search(self) -> tuple[str, ...]:
+    def _search(self) -> tuple[tuple[str, ...], set[str]]:
+        """The secrets that exist, and every directory whose entries decide that, down to the nearest that exists."""
         found: set[str] = set()
+        directories: set[str] = set()
         for pattern in self._patterns:
-            for path in glob.glob(pattern) if _is_glob(pattern) else (pattern,):
-                if os.path.lexists(path):
-                    found.add(os.path.realpath(path))
-        return tuple(sorted(found))
+            parent, name = os.path.split(pattern)
+            parents = self._local(parent, directories) if _is_glob(parent) else [parent]
+            if not _is_glob(parent) and parent != "/":
+                directories.add(os.path.dirname(parent))
+            for place in parents:
+                directories.add(place)
+                path = f"{place.rstrip('/')}/{name}"
+                for one in glob.glob(f"{glob.escape(place)}/{name}") if _is_glob(name) else (path,):
+                    if not (_is_glob(parent) and self._remote.cover(one)) and os.path.lexists(one):
+                        found.add(os.path.realpath(one))
+        return tuple(sorted(found)), directories
+
+    def _local(self, pattern: str, directories: set[str]) -> list[str]:
+        """The directories of `pattern` (`/home/*`) that no server far away has to answer for."""
+        above = os.path.dirname(pattern)
+        if self._remote.cover(above):
+            return []
+        directories.add(above)
+        # The names alone: glob(3) would look at each of them, wherever it lies.
+        try:
+            names = [name for name in os.listdir(above) if fnmatch.fnmatchcase(name, os.path.basename(pattern))]
+        except OSError:
+            return []
+        return [path for name in names if not self._remote.cover(path := f"{above.rstrip('/')}/{name}")]
 
 
 def _identity(path: str) -> tuple[int, int, int]:
@@ -90,16 +127,6 @@ def _changed_at(directory: str) -> int:
         return os.stat(directory).st_ctime_ns
     except OSError:
         return 0
-
-
-def _directories(pattern: str) -> list[str]:
-    """Every directory whose entries decide what `pattern` matches, down to the nearest that exists."""
-    parent = os.path.dirname(pattern)
-    parents = glob.glob(parent) if _is_glob(parent) else [parent]
-    if parent == "/":
-        return [parent]
-    above = os.path.dirname(parent)
-    return [*parents, *(_directories(parent) if _is_glob(parent) else [above])]
 
 
 def build(secrets: tuple[str, ...], scratch: str) -> int:

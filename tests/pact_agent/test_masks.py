@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import fnmatch
 import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
-from pact_agent.masks import SecretPaths
+from pact_agent.masks import SECRETS, SecretPaths
 from pact_agent.sandbox import Plan
 from pact_agent.spawnclient import Job, Spawner, StageSpec
 
+from pactsh.catalog.secrets import normalise
 from tests.pact_agent.localnode import IS_ROOT
+from tests.pactsh.catalog.deciding import cases
 
 ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="mount namespaces are root's: run the tests as root")
@@ -49,6 +52,14 @@ def with_spawner(tmp_path: Path, secrets: tuple[str, ...], use: Callable[[Read],
     finally:
         os.kill(spawner.pid, signal.SIGKILL)
         os.waitpid(spawner.pid, 0)
+
+
+@pytest.mark.parametrize("path", [p for p in cases("secret-paths.txt") if not p.startswith(("/dev", "/proc", "/sys"))])
+def test_what_is_refused_by_name_is_masked_as_well(path: str) -> None:
+    """A name can be got round: by a link, or by whatever reads a tree (`grep -r`)."""
+    plain = PurePosixPath(normalise(path, "/"))
+    places = [str(p) for p in (plain, *plain.parents)]
+    assert any(fnmatch.fnmatchcase(place, secret) for place in places for secret in SECRETS)
 
 
 @needs_root
