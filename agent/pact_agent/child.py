@@ -103,7 +103,6 @@ def _warm_up(features: Kernel) -> sandbox.Prepared:
     _fresh_process()
     if features.masks_fd >= 0:
         kernel.setns(features.masks_fd, kernel.CLONE_NEWNS)
-    kernel.release_capabilities()
     prepared = sandbox.Prepared(features)
     _rehearse(prepared)
     return prepared

@@ -9,6 +9,7 @@ no_new_privs, seccomp. Anything that can't be applied and isn't listed as absent
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import resource
 import struct
@@ -171,13 +172,28 @@ class Prepared:
     def __init__(self, features: Kernel) -> None:
         self.ticket = seccomp.ExecTicket()
         self.rules = _general_rules(Plan(), features) if features.landlock else None
-        self._filter = seccomp.Filter(_program(Plan(), self.ticket)) if features.seccomp else None
+        self._filter = _usual_filter().fill(self.ticket.pointers, os.getpid()) if features.seccomp else None
 
     def seal(self, plan: Plan) -> None:
         """The last step before exec: the system call filter, where the kernel has it."""
-        if self._filter is not None:
-            same = _asks(plan) == _asks(Plan())
-            (self._filter if same else seccomp.Filter(_program(plan, self.ticket))).install()
+        if self._filter is None:
+            return
+        if _asks(plan) != _asks(Plan()):
+            self._filter = seccomp.Filter(seccomp.encode(_program(plan, self.ticket.pointers, os.getpid())))
+        self._filter.install()
+
+
+@functools.cache
+def _usual_filter() -> seccomp.Blank:
+    """The filter of a command without grants; made once, by the spawner, before it forks."""
+    return seccomp.Blank(lambda pointers, pid: _program(Plan(), pointers, pid))
+
+
+def prepare_spawner() -> None:
+    """What is done once for all processes to come: the bounding set, and the filter that most of them load."""
+    kernel.release_capabilities()
+    if kernel.SYSCALLS:
+        _usual_filter()
 
 
 def _asks(plan: Plan) -> tuple[bool, ...]:
@@ -185,14 +201,14 @@ def _asks(plan: Plan) -> tuple[bool, ...]:
     return (plan.network, plan.lookup, plan.changing, plan.confined, plan.signals, bool(plan.execute))
 
 
-def _program(plan: Plan, ticket: seccomp.ExecTicket) -> list[tuple[int, int, int, int]]:
+def _program(plan: Plan, pointers: tuple[int, int, int], pid: int) -> list[tuple[int, int, int, int]]:
     return seccomp.build(
-        once=None if plan.execute else ticket,
+        once=None if plan.execute else pointers,
         network=plan.network,
         lookup=plan.lookup,
         changing=plan.changing or not plan.confined,
         confined=plan.confined,
-        signals_to=None if plan.signals or plan.execute else os.getpid(),
+        signals_to=None if plan.signals or plan.execute else pid,
     )
 
 

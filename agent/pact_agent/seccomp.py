@@ -13,6 +13,7 @@ import errno
 import mmap
 import os
 import struct
+from collections.abc import Callable
 
 from pact_agent import kernel
 
@@ -58,6 +59,11 @@ OWNER = (
 # Only for the process itself: the first argument is a pid, and 0 is the caller.
 SELF = ("prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr")
 SIGNALS = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
+
+
+_STEP = struct.Struct("=HBBI")
+_MARKED_POINTERS = (0xA1A1A1A1B2B2B2B2, 0xC3C3C3C3D4D4D4D4, 0xE5E5E5E5F6F6F6F6)
+_MARKED_PID = 0x97979797
 
 
 class _Program(ctypes.Structure):
@@ -123,7 +129,7 @@ def _map_at_random(size: int) -> int:
 
 def build(
     *,
-    once: ExecTicket | None,
+    once: tuple[int, int, int] | None,
     network: bool,
     changing: bool,
     lookup: bool = False,
@@ -132,9 +138,9 @@ def build(
 ) -> list[tuple[int, int, int, int]]:
     """The BPF program.
 
-    `once` limits exec to that ticket, `network` opens inet sockets, `lookup` unix ones, `changing` lifts
-    CHANGING; without `confined` the process may do to root's files what root's uid may. `signals_to` is
-    the only process that it may signal, None for any.
+    `once` limits exec to the call with these three pointers, `network` opens inet sockets, `lookup` unix
+    ones, `changing` lifts CHANGING; without `confined` the process may do to root's files what root's uid
+    may. `signals_to` is the only process that it may signal, None for any.
     """
     numbers = kernel.SYSCALLS
     names = NEVER + (() if changing else CHANGING) + (OWNER if confined else ())
@@ -209,11 +215,11 @@ def _when(number: int, body: list[tuple[int, int, int, int]]) -> list[tuple[int,
     return [(_JEQ, 0, len(body) + 1, number), *body, (_LD, 0, 0, _NR)]
 
 
-def _exec_once(number: int, ticket: ExecTicket) -> list[tuple[int, int, int, int]]:
+def _exec_once(number: int, pointers: tuple[int, int, int]) -> list[tuple[int, int, int, int]]:
     """Compare the three pointers, low and high half each; any difference is EACCES."""
     checks: list[tuple[int, int, int, int]] = []
-    for index, pointer in enumerate(ticket.pointers):
-        for half, value in ((0, pointer & 0xFFFFFFFF), (4, pointer >> 32)):
+    for index, pointer in enumerate(pointers):
+        for half, value in zip((0, 4), _halves(pointer), strict=True):
             checks += [
                 (_LD, 0, 0, _ARGS + 8 * index + half),
                 (_JEQ, 1, 0, value),
@@ -225,11 +231,43 @@ def _exec_once(number: int, ticket: ExecTicket) -> list[tuple[int, int, int, int
 class Filter:
     """A program in the form that the kernel takes, ready to be loaded."""
 
-    def __init__(self, program: list[tuple[int, int, int, int]]) -> None:
-        code = b"".join([struct.pack("=HBBI", *step) for step in program])
+    def __init__(self, code: bytes | bytearray) -> None:
         self._steps = (ctypes.c_char * len(code)).from_buffer_copy(code)
-        self._header = _Program(len(program), ctypes.addressof(self._steps))
+        self.code = bytes(code)
+        self._header = _Program(len(code) // _STEP.size, ctypes.addressof(self._steps))
 
     def install(self) -> None:
         """Load it into this process; no_new_privs must be set already."""
         kernel.prctl(kernel.PR_SET_SECCOMP, kernel.SECCOMP_MODE_FILTER, ctypes.addressof(self._header))
+
+
+def encode(program: list[tuple[int, int, int, int]]) -> bytes:
+    """The program as an array of `struct sock_filter` (linux/filter.h)."""
+    return b"".join([_STEP.pack(*step) for step in program])
+
+
+class Blank:
+    """A program encoded ahead of time, with blanks for what only the process knows: its pid and its pointers.
+
+    `make(pointers, pid)` is asked once, with values that occur nowhere else in a program.
+    """
+
+    def __init__(self, make: Callable[[tuple[int, int, int], int], list[tuple[int, int, int, int]]]) -> None:
+        program = make(_MARKED_POINTERS, _MARKED_PID)
+        self._code = encode(program)
+        marks = [*(half for pointer in _MARKED_POINTERS for half in _halves(pointer)), _MARKED_PID]
+        self._blanks = [
+            (number * _STEP.size + 4, marks.index(step[3])) for number, step in enumerate(program) if step[3] in marks
+        ]
+
+    def fill(self, pointers: tuple[int, int, int], pid: int) -> Filter:
+        """The filter of one process."""
+        values = [*(half for pointer in pointers for half in _halves(pointer)), pid]
+        code = bytearray(self._code)
+        for offset, which in self._blanks:
+            struct.pack_into("=I", code, offset, values[which])
+        return Filter(code)
+
+
+def _halves(pointer: int) -> tuple[int, int]:
+    return pointer & 0xFFFFFFFF, pointer >> 32

@@ -20,7 +20,7 @@ import struct
 import sys
 from typing import Any
 
-from pact_agent import kernel, masks
+from pact_agent import kernel, masks, sandbox
 from pact_agent.child import HELD, exit_status, receive, send_request, serve
 from pact_agent.sandbox import Kernel, executables
 
@@ -316,6 +316,7 @@ def main() -> None:
     link = socket.socket(fileno=3)
     link.set_inheritable(False)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    sandbox.prepare_spawner()
     gc.disable()  # there are no cycles here, and each collection would cost the children page copies
     gc.freeze()
     Spawner(link, sys.argv[1], tuple(sys.argv[2:])).run()

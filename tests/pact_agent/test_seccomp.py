@@ -52,11 +52,12 @@ def ticket() -> ExecTicket:
 
 def plans(ticket: ExecTicket | None = None) -> dict[str, Program]:
     """The filter of each kind of command."""
+    once = ticket.pointers if ticket else None
     return {
-        "read": build(once=ticket, network=False, changing=False, signals_to=77),
-        "network": build(once=ticket, network=True, changing=False, signals_to=77),
-        "lookup": build(once=ticket, network=False, changing=False, lookup=True, signals_to=77),
-        "change": build(once=ticket, network=True, changing=True),
+        "read": build(once=once, network=False, changing=False, signals_to=77),
+        "network": build(once=once, network=True, changing=False, signals_to=77),
+        "lookup": build(once=once, network=False, changing=False, lookup=True, signals_to=77),
+        "change": build(once=once, network=True, changing=True),
         "unconfined": build(once=None, network=True, changing=True, confined=False),
     }
 
@@ -197,7 +198,17 @@ def test_a_filter_fits_the_kernels_limits(ticket: ExecTicket) -> None:
             assert 0 <= false < 256
             assert at + 1 + max(true, false) < len(program) or program[at][0] == 0x06
             assert 0 <= k < 1 << 32
-        seccomp.Filter(program)
+        seccomp.Filter(seccomp.encode(program))
+
+
+def test_a_filter_made_ahead_is_the_one_made_at_once(ticket: ExecTicket) -> None:
+    def make(pointers: tuple[int, int, int], pid: int) -> Program:
+        return build(once=pointers, network=False, changing=False, signals_to=pid)
+
+    blank = seccomp.Blank(make)
+    for pid in (2, 4194304):
+        filled = blank.fill(ticket.pointers, pid)
+        assert bytes(filled.code) == seccomp.encode(make(ticket.pointers, pid))
 
 
 def test_a_ticket_holds_what_is_executed(ticket: ExecTicket) -> None:
