@@ -6,8 +6,8 @@ Source: landlock(7) and the kernel's `include/uapi/linux/landlock.h`. Standard l
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
-import stat
 
 from pact_agent import kernel
 
@@ -70,8 +70,16 @@ class Ruleset:
 
     def allow_fd(self, fd: int, access: int) -> None:
         """Allow `access` to what `fd` refers to; rights that a file can't have are left out."""
-        if not stat.S_ISDIR(os.fstat(fd).st_mode):
-            access &= ~_DIRECTORY
+        # Not fstat(2): that asks the server of a network file system, which may be gone; the kernel's own
+        # check of directory or file doesn't, and neither does opening with O_PATH.
+        try:
+            self._add(access, fd)
+        except OSError as error:
+            if error.errno != errno.EINVAL or not access & _DIRECTORY:
+                raise
+            self._add(access & ~_DIRECTORY, fd)
+
+    def _add(self, access: int, fd: int) -> None:
         rule = _Beneath(access & self._fs, fd)
         kernel.syscall(_ADD, self._fd, 1, ctypes.byref(rule), 0)
 

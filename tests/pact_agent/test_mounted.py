@@ -32,6 +32,29 @@ if libc.mount(b"dead", sys.argv[3].encode(), b"fuse", 0, options):
 print(mine() == [], flush=True)
 """
 
+# A node of its own mounts, shared as systemd has them, where a top-level directory's server is gone.
+DEAD = """
+import ctypes, os, subprocess, sys
+from pathlib import Path
+sys.path.insert(0, os.getcwd())
+from tests.pact_agent.localnode import LocalNode
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.unshare(0x20000) or libc.mount(b"none", b"/", None, 0x44000, None):
+    sys.exit(77)
+libc.mount(b"none", b"/", None, 0x104000, None)
+node = LocalNode(Path(sys.argv[1]), "[limits]\\nspool_bytes = 4194304").start()
+server = os.open("/dev/fuse", os.O_RDWR)
+try:
+    options = b"fd=%d,rootmode=40000,user_id=0,group_id=0,allow_other" % server
+    if libc.mount(b"dead", b"/srv", b"fuse", 0, options):
+        sys.exit(77)
+    for number in range(5):  # more than processes were ready before
+        print(node.line(f"echo {number} | cat").stdout.strip(), flush=True)
+finally:
+    os.close(server)
+    node.close()
+"""
+
 
 def mounts(tmp_path: Path, *lines: str) -> RemoteMounts:
     file = tmp_path / "mountinfo"
@@ -83,3 +106,14 @@ def test_the_search_for_secrets_never_waits_for_a_dead_server(tmp_path: Path, wh
     if done.returncode == 77:
         pytest.skip("this machine lets nobody mount")
     assert (done.stdout.split(), done.stderr) == (["True"] * 3, "")
+
+
+@pytest.mark.skipif(
+    not IS_ROOT or not os.path.exists("/dev/fuse") or not os.path.isdir("/srv"), reason="mounting is root's"
+)
+def test_a_dead_mount_stops_only_what_looks_at_it(tmp_path: Path) -> None:
+    """Every command's rules name the top-level directories; naming one must not ask its server."""
+    done = subprocess.run([sys.executable, "-c", DEAD, str(tmp_path)], capture_output=True, text=True, timeout=50)
+    if done.returncode == 77:
+        pytest.skip("this machine lets nobody mount")
+    assert (done.stdout.split(), done.stderr) == (list("01234"), "")
