@@ -69,16 +69,24 @@ class Projections:
         kind, _, name = entry.scope.partition(":")
         if entry.type in {"node.enrolled", "agent.start", "agent.stop"} and kind == "node":
             self._apply_node(name, entry)
-        elif entry.type == "session.start":
-            self.sessions[entry.session] = SessionView(
-                entry.session, entry.scope, entry.author.principal, entry.time, _text(entry.body, "kind")
-            )
-        elif entry.type == "session.end":
-            self.sessions.pop(entry.session, None)
+        elif entry.type in {"session.start", "session.end"}:
+            self._apply_session(entry)
         elif entry.type == "policy.updated" and kind == "vcluster":
             document = (entry.body or {}).get("policy")
             if isinstance(document, dict):
                 self.policies[name] = PolicyView(canonical_json(document).encode(), entry.seq)
+
+    def _apply_session(self, entry: Entry) -> None:
+        """A node starts and ends its own sessions, whatever numbers it names: none hides another's."""
+        open_ = self.sessions.get(entry.session)
+        if open_ is not None and open_.scope != entry.scope:
+            return
+        if entry.type == "session.end":
+            self.sessions.pop(entry.session, None)
+            return
+        self.sessions[entry.session] = SessionView(
+            entry.session, entry.scope, entry.author.principal, entry.time, _text(entry.body, "kind")
+        )
 
     def _apply_node(self, name: str, entry: Entry) -> None:
         old = self.nodes.get(name, NodeView(name))

@@ -24,6 +24,7 @@ MAX_LIST = 100_000
 MAX_DRAFTS = 1024
 _CHUNK = 128  # entries read at once: at most 128 MiB, usually 100 KiB
 _REPLY_BYTES = 1 << 20
+_LARGEST_SEQ = (1 << 63) - 1  # the wire holds larger numbers, no store does
 
 
 class JournalService:
@@ -102,7 +103,7 @@ class JournalService:
     async def get(self, caller: Caller, request: pb.GetRequest) -> pb.Entry:
         """One entry. What is out of reach can't be told from what isn't there."""
         reach = await self._reach(caller)
-        record = await self._store.get(request.seq) if request.seq < 1 << 63 else None
+        record = await self._store.get(request.seq) if request.seq <= _LARGEST_SEQ else None
         if record is None or not reach.sees(record.entry().scope, self._vclusters()):
             raise NotFoundError(f"there is no entry seq:{request.seq} that {caller.known.principal} may read")
         return _entry(record)
@@ -129,7 +130,7 @@ class JournalService:
             head = self._ledger.head
             yield pb.HeadList(heads=[] if head is None else [head_message(head)])
             return
-        start = request.from_seq
+        start = min(request.from_seq, _LARGEST_SEQ)
         while heads := await self._store.heads(start, 1000):
             yield pb.HeadList(heads=[head_message(head) for head in heads])
             start = heads[-1].seq + 1

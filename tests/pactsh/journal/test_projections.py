@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +54,14 @@ def test_a_new_agent_process_ends_the_sessions_of_the_old_one() -> None:
     for entry in entries([*HISTORY, draft(10, type="agent.start", body=START)]):
         views.apply(entry)
     assert views.sessions == {}
+
+
+@pytest.mark.parametrize("kind", ["session.start", "session.end"])
+def test_no_node_ends_or_takes_over_the_session_of_another(kind: str) -> None:
+    views = Projections()
+    for entry in entries([*HISTORY, draft(10, type=kind, node="n2", session="b", body={"kind": "exec"})]):
+        views.apply(entry)
+    assert views.sessions == {"b": SessionView("b", "node:node042", "bob@x", NOW, "script")}
 
 
 KINDS = ("node.enrolled", "agent.start", "agent.stop", "session.start", "session.end", "intent")

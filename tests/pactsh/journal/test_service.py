@@ -425,6 +425,7 @@ def test_heads_come_with_acknowledgements_at_session_ends_and_at_intervals(tmp_p
             assert head is not None
             assert head.seq == 12
             assert [h.seq for h in await agent.heads()] == [2, 12]
+            assert await agent.heads(2**64 - 1) == []
             assert await agent.heads(last=True) == [head]
             await agent.append([draft(13)])
         async with running(tmp_path) as site, site.agent() as agent:
