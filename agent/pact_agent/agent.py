@@ -225,6 +225,7 @@ class Agent:
         while True:
             await asyncio.sleep(_IDLE_CHECK_S)
             self._sessions.expire_idle()
+            self._executor.tidy()
             if self._sshd is not None:
                 self._sshd.expire_idle()
 

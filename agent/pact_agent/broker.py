@@ -159,7 +159,8 @@ class Broker:
             finally:
                 self._connections.discard(connection)
         except ConnectionError as error:
-            _log.info("local connection (%s): %s", peer, error)
+            if identity is not None or recorded:  # a stranger fills no log either
+                _log.info("local connection (%s): %s", peer, error)
         except PactError as error:
             _log.warning("local connection (%s): %s", peer, error.message)
             await self._refuse_connection(identity or NOBODY, peer, error.message)

@@ -5,6 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from tests.pact_agent.localnode import LocalNode
 
@@ -37,7 +42,23 @@ def test_an_agent_that_has_worked_stays_within_its_budget(node: LocalNode) -> No
     """DESIGN.md section 8: under 64 MB resident."""
     for _ in range(3):
         assert node.line("ls -la /usr/bin | wc -l").returncode == 0
+    assert _resident_kb(node) < 64_000
+
+
+@pytest.mark.e2e
+def test_globs_over_whole_trees_are_given_back(make_node: Callable[..., LocalNode]) -> None:
+    node = make_node()
+    with ThreadPoolExecutor(8) as pool:
+        for done in pool.map(node.line, ["echo /*/*/*/*/*/*/*"] * 8):
+            assert done.returncode == 6
+    deadline = time.monotonic() + 40
+    while _resident_kb(node) >= 64_000 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert _resident_kb(node) < 64_000
+
+
+def _resident_kb(node: LocalNode) -> int:
     with open(f"/proc/{node.pid}/status", encoding="ascii") as status:
         resident = re.search(r"VmRSS:\s+(\d+) kB", status.read())
     assert resident is not None
-    assert int(resident[1]) < 64_000
+    return int(resident[1])
