@@ -269,6 +269,7 @@ class Spool:
             first = self._store.last - count + 1
             settled += [(item, first + index) for index, item in enumerate(ready[:count])]
             del ready[:count]
+        self._update_level()  # before those who wait are told: they may look at it
         self._settle(settled)
 
     def _settle(self, settled: list[tuple[_Waiting, int | SpoolError]]) -> None:
