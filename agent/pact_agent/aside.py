@@ -53,6 +53,11 @@ async def aside(timeout_s: float, what: str, function: Callable[[], _T]) -> _T:
         raise PactError(f"{what} took too long", hint=_HINT) from None
 
 
+def busy() -> bool:
+    """Whether any of it is still under way, perhaps long after who asked has been told that it took too long."""
+    return bool(_busy)
+
+
 def _succeed(answer: asyncio.Future[_T], value: _T) -> None:
     if not answer.done():
         answer.set_result(value)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from pact_agent.aside import aside
+from pact_agent.aside import aside, busy
 from pact_agent.clock import Clock
 from pact_agent.io import Io, Refusal, Sink
 from pact_agent.memory import trim_heap
@@ -119,7 +119,7 @@ class Executor:
 
     def tidy(self) -> None:
         """Give back what globs took: one over whole trees leaves tens of megabytes of free heap behind."""
-        if self._expanded:
+        if self._expanded and not busy():
             self._expanded = False
             gc.collect()
             trim_heap()
@@ -139,6 +139,8 @@ class Executor:
                 parsed, prepared = await self._prepare(session, text)
             except (language.LineError, PactError) as error:
                 return await self._refuse(session, text, action, _refusal_of(error), sink)
+            except Exception as error:  # noqa: BLE001  the top of a line: no fault of ours leaves it without an entry
+                return await self._refuse(session, text, action, _fault(error), sink)
             if not parsed.items:
                 return Outcome(session.last_status)
             request = self.request(text, action, session.cwd, prepared)
@@ -337,6 +339,12 @@ def _refusal_of(error: language.LineError | PactError) -> Refusal:
         return Refusal(error.code, error.kind, "agent", error.message, error.hint)
     code = error.code if isinstance(error, language.Refused) else "malformed"
     return Refusal(error.status, code, "language", error.reason, error.hint, error.span)
+
+
+def _fault(error: Exception) -> Refusal:
+    _log.error("a line could not be read", exc_info=error)
+    reason = f"the line could not be read: {type(error).__name__}"
+    return Refusal(PactError.code, "internal", "agent", reason, "a fault of pact's: please report it")
 
 
 def _refusal_in(decision: Decision) -> Refusal | None:

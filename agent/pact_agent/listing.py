@@ -54,7 +54,10 @@ class DirectoryListing:
         """The real path, or None when it lies in a secret place or isn't a path at all."""
         if "\0" in path:
             return None
-        real = os.path.realpath(os.path.join(self._cwd, path))
+        try:
+            real = os.path.realpath(os.path.join(self._cwd, path))
+        except OSError:  # a link that went away or may not be read, as below /proc
+            return None
         if any(real == s or real.startswith(s + "/") for s in self._secrets):
             return None
         if is_hidden(path, self._cwd) or is_hidden(real, "/"):

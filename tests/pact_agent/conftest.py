@@ -23,8 +23,10 @@ def make_node(tmp_path: Path) -> Iterator[Callable[..., LocalNode]]:
     """Make agents of one's own: `make_node(extra_toml, roles=…)`; they are ended afterwards."""
     made: list[LocalNode] = []
 
-    def make(extra: str = SMALL, roles: str = '"pact-platform-admin"') -> LocalNode:
-        made.append(LocalNode(tmp_path / f"n{len(made)}", extra, roles))
+    def make(
+        extra: str = SMALL, roles: str = '"pact-platform-admin"', environment: dict[str, str] | None = None
+    ) -> LocalNode:
+        made.append(LocalNode(tmp_path / f"n{len(made)}", extra, roles, environment))
         return made[-1].start()
 
     yield make

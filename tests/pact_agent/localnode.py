@@ -27,8 +27,15 @@ DEADLINE_S = 30
 class LocalNode:
     """One agent process; `start` and `stop` as often as wanted on the same directory."""
 
-    def __init__(self, directory: Path, extra: str = "", roles: str = '"pact-platform-admin"') -> None:
+    def __init__(
+        self,
+        directory: Path,
+        extra: str = "",
+        roles: str = '"pact-platform-admin"',
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.directory = directory
+        self._environment = environment or {}
         self.socket = directory / "run" / "agent.sock"
         self._process: subprocess.Popen[bytes] | None = None
         directory.mkdir(parents=True, exist_ok=True)
@@ -51,7 +58,7 @@ class LocalNode:
             stdin=subprocess.DEVNULL,
             stderr=log,
             stdout=log,
-            env={"NOTIFY_SOCKET": str(address), "PATH": os.environ["PATH"]},
+            env={"NOTIFY_SOCKET": str(address), "PATH": os.environ["PATH"], **self._environment},
         )
         log.close()
         try:

@@ -207,3 +207,24 @@ def test_an_uninstalled_program_is_said_and_recorded(make_node: MakeNode) -> Non
     assert "not installed" in done.stderr
     node.stop()
     assert body_of(node.entries("outcome")[0])["status"] == 127
+
+
+def test_a_fault_of_our_own_leaves_an_entry_too(make_node: MakeNode, tmp_path: Path) -> None:
+    """A directory that lies about itself, a parser that stumbles: nothing typed goes unrecorded."""
+    broken = tmp_path / "code"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Break:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'pact_agent.executor':\n"
+        "            import pact_agent.prepare as prepare\n"
+        "            def fail(*_): raise ValueError('stumbled')\n"
+        "            prepare.prepare_line = fail\n"
+        "sys.meta_path.insert(0, Break())\n"
+    )
+    node = make_node(environment={"PYTHONPATH": str(broken)})
+    done = node.line("echo hello")
+    assert (done.returncode, done.stdout, "fault of pact" in done.stderr) == (1, "", True)
+    node.stop()
+    assert [body_of(e)["code"] for e in node.entries("refusal", "intent")] == ["internal"]

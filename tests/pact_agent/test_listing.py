@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,21 @@ def test_what_the_agent_sees_of_processes_is_not_shown(place: Path, what: str) -
     assert not listing.exists(f"{path}/{os.listdir(path)[0]}")
     (place / "link").symlink_to(path)
     assert list(listing.entries("link")) == [] or "root" in what or "cwd" in what  # these lead to plain directories
+
+
+def test_a_link_that_cannot_be_read_leads_nowhere(place: Path) -> None:
+    """A kernel thread's program, say; what is raised on the way must not end the line without an entry."""
+    dead = subprocess.Popen(["/usr/bin/true"], stdout=subprocess.PIPE)
+    assert dead.stdout is not None
+    while not Path(f"/proc/{dead.pid}/stat").read_text().rpartition(")")[2].startswith(" Z"):
+        pass
+    try:
+        with pytest.raises(OSError, match=r"exe"):
+            os.readlink(f"/proc/{dead.pid}/exe")
+        assert list(seen(place).entries(f"/proc/{dead.pid}/exe/x")) == []
+        assert not seen(place).exists(f"/proc/{dead.pid}/exe/x")
+    finally:
+        dead.communicate()
 
 
 def test_a_loop_of_links_ends(place: Path) -> None:
