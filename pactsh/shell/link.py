@@ -74,7 +74,7 @@ class Link:
             self._on_lost(error)
 
     def _send(self, fields: dict[str, object]) -> bool:
-        if self.lost:
+        if self.lost or self._loop is None:
             return False
         try:
             self.connection.send(fields)

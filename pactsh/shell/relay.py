@@ -192,7 +192,7 @@ class Relay:
         return after
 
     def _feed(self) -> None:
-        if self._master < 0 or not self._backlog:
+        if self._master < 0 or not self._backlog or self._is_over():
             return
         try:
             del self._backlog[: os.write(self._master, self._backlog[:_CHUNK_BYTES])]
@@ -200,6 +200,12 @@ class Relay:
             pass
         except OSError:
             pass  # the pipeline's terminal is gone; what was typed waits for the prompt
+
+    def _is_over(self) -> bool:
+        """Tell whether the agent has closed the other end: what is written now would be lost without an error."""
+        poll = select.poll()
+        poll.register(self._master, 0)
+        return any(event & select.POLLHUP for _fd, event in poll.poll(0))
 
     def _hang_up(self) -> None:
         if self._hung_up_at is None:

@@ -7,6 +7,8 @@ it stands still and `runner` serves the connection.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
 import signal
 import time
@@ -14,6 +16,7 @@ from collections.abc import Awaitable, Callable
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.input import Input
 from prompt_toolkit.input.typeahead import store_typeahead
@@ -28,7 +31,7 @@ from pactsh.shell.judge import Judge
 from pactsh.shell.link import Link
 from pactsh.shell.prompt import Surface, build_prompt, history_of
 from pactsh.shell.report import error_text, notice_text, visible, write_error
-from pactsh.shell.runner import AgentError, Outcome
+from pactsh.shell.runner import AgentError, Outcome, send_line
 from pactsh.shell.script import open_session, run_input
 from pactsh.shell.toolbar import Fragments, Message, State, refresh_interval_s, render_toolbar
 from pactsh.shell.wire import Connection, ConnectionLost, Frame, connect
@@ -62,6 +65,7 @@ class Repl:
         self._status = 0
         self._leaving: int | None = None
         self._farewell = ""
+        self._sent = ""
         self._state: State | None = None
         self._pasted = 0
         self._after_line: Callable[[], None] = lambda: None
@@ -79,6 +83,8 @@ class Repl:
             input=input,
             output=output,
         )
+        self._accept = self._prompt.default_buffer.accept_handler
+        self._prompt.default_buffer.accept_handler = self._accepted
         self._prompt.default_buffer.on_text_changed += lambda _buffer: self._text_changed()
 
     def run(self, after_first_line: Callable[[], None] = lambda: None) -> int:
@@ -87,6 +93,7 @@ class Repl:
         `after_first_line` is called once the editor has first given the terminal back.
         """
         self._after_line = after_first_line
+        gc.freeze()  # what is loaded by now stays: collections that look at all of it would be felt when typing
         loop = asyncio.new_event_loop()
         # Not closed: a completion thread hanging in a dead file system must not hold up the exit.
         asyncio.set_event_loop(loop)
@@ -101,7 +108,7 @@ class Repl:
         try:
             while self._leaving is None:
                 text = await self._read()
-                if text is not None:
+                if text is not None and self._leaving is None:
                     self._run_lines(text)
             return self._leaving
         except Left as left:
@@ -117,7 +124,7 @@ class Repl:
 
     async def _read(self) -> str | None:
         """Read one line, or several pasted ones; None when it was given up. Raises Left."""
-        self._pasted = 0
+        self._pasted, self._sent = 0, ""
         self._prompt.app.erase_when_done = False
         self._link.start()
         self._link.ask_state()
@@ -134,6 +141,20 @@ class Repl:
             self._link.stop()
             self._after_line()
             self._after_line = lambda: None
+
+    def _accepted(self, buffer: Buffer) -> bool:
+        """Send a line at once: the agent works while the prompt is drawn for the last time.
+
+        Its output waits in a pseudo-terminal until the prompt has left this terminal. Several lines, and what
+        doesn't print, take the longer way.
+        """
+        if buffer.text.strip() and buffer.text.isprintable() and not self._link.lost:
+            self._link.stop()  # whatever the agent answers is for `_run_line`
+            # What goes wrong goes wrong again, and is told, where the line's end is awaited.
+            with contextlib.suppress(ConnectionLost, OSError, ValueError):
+                send_line(self._link.connection, buffer.text)
+                self._sent = buffer.text
+        return self._accept(buffer) if self._accept is not None else False
 
     def _run_lines(self, text: str) -> None:
         """Run what was entered: one line, or pasted lines one after the other, each shown with its prompt."""
@@ -153,7 +174,10 @@ class Repl:
             return Outcome(5)
         try:
             outcome = run_input(
-                self._link.connection, line.encode("utf-8", "surrogateescape"), on_frame=self._link.take
+                self._link.connection,
+                line.encode("utf-8", "surrogateescape"),
+                on_frame=self._link.take,
+                sent=self._sent == line,
             )
         except (ConnectionLost, AgentError) as error:
             self._status = 5 if isinstance(error, ConnectionLost) else error.code
@@ -283,7 +307,7 @@ class Repl:
         """Leave from outside the prompt: a signal, or the agent is gone for good."""
         self._status = status
         self._leaving = status
-        if self._prompt.app.is_running:
+        if self._prompt.app.is_running and not self._prompt.app.is_done:
             self._prompt.app.exit(exception=Left(status))
 
 

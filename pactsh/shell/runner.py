@@ -119,24 +119,31 @@ class _Forwarding:
         self._connection.post({"op": "signal", "name": _FORWARDED[number]})
 
 
+def send_line(connection: Connection, line: str) -> None:
+    """Send one line with this process's stdin, stdout and stderr. Raises ConnectionLost, OSError."""
+    request: dict[str, object] = {"op": "run", "line": line, "fds": 3, **terminal_fields()}
+    request["lang"] = language_of_messages()
+    connection.send(request, (0, 1, 2))
+
+
 def run_line(
     connection: Connection,
     line: str,
     *,
     on_frame: "Callable[[Frame], None] | None" = None,
+    sent: bool = False,
 ) -> Outcome:
-    """Send one line with this process's stdin, stdout and stderr, and wait for its end.
+    """Send one line, unless it is `sent` already, and wait for its end.
 
     `on_frame` gets every frame that is not about the run (notices, late answers). A refusal is
     returned, not printed. Raises ConnectionLost, AgentError.
     """
-    request: dict[str, object] = {"op": "run", "line": line, "fds": 3, **terminal_fields()}
-    request["lang"] = language_of_messages()
     relay: Relay | None = None
     refusal: Frame | None = None
     with _Forwarding(connection) as forwarding:
         try:
-            connection.send(request, (0, 1, 2))
+            if not sent:
+                send_line(connection, line)
             while True:
                 frame = connection.receive() if relay is None else relay.receive()
                 if frame.op == "started":

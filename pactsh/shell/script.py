@@ -29,8 +29,9 @@ def run_input(
     *,
     where: str = "",
     on_frame: "Callable[[Frame], None] | None" = None,
+    sent: bool = False,
 ) -> Outcome:
-    """Run one line as read, printing why if it can't run. Raises ConnectionLost, AgentError.
+    """Run one line as read (or as `sent` already), printing why if it can't run. Raises ConnectionLost, AgentError.
 
     What is no line (bytes that are no text, too many) goes to the agent too: it refuses and records it.
     """
@@ -38,7 +39,7 @@ def run_input(
         write_error(error_text(1, "usage", f"{where}malformed: the line is longer than {given.limit_bytes} bytes"))
         return Outcome(1)
     line = given.decode("utf-8", "surrogateescape")
-    outcome = run_line(connection, line, on_frame=on_frame)
+    outcome = run_line(connection, line, on_frame=on_frame, sent=sent)
     if outcome.refusal is not None:
         write_error(refusal_text(line, outcome.refusal, where=where))
     return outcome

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _socket
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -10,6 +12,8 @@ from pathlib import Path
 
 import pexpect
 
+from pactsh.shell.relay import Relay
+from pactsh.shell.wire import Connection
 from tests.pactsh.shell.conftest import Program
 from tests.pactsh.shell.scripted_agent import ScriptedAgent
 
@@ -111,3 +115,30 @@ def test_the_library_that_relays_is_the_standard_one(program: Program) -> None:
         "assert not names - set(sys.stdlib_module_names) - {'pactsh'}, names\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_typed_when_the_pipeline_has_just_ended_is_for_the_prompt() -> None:
+    """The agent collects what was not read, closes its end and records; only then comes the frame."""
+    typing, terminal = os.openpty()
+    before = os.dup(0)
+    agent, ours = socket.socketpair()
+    os.dup2(terminal, 0)
+    try:
+        connection = Connection(_socket.socket(fileno=ours.detach()), inherited=False)
+        relay = Relay(connection)
+        master, slave = os.openpty()
+        relay.attach(master)
+        os.close(slave)
+        os.write(typing, b"ls\r")
+        relay._turn()
+        body = b'{"op": "exit", "status": 0}'
+        agent.sendall(len(body).to_bytes(4, "big") + body)
+        assert relay.receive().op == "exit"
+        assert relay.finish() == b"ls\r"
+        relay.close()
+        connection.close()
+    finally:
+        os.dup2(before, 0)
+        agent.close()
+        for fd in (before, typing, terminal):
+            os.close(fd)

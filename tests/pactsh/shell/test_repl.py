@@ -1,11 +1,20 @@
 from __future__ import annotations
 
+import os
+import posix
 import signal
 import sys
 
 import pexpect
 import pytest
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.document import Document
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
 
+from pactsh.shell.repl import Repl
+from pactsh.shell.script import open_session
+from pactsh.shell.wire import connect
 from tests.pactsh.shell.conftest import Program
 from tests.pactsh.shell.screen import Screen
 from tests.pactsh.shell.scripted_agent import ScriptedAgent, scripted_agent
@@ -281,3 +290,30 @@ def test_a_remote_session_ends_with_its_connection(program: Program, agent: Scri
     shown.child.expect(pexpect.EOF)
     shown.child.close()
     assert shown.child.exitstatus == 5
+
+
+def test_enter_sends_one_line_and_leaves_several_and_odd_ones_to_later(
+    agent: ScriptedAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent works on a line while the prompt is still being drawn for the last time."""
+    monkeypatch.setitem(posix.environ, b"PACT_AGENT_SOCKET", os.fsencode(agent.path))
+    monkeypatch.delitem(posix.environ, b"PACT_SESSION_FD", raising=False)
+    connection = connect()
+    with create_pipe_input() as typed:
+        repl = Repl(connection, open_session(connection, "interactive"), input=typed, output=DummyOutput())
+        monkeypatch.setattr(repl, "_accept", lambda _buffer: True)
+        for text in ("true\nfalse", "", "  ", "echo \x1b", "true"):
+            assert repl._accepted(Buffer(document=Document(text)))
+        while connection.receive().op != "exit":
+            pass
+        assert [frame["line"] for frame in agent.runs] == ["true"]
+        connection.close()
+        repl._accepted(Buffer(document=Document("true")))  # told where its end is awaited
+        assert len(agent.runs) == 1
+
+
+def test_quick_lines_each_run_once_and_in_order(screen: Screen, agent: ScriptedAgent) -> None:
+    for number in range(20):
+        screen.child.send(f"echo {number}.\r")
+    screen.wait(lambda rows: "19." in rows and at_prompt(rows))
+    assert [frame["line"] for frame in agent.runs] == [f"echo {number}." for number in range(20)]
