@@ -20,7 +20,7 @@ TITLE = "From start to the first prompt, on a terminal"
 OURS = "pact shell NODE"
 TIMEOUT_S = 30
 PACT_PROMPT = f"pact:{NODE}>"  # the space after it may be a cursor movement
-_ESCAPES = re.compile(rb"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_=>])")
+ESCAPES = re.compile(rb"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_=>])")
 _POSITION_ASKED, _POSITION = b"\x1b[6n", b"\x1b[1;1R"
 
 
@@ -75,28 +75,28 @@ def shown(argv: Sequence[str], environ: dict[str, str], prompt: str) -> Case:
             _wait_for(master, prompt.encode(), argv)
             return time.perf_counter() - started
         finally:
-            _end(pid, master)
+            hang_up(pid, master)
 
     return run
 
 
 def _wait_for(master: int, prompt: bytes, argv: Sequence[str]) -> None:
     seen, deadline = b"", time.monotonic() + TIMEOUT_S
-    while prompt not in _ESCAPES.sub(b"", seen):
+    while prompt not in ESCAPES.sub(b"", seen):
         ready, _, _ = select.select([master], [], [], max(0.0, deadline - time.monotonic()))
         try:
             data = os.read(master, 65536) if ready else b""
         except OSError:  # EIO: the other end is gone
             data = b""
         if not data:
-            text = _ESCAPES.sub(b"", seen).decode("utf-8", "replace").strip()[-300:]
+            text = ESCAPES.sub(b"", seen).decode("utf-8", "replace").strip()[-300:]
             raise CaseError(f"{argv[0].rpartition('/')[2]}: no prompt; it printed {text!r}")
         if _POSITION_ASKED in data:
             os.write(master, _POSITION)
         seen += data
 
 
-def _end(pid: int, master: int) -> None:
+def hang_up(pid: int, master: int) -> None:
     """Hang up as a closed window does, and insist after two seconds."""
     os.close(master)
     deadline = time.monotonic() + 2
