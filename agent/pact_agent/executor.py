@@ -161,10 +161,12 @@ class Executor:
         session = line.session
         try:
             await self._record_intent(line)
-        except PactError as error:
+        except UnreachableError as error:  # it is on record, only not confirmed
             session.last_status = error.code
             await sink.refused(_unrecorded(error))
             return Outcome(error.code, refused=True)
+        except PactError as error:
+            return await self._refuse(session, line.text, line.action, _unrecorded(error), sink)
         try:
             ran = await self._run_items(line, prepared, io, sink, current)
         except ConnectionError:

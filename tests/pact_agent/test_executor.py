@@ -228,3 +228,17 @@ def test_a_fault_of_our_own_leaves_an_entry_too(make_node: MakeNode, tmp_path: P
     assert (done.returncode, done.stdout, "fault of pact" in done.stderr) == (1, "", True)
     node.stop()
     assert [body_of(e)["code"] for e in node.entries("refusal", "intent")] == ["internal"]
+
+
+def test_a_line_too_long_to_record_is_refused_on_record(make_node: MakeNode, tmp_path: Path) -> None:
+    """A few globs make more words than an entry holds: it does not run, and it does not vanish either."""
+    node = make_node()
+    for number in range(1000):
+        (tmp_path / f"{number}{'n' * 200}").touch()
+    line = "echo" + f" {tmp_path}/*" * 6
+    done = node.line(line)
+    assert (done.returncode, done.stdout) == (1, "")
+    node.stop()
+    (refusal,) = node.entries("refusal")
+    assert (body_of(refusal)["code"], body_of(refusal)["line"]) == ("not-recorded", line)
+    assert node.entries("intent", "outcome") == []
