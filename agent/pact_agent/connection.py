@@ -103,8 +103,9 @@ class Connection:
                 case "call":
                     await self._call(frame)
                 case "bye":
-                    status = frame.fields.get("status")
-                    self._status, self._reason = status if isinstance(status, int) else 0, "left"
+                    status = frame.fields.get("status", 0)
+                    known = isinstance(status, int) and 0 <= status < 256  # it ends up in an entry
+                    self._status, self._reason = int(status) if known else 1, "left"
                     return False
                 case _:
                     raise UsageError(f"protocol: unknown request {frame.op[:32]!r}")

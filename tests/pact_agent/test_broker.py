@@ -365,3 +365,16 @@ def test_an_idle_session_is_told_why_it_ends(make_node: MakeNode) -> None:
         assert wire.receive() is None
     node.stop()
     assert body_of(node.entries("session.end")[0])["reason"] == "idle timeout"
+
+
+@pytest.mark.parametrize(("said", "recorded"), [(7, 7), (2**70, 1), (-5, 1), ("0", 1), (None, 1)])
+def test_the_status_a_client_leaves_with_is_one(make_node: MakeNode, said: object, recorded: int) -> None:
+    node = make_node()
+    with node.connect() as wire:
+        wire.send({"op": "session", "kind": "script"})
+        wire.until("session")
+        wire.send({"op": "bye", "status": said})
+        assert wire.receive() is None
+    node.stop()
+    (end,) = node.entries("session.end")
+    assert body_of(end)["status"] == recorded
