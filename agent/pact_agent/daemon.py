@@ -108,8 +108,11 @@ def inherited_sockets() -> dict[str, socket.socket]:
     """Sockets from systemd (sd_listen_fds(3)) by kind: `ssh` for a TCP one, `agent` for a unix one."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return {}
+    count = os.environ.get("LISTEN_FDS", "0")
+    if not (count.isascii() and count.isdigit()):
+        raise UsageError(f"LISTEN_FDS: expected a number, got {count[:32]!r}")
     found: dict[str, socket.socket] = {}
-    for fd in range(3, 3 + int(os.environ.get("LISTEN_FDS", "0"))):
+    for fd in range(3, 3 + int(count)):
         sock = socket.socket(fileno=fd)
         sock.set_inheritable(False)
         found["agent" if sock.family == socket.AF_UNIX else "ssh"] = sock

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pact_agent.daemon import inherited_sockets
 
 from pactsh import __version__
+from pactsh.errors import UsageError
 from tests.pact_agent.localnode import BIN, LocalNode, body_of
 
 MakeNode = Callable[..., LocalNode]
@@ -152,3 +154,10 @@ def test_sockets_meant_for_another_process_are_left_alone(make_node: MakeNode, t
     node.stop()
     with activated(node, tmp_path / "s", "1"):
         assert node.line("echo own").stdout == "own\n"
+
+
+def test_a_count_of_sockets_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    monkeypatch.setenv("LISTEN_FDS", "many")
+    with pytest.raises(UsageError, match="LISTEN_FDS: expected a number, got 'many'"):
+        inherited_sockets()
