@@ -26,7 +26,7 @@ from pact_agent.vital import vital_target
 from pactsh import language
 from pactsh.catalog import Catalog
 from pactsh.errors import PactError, UnreachableError
-from pactsh.policy.decision import Decision, Request, decide
+from pactsh.policy.decision import SECRET_ARGUMENT, Decision, Request, decide
 from pactsh.policy.model import Policy
 
 if TYPE_CHECKING:
@@ -208,6 +208,8 @@ class Executor:
 
     async def _refuse(self, session: Session, text: str, action: Action, refusal: Refusal, sink: Sink) -> Outcome:
         """Record a refusal, then tell it. One that can't be recorded is a refusal all the same."""
+        if refusal.code == SECRET_ARGUMENT:
+            text = text[: refusal.span[0] if refusal.span else 0] + "[not recorded]"
         body: JsonObject = {
             "line": text[:_MAX_LINE],
             "action": action,

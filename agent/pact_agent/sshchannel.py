@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from asyncssh.packet import SSHPacket
 
+# The journal signs for 8 h at most (DESIGN.md section 7); the rest is for clocks that differ.
+_LONGEST_S = 9 * 3600
 _USER_CERTIFICATE = 1
 _MIN_PACKET_BYTES = 256
 _WRITE_LIMIT_BYTES = 512 << 10
@@ -89,6 +91,8 @@ class Connection(SSHServerConnection):
         else:
             try:
                 identity = parse_identity_from_ssh_principals(cert.principals, cert._key_id)
+                if cert._valid_before - time.time() > _LONGEST_S:
+                    raise AuthError("the certificate is valid for longer than any of the journal's")
                 certified = Certified(identity, cert._valid_before)
             except AuthError as error:
                 key, reason = None, error.message

@@ -22,6 +22,8 @@ from pactsh.policy.overlay import effective
 from pactsh.policy.rbac import CHANGE_COMMANDS, highest_class, may, role_in
 
 Span = tuple[int, int]
+SECRET_ARGUMENT = "secret-argument"  # noqa: S105  the code of a refusal, no secret
+"""The code of a refusal whose line must not be recorded from its span on."""
 
 _INSTEAD = {
     "vi": "view it with 'less FILE'",
@@ -171,6 +173,12 @@ def _stage(stage: StageRequest, cwd: str, catalog: Catalog, policy: Policy) -> S
         if index < len(stage.from_glob) and stage.from_glob[index] and (index == 0 or word.startswith("-")):
             reason = f"the glob matched {shown(word)}, which {name} would take for an option"
             return _refused(6, "glob-option", "glob", reason, "write ./ in front of the pattern", _span(stage, index))
+    if command.builtin and name == "pact":
+        for index, word in enumerate(stage.argv):
+            if word.partition("=")[0] == "--token":
+                reason = "a token on the line would stay in the journal for ever; from there on it is not recorded"
+                hint = "pact knows who you are here: leave --token out"
+                return _refused(6, SECRET_ARGUMENT, "builtin:pact", reason, hint, _span(stage, index))
     if stage.stdin_path is not None:
         objection = secret_objection(stage.stdin_path, cwd)
         if objection:

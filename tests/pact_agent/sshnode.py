@@ -10,10 +10,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    SSHCertificateType,
+)
 from pact_agent.clock import SystemClock
 from pact_agent.spool import Spool
 
+from pactsh.auth import names, sshcert
 from pactsh.auth.ca import Authority
 from pactsh.model.entry import Draft
 from pactsh.model.identity import Identity
@@ -70,6 +77,22 @@ class SshNode:
 
     def expired(self) -> Key:
         return self.person("late", now=datetime.now(UTC) - timedelta(hours=5))
+
+    def endless(self) -> Key:
+        """What the authority never signs: somebody else has had its key."""
+        key = self.person("endless")
+        certificate = sshcert.sign(
+            self.authority._user_key,
+            sshcert.load_key(key.public),
+            kind=SSHCertificateType.USER,
+            principals=names.ssh_principals(ALICE),
+            key_id=names.ssh_key_id(ALICE, 8),
+            serial=8,
+            now=datetime.now(UTC),
+            lifetime_s=10 * 365 * 86400,
+        )
+        key.path.with_name("endless-cert.pub").write_text(certificate + "\n")
+        return key
 
     def start(self) -> SshNode:
         self.node.start()

@@ -242,3 +242,14 @@ def test_a_line_too_long_to_record_is_refused_on_record(make_node: MakeNode, tmp
     (refusal,) = node.entries("refusal")
     assert (body_of(refusal)["code"], body_of(refusal)["line"]) == ("not-recorded", line)
     assert node.entries("intent", "outcome") == []
+
+
+@pytest.mark.parametrize("line", ["pact log --token s3cret", "pact --token=s3cret status; echo s3cret"])
+def test_a_token_on_the_line_is_refused_and_not_recorded(make_node: MakeNode, line: str) -> None:
+    node = make_node()
+    assert node.line(line).returncode == 6
+    node.stop()
+    refused = body_of(node.entries("refusal")[0])
+    assert refused["code"] == "secret-argument"
+    assert refused["line"].endswith("[not recorded]")
+    assert "s3cret" not in str(node.entries())

@@ -275,11 +275,18 @@ def test_x11_environment_subsystems_and_tunnels_are_refused(node: SshNode) -> No
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("late", "expired"), ("foreign", "authority that this node does not trust"), ("plain", "plain key")],
+    [
+        ("late", "expired"),
+        ("endless", "valid for longer"),
+        ("foreign", "authority that this node does not trust"),
+        ("plain", "plain key"),
+    ],
 )
 def test_logins_that_are_refused(node: SshNode, tmp_path: Path, name: str, why: str) -> None:
     if name == "late":
         key = node.expired()
+    elif name == "endless":
+        key = node.endless()
     else:
         key = new_key(tmp_path / name)
         if name == "foreign":

@@ -138,7 +138,9 @@ def swappiness() -> str:
 def test_a_node_is_a_machine_of_its_own(node: Node) -> None:
     before = swappiness()
     # Reading the kernel's messages is for the machine's own root, whatever the namespace.
-    missing = [m for m in node.event("prepared")[1]["missing"] if not m.startswith("kernel messages")]
+    told = node.event("prepared")[1]["missing"]
+    assert isinstance(told, list)
+    missing = [m for m in told if not m.startswith("kernel messages")]
     if missing:
         pytest.skip(f"this machine does not allow: {missing}")
     node.events.send(b"go")
