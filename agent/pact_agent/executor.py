@@ -99,7 +99,8 @@ class Executor:
         except (language.LineError, PactError) as error:
             return _refusal_of(error)
         request = self.request(text, "shell", session.cwd, prepared)
-        return decide(request, session.identity, self._node.policy(), self._node.catalog)
+        decision = decide(request, session.identity, self._node.policy(), self._node.catalog)
+        return decision if decision.verdict == "refuse" else self._node_refusal(decision) or decision
 
     def _variables(self, session: Session) -> dict[str, str]:
         node = self._node
@@ -208,10 +209,8 @@ class Executor:
 
     async def _refuse(self, session: Session, text: str, action: Action, refusal: Refusal, sink: Sink) -> Outcome:
         """Record a refusal, then tell it. One that can't be recorded is a refusal all the same."""
-        if refusal.code == SECRET_ARGUMENT:
-            text = text[: refusal.span[0] if refusal.span else 0] + "[not recorded]"
         body: JsonObject = {
-            "line": text[:_MAX_LINE],
+            "line": _without_token(text, refusal)[:_MAX_LINE],
             "action": action,
             "status": refusal.status,
             "code": refusal.code,
@@ -349,6 +348,13 @@ def _fault(error: Exception) -> Refusal:
     _log.error("a line could not be read", exc_info=error)
     reason = f"the line could not be read: {type(error).__name__}"
     return Refusal(PactError.code, "internal", "agent", reason, "a fault of pact's: please report it")
+
+
+def _without_token(text: str, refusal: Refusal) -> str:
+    """The line up to a token in it. A line refused for something else may hold one as well."""
+    known = refusal.span if refusal.code == SECRET_ARGUMENT else None
+    at = known[0] if known else text.find("--token")
+    return text if at < 0 else text[:at] + "[not recorded]"
 
 
 def _refusal_in(decision: Decision) -> Refusal | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -111,6 +111,3 @@ class Context:
         from pactsh.cli.remote import open_journal
 
         return open_journal(self.settings, self.environ)
-
-
-Stream = Iterator[object]

@@ -13,8 +13,6 @@ from pactsh.catalog.loader import build_command
 from pactsh.catalog.schema import Command
 from pactsh.errors import UsageError
 
-JsonCommand = dict[str, object]
-
 
 class Narrowing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Forms of a command that a vCluster takes away: option spellings, subcommands.

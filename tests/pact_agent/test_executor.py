@@ -253,3 +253,14 @@ def test_a_token_on_the_line_is_refused_and_not_recorded(make_node: MakeNode, li
     assert refused["code"] == "secret-argument"
     assert refused["line"].endswith("[not recorded]")
     assert "s3cret" not in str(node.entries())
+
+
+@pytest.mark.parametrize(
+    "line", ["pact log --token s3cret |", "rm x; pact log --token=s3cret", "pact log --token s3cret > f"]
+)
+def test_nor_is_one_in_a_line_refused_for_something_else(make_node: MakeNode, line: str) -> None:
+    node = make_node()
+    assert node.line(line).returncode in {1, 6}
+    node.stop()
+    assert body_of(node.entries("refusal")[0])["line"].endswith("[not recorded]")
+    assert "s3cret" not in str(node.entries())
