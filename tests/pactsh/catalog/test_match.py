@@ -10,52 +10,60 @@ import subprocess
 
 import pytest
 
-from tests.pactsh.catalog.deciding import cases, decided, shipped
+from tests.pactsh.catalog.deciding import Case, command_cases, decided, shipped
 
-REFUSED = [tuple(case.split("\t", 1)) for case in cases("refused.txt")]
-CHANGES = [tuple(case.split("\t", 1)) for case in cases("change.txt")]
+READS = [case for case in command_cases() if case.kind == "read"]
+CHANGES = [case for case in command_cases() if case.kind == "change"]
+REFUSED = [case for case in command_cases() if case.kind == "refuse"]
 # Forms that run on until someone ends them, need a terminal, or send something.
 NOT_RUN = re.compile(r"top|ping |traceroute|sleep|dmesg.*-w|tail -f|journalctl.* -f|less|nvidia|vmstat 1|free -s|pact")
 UNKNOWN = re.compile(r"(unrecogni[sz]ed|invalid|unknown|ambiguous|illegal) (long )?option|improper list", re.IGNORECASE)
 
 
-@pytest.mark.parametrize("case", cases("read.txt"))
-def test_a_read_form_is_accepted_and_run_as_written(case: str) -> None:
-    line, _, run = case.partition(" => ")
-    decision = decided(line)
+def name_of(case: Case) -> str:
+    return case.line
+
+
+@pytest.mark.parametrize("case", READS, ids=name_of)
+def test_a_read_form_is_accepted_and_run_as_written(case: Case) -> None:
+    decision = decided(case.line)
     assert (decision.verdict, decision.class_, decision.reason) == ("allow", "read", "")
-    assert decision.stages[0].argv == tuple(shlex.split(run or line))
+    assert decision.stages[0].argv == tuple(shlex.split(case.run))
 
 
-@pytest.mark.parametrize(("dimension", "case"), CHANGES)
-def test_a_change_form_names_its_dimension(dimension: str, case: str) -> None:
-    line, _, run = case.partition(" => ")
-    decision = decided(line)
-    assert (decision.verdict, decision.class_, decision.dimension) == ("allow", "change", dimension)
-    assert decision.stages[0].argv == tuple(shlex.split(run or line))
+@pytest.mark.parametrize("case", CHANGES, ids=name_of)
+def test_a_change_form_names_its_dimension(case: Case) -> None:
+    decision = decided(case.line)
+    assert (decision.verdict, decision.class_, decision.dimension) == ("allow", "change", case.detail)
+    assert decision.stages[0].argv == tuple(shlex.split(case.run))
 
 
-@pytest.mark.parametrize(("code", "line"), REFUSED)
-def test_a_form_that_is_not_on_the_whitelist_is_refused(code: str, line: str) -> None:
-    decision = decided(line)
-    assert (decision.verdict, decision.status, decision.code) == ("refuse", 6, code)
+@pytest.mark.parametrize("case", REFUSED, ids=name_of)
+def test_a_form_that_is_not_on_the_whitelist_is_refused(case: Case) -> None:
+    decision = decided(case.line)
+    assert (decision.verdict, decision.status, decision.code) == ("refuse", 6, case.detail)
     assert decision.reason
     assert decision.span is not None
     assert decision.stages == ()
 
 
+def test_a_case_stands_in_the_file_of_its_command() -> None:
+    misplaced = [c for c in command_cases() if c.file != "unlisted" and shlex.split(c.line)[0] != c.file]
+    assert misplaced == []
+
+
 def test_every_program_has_an_accepted_and_a_refused_case() -> None:
     plain = {"echo", "printf", "true", "false"}  # nothing they can be told is refused
-    accepted = {case.split()[0] for case in cases("read.txt")} | {case.split()[0] for _, case in CHANGES}
+    accepted = {case.file for case in (*READS, *CHANGES)}
     assert set(shipped()) - accepted == set()
     simple = plain | {"uname", "id", "free", "lsmod", "nl", "pwd", "w", "df", "seq", "uptime"}
-    assert set(shipped()) - {shlex.split(line)[0] for _, line in REFUSED} <= simple
+    assert set(shipped()) - {case.file for case in REFUSED} <= simple
 
 
-@pytest.mark.parametrize("case", [c for c in cases("read.txt") if not NOT_RUN.match(c)])
-def test_the_installed_program_knows_the_options_of_an_accepted_form(case: str) -> None:
+@pytest.mark.parametrize("case", [case for case in READS if not NOT_RUN.match(case.line)], ids=name_of)
+def test_the_installed_program_knows_the_options_of_an_accepted_form(case: Case) -> None:
     """What the catalog takes for options and values, the program takes for the same."""
-    decision = decided(case.partition(" => ")[0])
+    decision = decided(case.line)
     stage = decision.stages[0]
     paths = stage.program.paths if stage.program else ()
     program = next((path for path in paths if os.access(path, os.X_OK)), None)

@@ -13,9 +13,9 @@ from pactsh.catalog.loader import Catalog
 from pactsh.model.identity import Identity
 from pactsh.policy.decision import Request, StageRequest, decide
 from pactsh.policy.model import Policy
-from tests.pactsh.catalog.deciding import OPS, POLICY, VIEWER, cases, decided, request, shipped
+from tests.pactsh.catalog.deciding import OPS, POLICY, VIEWER, command_cases, decided, request, shipped
 
-LINES = [case.partition(" => ")[0] for case in cases("read.txt")] + [c.split("\t")[1] for c in cases("refused.txt")]
+LINES = [case.line for case in command_cases()]
 
 
 def test_an_allowed_line_says_what_runs_with_which_rights() -> None:
