@@ -38,7 +38,10 @@ _SYSCALLS = {
         "sched_setscheduler": 144, "sched_setparam": 142, "sched_setattr": 314, "setpriority": 141,
         "ioprio_set": 251, "kill": 62, "tkill": 200, "tgkill": 234, "rt_sigqueueinfo": 129,
         "rt_tgsigqueueinfo": 297, "pidfd_send_signal": 424, "connect": 42, "socketpair": 53, "fcntl": 72,
-        "process_madvise": 440, "move_pages": 279, "migrate_pages": 256,
+        "process_madvise": 440, "move_pages": 279, "migrate_pages": 256, "open": 2, "openat": 257, "openat2": 437,
+        "creat": 85, "rename": 82, "renameat": 264, "renameat2": 316, "unlink": 87, "unlinkat": 263, "rmdir": 84,
+        "mkdir": 83, "mkdirat": 258, "mknod": 133, "mknodat": 259, "link": 86, "linkat": 265, "symlink": 88,
+        "symlinkat": 266, "truncate": 76, "ftruncate": 77, "fallocate": 285, "bind": 49,
     },
     "aarch64": {
         "arch": 0xC00000B7,
@@ -61,7 +64,9 @@ _SYSCALLS = {
         "sched_setscheduler": 119, "sched_setparam": 118, "sched_setattr": 274, "setpriority": 140,
         "ioprio_set": 30, "kill": 129, "tkill": 130, "tgkill": 131, "rt_sigqueueinfo": 138,
         "rt_tgsigqueueinfo": 240, "pidfd_send_signal": 424, "connect": 203, "socketpair": 199, "fcntl": 25,
-        "process_madvise": 440, "move_pages": 239, "migrate_pages": 238,
+        "process_madvise": 440, "move_pages": 239, "migrate_pages": 238, "openat": 56, "openat2": 437,
+        "renameat": 38, "renameat2": 276, "unlinkat": 35, "mkdirat": 34, "mknodat": 33, "linkat": 37, "symlinkat": 36,
+        "truncate": 45, "ftruncate": 46, "fallocate": 47, "bind": 200,
     },
 }  # fmt: skip
 MACHINE = platform.machine()

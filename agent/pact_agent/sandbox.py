@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import glob
 import os
 import resource
 import struct
@@ -28,12 +29,14 @@ class Plan:
     `read`: paths readable with all below; `*` stands for every top-level directory but /dev.
     `write`, `devices`: paths also writable. `execute`: further programs it may exec; empty
     means no second exec at all. `caps`: capabilities kept. `lookup`: unix sockets may be reached.
-    `uid`, `gid`: None keeps root's.
+    `uid`, `gid`: None keeps root's. `devices` may end in `*`. `trace`: it may look into other processes,
+    which no Landlock domain can, so the filter keeps it from writing instead. `free`: a bypass, bound by nothing
+    but its limits.
     """
 
     __slots__ = (
-        "caps", "changing", "confined", "devices", "execute", "gid", "listing", "lookup", "masked", "memory", "network",
-        "open_files", "processes", "read", "signals", "terminal", "uid", "write",
+        "caps", "changing", "confined", "devices", "execute", "free", "gid", "listing", "lookup", "masked", "memory",
+        "network", "open_files", "processes", "read", "signals", "terminal", "trace", "uid", "write",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +55,8 @@ class Plan:
         masked: bool = True,
         terminal: bool = False,
         listing: bool = False,
+        trace: bool = False,
+        free: bool = False,
         uid: int | None = None,
         gid: int | None = None,
         open_files: int = 1024,
@@ -60,7 +65,7 @@ class Plan:
     ) -> None:
         self.read, self.write, self.devices, self.execute = read, write, devices, execute
         self.caps, self.network, self.changing, self.signals = caps, network, changing, signals
-        self.lookup = lookup
+        self.lookup, self.trace, self.free = lookup, trace, free
         self.confined, self.masked, self.terminal, self.listing = confined, masked, terminal, listing
         self.uid, self.gid, self.open_files, self.processes, self.memory = (
             uid,
@@ -150,9 +155,10 @@ def confine(
     `programs` are the file to execute and what the kernel opens for it (`executables`). `usual` are
     rules of `Prepared`, used when the plan asks for no others. `tty` is open on its terminal.
     """
-    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    if not plan.free:
+        kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     rules: landlock.Ruleset | None = None
-    if plan.confined and features.landlock:
+    if plan.confined and features.landlock and not plan.trace:
         fits = usual is not None and plan.read == ("*",) and not (plan.network or plan.signals or plan.listing)
         rules = usual if fits and usual is not None else _general_rules(plan, features)
         _own_rules(rules, plan, programs, tty)
@@ -176,7 +182,7 @@ class Prepared:
 
     def seal(self, plan: Plan) -> None:
         """The last step before exec: the system call filter, where the kernel has it."""
-        if self._filter is None:
+        if self._filter is None or plan.free:
             return
         if _asks(plan) != _asks(Plan()):
             self._filter = seccomp.Filter(seccomp.encode(_program(plan, self.ticket.pointers, os.getpid())))
@@ -198,7 +204,9 @@ def prepare_spawner() -> None:
 
 def _asks(plan: Plan) -> tuple[bool, ...]:
     """What the filter depends on."""
-    return (plan.network, plan.lookup, plan.changing, plan.confined, plan.signals, bool(plan.execute))
+    return (
+        plan.network, plan.lookup, plan.changing, plan.confined, plan.signals, bool(plan.execute), plan.trace,
+    )  # fmt: skip
 
 
 def _program(plan: Plan, pointers: tuple[int, int, int], pid: int) -> list[tuple[int, int, int, int]]:
@@ -208,6 +216,7 @@ def _program(plan: Plan, pointers: tuple[int, int, int], pid: int) -> list[tuple
         lookup=plan.lookup,
         changing=plan.changing or not plan.confined,
         confined=plan.confined,
+        read_only=plan.trace,
         signals_to=None if plan.signals or plan.execute else pid,
     )
 
@@ -234,8 +243,9 @@ def _own_rules(rules: landlock.Ruleset, plan: Plan, programs: tuple[str, ...], t
     if plan.terminal and tty is not None:
         rules.allow("/dev/tty", _READ_WRITE)
         rules.allow_fd(tty, _READ_WRITE)
-    for path in plan.devices:
-        rules.allow(path, landlock.READ_FILE | landlock.IOCTL_DEV)
+    for pattern in plan.devices:
+        for path in glob.glob(pattern) if pattern.endswith("*") else (pattern,):
+            rules.allow(path, landlock.READ_FILE | landlock.WRITE_FILE | landlock.IOCTL_DEV)
     for path in plan.write:
         rules.allow(path, _CHANGE_EXTRA)
     for path in (*programs, *(e for p in plan.execute for e in executables(p))):

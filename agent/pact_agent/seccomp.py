@@ -59,7 +59,13 @@ OWNER = (
 # Only for the process itself: the first argument is a pid, and 0 is the caller.
 SELF = ("prlimit64", "sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr")
 SIGNALS = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
-
+# What a process does not need that only reads, where Landlock can't say so (`trace`).
+WRITING = (
+    "creat", "openat2", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat", "mknod",
+    "mknodat", "link", "linkat", "symlink", "symlinkat", "truncate", "ftruncate", "fallocate", "bind",
+)  # fmt: skip
+# Any of these in open(2)'s flags: write, read and write, create, truncate, a nameless file (asm-generic/fcntl.h).
+_OPEN_TO_WRITE = 0x3 | 0x40 | 0x200 | 0x400000
 
 _STEP = struct.Struct("=HBBI")
 _MARKED_POINTERS = (0xA1A1A1A1B2B2B2B2, 0xC3C3C3C3D4D4D4D4, 0xE5E5E5E5F6F6F6F6)
@@ -134,16 +140,18 @@ def build(
     changing: bool,
     lookup: bool = False,
     confined: bool = True,
+    read_only: bool = False,
     signals_to: int | None = None,
 ) -> list[tuple[int, int, int, int]]:
     """The BPF program.
 
     `once` limits exec to the call with these three pointers, `network` opens inet sockets, `lookup` unix
     ones, `changing` lifts CHANGING; without `confined` the process may do to root's files what root's uid
-    may. `signals_to` is the only process that it may signal, None for any.
+    may. `read_only` refuses every way to write to a file system. `signals_to` is the only process that it may
+    signal, None for any.
     """
     numbers = kernel.SYSCALLS
-    names = NEVER + (() if changing else CHANGING) + (OWNER if confined else ())
+    names = NEVER + (() if changing else CHANGING) + (OWNER if confined else ()) + (WRITING if read_only else ())
     if signals_to is not None:
         names += ("pidfd_send_signal",)
     eperm = (_RET, 0, 0, _ERRNO | errno.EPERM)
@@ -164,6 +172,10 @@ def build(
         (_RET, 0, 0, _ERRNO | errno.ENOSYS),
     ]  # its flags are in memory
     program += _when(numbers["clone"], [(_LD, 0, 0, _ARGS), (_JSET, 0, 1, _CLONE_NEW), eperm])
+    if read_only:
+        for name, place in (("open", 1), ("openat", 2)):
+            if name in numbers:
+                program += _when(numbers[name], [(_LD, 0, 0, _ARGS + 8 * place), (_JSET, 0, 1, _OPEN_TO_WRITE), eperm])
     requests = (_TIOCSTI, _TIOCLINUX, *((_FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR) if confined else ()))
     program += _when(numbers["ioctl"], _only(1, requests, errno.EPERM, allowed=False))
     if confined:

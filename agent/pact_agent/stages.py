@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 
+from pact_agent import kernel
 from pact_agent.config import Limits
 from pact_agent.io import Io
 from pact_agent.prepare import PreparedStage
 from pact_agent.sandbox import Plan
 from pact_agent.spawnclient import StageSpec
+from pactsh.catalog import Grants
 from pactsh.errors import NotFoundError
 from pactsh.policy.decision import Program, StageDecision
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_ENV = (b"#!/usr/bin/env", b"#!/bin/env")
+_INTERPRETER = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
 def environment(io: Io) -> dict[str, str]:
@@ -51,8 +56,32 @@ def resolve_program(name: str, program: Program) -> str:
     raise NotFoundError(f"{name}: not installed on this node", hint="looked for " + ", ".join(program.paths))
 
 
+def launch(path: str, argv: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """What is executed for the file `path`, and its argv: the interpreter itself where a script asks env(1) for it.
+
+    The kernel would start env, and env the interpreter: one exec more than a contained process has. Raises
+    `NotFoundError` when there is no such interpreter.
+    """
+    try:
+        with open(path, "rb") as file:
+            first = file.read(128).partition(b"\n")[0].split()
+    except OSError:
+        return path, argv
+    if len(first) != 2 or first[0] not in _ENV or not _INTERPRETER.fullmatch(first[1]):
+        return path, argv
+    name = os.fsdecode(first[1])
+    interpreter = resolve_program(name, Program(tuple(f"{place}/{name}" for place in PATH.split(":")), Grants()))
+    return interpreter, (interpreter, path, *argv[1:])
+
+
 def plan_of(decision: StageDecision, program: Program, io: Io, limits: Limits) -> Plan:
-    """The catalog's grants as bounds of a process."""
+    """The catalog's grants as bounds of a process; a bypass has none but the limits."""
+    if decision.bypass:
+        return Plan(
+            caps=kernel.CAPABILITIES, network=True, lookup=True, changing=True, signals=True, confined=False,
+            masked=False, free=True, terminal=io.terminal is not None, open_files=limits.open_files,
+            processes=limits.processes, memory=limits.memory_bytes,
+        )  # fmt: skip
     grants = program.grants
     return Plan(
         read=("*", *grants.read),
@@ -65,6 +94,7 @@ def plan_of(decision: StageDecision, program: Program, io: Io, limits: Limits) -
         changing=decision.class_ == "change",
         signals=decision.class_ == "change",
         confined=not grants.unconfined,
+        trace=grants.trace,
         masked=not grants.unconfined,
         terminal=io.terminal is not None,
         open_files=limits.open_files,
@@ -84,10 +114,10 @@ def stage_spec(
 ) -> StageSpec:
     """The process for a catalogued program. Raises `NotFoundError` when it isn't installed."""
     assert decision.program is not None
-    path = resolve_program(decision.name, decision.program)
+    path, argv = launch(resolve_program(decision.name, decision.program), decision.argv)
     return StageSpec(
         path=path,
-        argv=decision.argv,
+        argv=argv,
         env=environment(io),
         cwd=cwd,
         plan=plan_of(decision, decision.program, io, limits),

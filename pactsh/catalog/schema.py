@@ -21,10 +21,11 @@ class Grants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a process may do beyond reading its files: the sandbox enforces this.
 
     `caps` are Linux capabilities (`cap_net_raw`), `read` and `write` extra path trees, `exec`
-    absolute programs it may start, `devices` device files it may open. `net` leaves it the
-    network, `lookup` unix sockets (behind some of them the names of users are found), `trace` the
-    other processes' /proc, `terminal` a controlling terminal; `unconfined` means no Landlock
-    domain (mount, D-Bus clients).
+    absolute programs it may start, `devices` device files it may open, for their ioctls also for
+    writing (an entry may end in `*`). `net` leaves it the network, `lookup` unix sockets (behind
+    some of them the names of users are found), `terminal` a controlling terminal. `trace`: other
+    processes' open files, which no Landlock domain can see, so the filter alone keeps it from
+    writing; `unconfined`: no Landlock domain and no masks (mount, D-Bus clients).
     """
 
     caps: tuple[str, ...] = ()

@@ -86,7 +86,10 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class StageDecision:
-    """An allowed stage. `argv` is what to run: shortened options in full, safety options added."""
+    """An allowed stage. `argv` is what to run: shortened options in full, safety options added.
+
+    `bypass`: a platform admin's command that is on no whitelist, and that nothing contains.
+    """
 
     argv: tuple[str, ...]
     name: str
@@ -94,6 +97,7 @@ class StageDecision:
     class_: Literal["read", "change"]
     dimension: str | None
     program: Program | None
+    bypass: bool = False
 
 
 @dataclass(frozen=True, slots=True)

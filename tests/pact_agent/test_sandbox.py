@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pact_agent import kernel
 from pact_agent.sandbox import Plan, executables
 from pact_agent.spawnclient import Ended, Job, Spawner, StageSpec
 
@@ -398,6 +399,53 @@ def test_a_descriptor_for_reading_cannot_be_opened_again_for_writing(tmp_path: P
     ended, _ = run(("/usr/bin/perl", "-e", script), READ, tmp_path)
     assert ended.statuses[0] != 0
     assert victim.read_text() == "kept"
+
+
+TRACE = Plan(caps=("dac_read_search", "sys_ptrace"), trace=True)
+
+
+def test_what_looks_into_other_processes_still_cannot_write_run_or_reach_anything(tmp_path: Path) -> None:
+    """No Landlock domain can see another process's files, so for `lsof` and `ss -p` the filter stands alone."""
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+    ended, text = run(("/usr/bin/readlink", f"/proc/{os.getpid()}/exe"), TRACE, tmp_path)
+    assert (ended.statuses[0], text.strip()) == (0, os.path.realpath(f"/proc/{os.getpid()}/exe"))
+    ended, _ = run(("/usr/bin/readlink", f"/proc/{os.getpid()}/exe"), READ, tmp_path)
+    assert ended.statuses[0] != 0
+    for script in (
+        f'open(F, ">>", "{victim}") or die "$!"; print "done"',
+        f'open(F, ">>", "/proc/{os.getpid()}/root{victim}") or die "$!"; print "done"',
+        f'open(F, "+<", "{victim}") or die "$!"; print "done"',
+        f'truncate("{victim}", 0) or die "$!"; print "done"',
+        f'mkdir("{victim}.d") or die "$!"; rmdir("{victim}.d"); print "done"',
+        'exec("/bin/echo", "done") or die',
+        'system("/bin/true") == 0 or die; print "done"',
+        'require Socket; socket(S, Socket::AF_INET(), Socket::SOCK_DGRAM(), 0) or die "$!"; print "done"',
+        "my $p = fork; if (!$p) { sleep 30; exit } kill(9, $p) == 1 or die; print 'done'",
+    ):
+        free = subprocess.run(["/usr/bin/perl", "-e", script], capture_output=True, text=True, timeout=30)
+        assert free.stdout.strip().endswith("done"), (script, free.stderr)
+        victim.write_text("kept")
+        ended, text = run(("/usr/bin/perl", "-e", script), TRACE, tmp_path)
+        assert ended.statuses[0] != 0, script
+        assert "done" not in text, script
+        assert victim.read_text() == "kept"
+
+
+def test_a_bypass_is_bound_by_nothing_but_its_limits(tmp_path: Path) -> None:
+    target = tmp_path / "written"
+    plan = Plan(caps=kernel.CAPABILITIES, confined=False, masked=False, free=True, changing=True, signals=True)
+    script = f"cat /etc/shadow > {target} && exec /bin/chmod 600 {target}"
+    ended, text = run(("/bin/sh", "-c", script), plan, tmp_path)
+    assert (ended.statuses, text) == ((0,), "")
+    assert target.read_bytes() == Path("/etc/shadow").read_bytes()
+
+
+def test_a_device_pattern_opens_what_it_matches_and_nothing_beside_it(tmp_path: Path) -> None:
+    script = 'open(F, "<", "/dev/NAME") or die "$!"; print "done"'
+    plan = Plan(devices=("/dev/rando*", "/dev/pt*"), caps=("dac_read_search",))
+    assert attempt(script.replace("NAME", "ptmx"), plan, tmp_path)[1] == "done"
+    assert "done" not in attempt(script.replace("NAME", "ptmx"), READ, tmp_path)[1]
 
 
 def test_code_from_memory_is_not_executed(tmp_path: Path) -> None:

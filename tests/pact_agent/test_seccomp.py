@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import struct
 
 import pytest
 from pact_agent import kernel, seccomp
-from pact_agent.seccomp import CHANGING, NEVER, OWNER, SELF, SIGNALS, ExecTicket, build
+from pact_agent.seccomp import CHANGING, NEVER, OWNER, SELF, SIGNALS, WRITING, ExecTicket, build
 
 pytestmark = pytest.mark.skipif(
     not kernel.SYSCALLS, reason="no system call numbers for this machine: no filter is built"
@@ -59,6 +60,7 @@ def plans(ticket: ExecTicket | None = None) -> dict[str, Program]:
         "lookup": build(once=once, network=False, changing=False, lookup=True, signals_to=77),
         "change": build(once=once, network=True, changing=True),
         "unconfined": build(once=None, network=True, changing=True, confined=False),
+        "trace": build(once=once, network=False, changing=False, read_only=True, signals_to=77),
     }
 
 
@@ -82,12 +84,14 @@ def test_what_is_refused_is_what_is_listed_and_nothing_else() -> None:
     assert found["read"] == always | numbers(*OWNER, *CHANGING) | zeros | signals
     assert found["network"] == found["read"] - numbers("connect")
     assert found["lookup"] == found["read"] - numbers("connect", "socketpair")
+    assert found["trace"] == found["read"] | numbers(*WRITING)
 
 
 def test_every_listed_call_has_a_number() -> None:
     """A name without one is left out of the filter: where that is so, the machine has no such call."""
-    named = {*NEVER, *CHANGING, *OWNER, *SELF, *SIGNALS}
-    obsolete = {"chmod", "chown", "lchown", "utime", "utimes", "futimesat", "iopl", "ioperm"}
+    named = {*NEVER, *CHANGING, *OWNER, *SELF, *SIGNALS, *WRITING}
+    obsolete = {"chmod", "chown", "lchown", "utime", "utimes", "futimesat", "iopl", "ioperm", "creat", "rename"}
+    obsolete |= {"unlink", "rmdir", "mkdir", "mknod", "link", "symlink"}
     missing = named - NUMBERS.keys()
     assert missing <= (obsolete if kernel.MACHINE == "aarch64" else set())
 
@@ -155,6 +159,19 @@ def test_pairs_that_cannot_send_elsewhere(flags: int) -> None:
 
     assert [of("read", kind) for kind in (STREAM, SEQPACKET, DGRAM)] == [0, 0, errno.EACCES]
     assert of("lookup", DGRAM) == 0
+
+
+@pytest.mark.parametrize(
+    "flags", [os.O_WRONLY, os.O_RDWR, os.O_CREAT, os.O_TRUNC, os.O_TMPFILE, os.O_RDWR | os.O_CLOEXEC]
+)
+def test_where_landlock_cannot_stand_the_filter_opens_nothing_for_writing(flags: int) -> None:
+    program = plans()["trace"]
+    for name, place in (("open", 1), ("openat", 2)):
+        if name in NUMBERS:
+            before = (0,) * place
+            assert verdict(program, NUMBERS[name], *before, flags) == errno.EPERM
+            assert verdict(program, NUMBERS[name], *before, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW) == 0
+            assert verdict(plans()["read"], NUMBERS[name], *before, flags) == 0  # Landlock's business
 
 
 def test_leases_and_other_processes_limits() -> None:

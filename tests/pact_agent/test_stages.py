@@ -9,7 +9,7 @@ import pytest
 from pact_agent.config import Limits
 from pact_agent.io import Io, Terminal
 from pact_agent.prepare import prepare_line
-from pact_agent.stages import environment, plan_of, resolve_program, stage_spec, stdio_of
+from pact_agent.stages import environment, launch, plan_of, resolve_program, stage_spec, stdio_of
 
 from pactsh.catalog import Grants, load_catalog
 from pactsh.errors import NotFoundError
@@ -122,3 +122,33 @@ def test_a_process_gets_the_decided_argv() -> None:
 def test_a_pipeline_is_joined_by_pipes() -> None:
     assert [stdio_of(n, 3, (0, 1, 2)) for n in range(3)] == [(0, -1, 2), (-1, -1, 2), (-1, 1, 2)]
     assert stdio_of(0, 1, (5, 6, 7)) == (5, 6, 7)
+
+
+@pytest.mark.parametrize(
+    ("first", "found"),
+    [
+        ("#!/usr/bin/env python3", True),
+        ("#! /usr/bin/env python3", False),  # the kernel's business: env runs, and may not run anything more
+        ("#!/usr/bin/env -S python3 -c", False),
+        ("#!/usr/bin/env ../x", False),
+        ("#!/usr/bin/env", False),
+        ("#!/bin/sh", False),
+        ("\x7fELF", False),
+    ],
+)
+def test_an_interpreter_named_through_env_is_started_itself(tmp_path: Path, first: str, found: bool) -> None:
+    script = tmp_path / "tool"
+    script.write_text(first + "\n")
+    path, argv = launch(str(script), ("tool", "-x"))
+    if found:
+        assert path.endswith("/python3")
+        assert argv == (path, str(script), "-x")
+    else:
+        assert (path, argv) == (str(script), ("tool", "-x"))
+
+
+def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path) -> None:
+    script = tmp_path / "tool"
+    script.write_text("#!/usr/bin/env no-such-interpreter\n")
+    with pytest.raises(NotFoundError, match="no-such-interpreter: not installed"):
+        launch(str(script), ("tool",))
