@@ -179,6 +179,7 @@ class Agent:
             body["spool"] = recovered
         await self._recorder.write("agent.start", self._identity, body, message="agent started")
         self._spool.watch_level(self._level_changed)
+        self._spawner.request({"op": "reclaim", "id": 0})  # the spool's lock says that no other agent is at work here
         self._broker.listen(self._config.socket_path, inherited.get("agent"))
         if self._sshd is not None:
             await self._sshd.listen(inherited.get("ssh"))

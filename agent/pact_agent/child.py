@@ -19,7 +19,7 @@ import struct
 import termios
 from typing import Any
 
-from pact_agent import kernel, sandbox
+from pact_agent import cgroup, kernel, sandbox
 from pact_agent.sandbox import Kernel, Plan
 
 NULL, PIPE = -2, -1
@@ -72,11 +72,11 @@ def _receive_request(link: socket.socket) -> tuple[dict[str, Any], list[int]]:
     return json.loads(data[4:]), fds
 
 
-def serve(link: socket.socket, report: int, features: Kernel) -> None:
+def serve(link: socket.socket, report: int, features: Kernel, group: str) -> None:
     """The whole life of a child: prepare, wait, run. Never returns."""
     status = _FAILED
     try:
-        prepared = _warm_up(features)
+        prepared = _warm_up(features, group)
         request, fds = _receive_request(link)
         link.close()
         tty = request.get("tty")
@@ -94,9 +94,10 @@ def serve(link: socket.socket, report: int, features: Kernel) -> None:
         os._exit(status)
 
 
-def _warm_up(features: Kernel) -> sandbox.Prepared:
-    """What every job needs: a session of its own, clean signals, the masked view, the usual rules."""
+def _warm_up(features: Kernel, group: str) -> sandbox.Prepared:
+    """What every job needs: groups and a session of its own, clean signals, the masked view, the usual rules."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    cgroup.enter(group)
     os.setsid()
     signal.set_wakeup_fd(-1)
     _clean_signals()

@@ -72,6 +72,7 @@ class NodeFacts:
             parts.append(f"secrets not masked ({features['masks_error']})")
         else:
             parts.append("agent without root")
+        parts.append("control groups" if features["cgroups"] else "no control groups")
         return ", ".join([*parts, self._required()])
 
     def enforced(self) -> bool:

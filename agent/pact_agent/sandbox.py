@@ -96,6 +96,7 @@ class Kernel:
         self.masked: tuple[str, ...] = ()
         self.masks_error = "not built"
         self.root = os.geteuid() == 0
+        self.cgroups = False
 
     def to_json(self) -> dict[str, object]:
         """Facts for `pact cap` and the journal."""
@@ -105,6 +106,7 @@ class Kernel:
             "masks": len(self.masked) if self.masks_fd >= 0 else 0,
             "masks_error": self.masks_error,
             "capabilities": self.root,
+            "cgroups": self.cgroups,
         }
 
 

@@ -20,7 +20,7 @@ import struct
 import sys
 from typing import Any
 
-from pact_agent import kernel, masks, sandbox
+from pact_agent import cgroup, kernel, masks, sandbox
 from pact_agent.child import HELD, exit_status, receive, send_request, serve
 from pact_agent.sandbox import Kernel, executables
 
@@ -32,19 +32,19 @@ _SHORTAGE_PAUSE_MS = 500
 class Warm:
     """A child that waits for a job: what was true when it was forked, and the ways to it."""
 
-    __slots__ = ("link", "pid", "report", "view")
+    __slots__ = ("group", "link", "pid", "report", "view")
 
-    def __init__(self, pid: int, link: socket.socket, report: int, view: tuple[int, int]) -> None:
-        self.pid, self.link, self.report, self.view = pid, link, report, view
+    def __init__(self, pid: int, link: socket.socket, report: int, view: tuple[int, int], group: str) -> None:
+        self.pid, self.link, self.report, self.view, self.group = pid, link, report, view, group
 
 
 class Job:
-    """A running job: its process group and, for a single stage, when it began."""
+    """A running job: its first process, which leads its process group, and its control group."""
 
-    __slots__ = ("number", "pid", "report")
+    __slots__ = ("group", "number", "pid", "report")
 
-    def __init__(self, number: int, pid: int, report: int) -> None:
-        self.number, self.pid, self.report = number, pid, report
+    def __init__(self, number: int, pid: int, report: int, group: str) -> None:
+        self.number, self.pid, self.report, self.group = number, pid, report, group
 
 
 class Spawner:
@@ -60,7 +60,9 @@ class Spawner:
         self._programs: dict[str, tuple[tuple[int, int, int], tuple[str, ...]]] = {}
         self._mounts = select.poll()
         self._mounts.register(os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC), select.POLLPRI)
+        self._groups = cgroup.Groups(scratch)
         self._features = Kernel()
+        self._features.cgroups = self._groups.available
         self._jobs: dict[int, Job] = {}
         self._buffer = b""
         self._fds: list[int] = []
@@ -127,6 +129,10 @@ class Spawner:
             job = self._jobs.get(number)
             if job is not None:
                 _kill(job.pid, getattr(signal, "SIG" + str(request["sig"])))
+                if request["sig"] == "KILL":
+                    self._groups.kill(job.group)
+        elif request["op"] == "reclaim":
+            self._groups.reclaim()
         elif request["op"] == "spawn":
             try:
                 self._refresh_masks()
@@ -180,8 +186,9 @@ class Spawner:
         return True
 
     def _fork(self) -> Warm:
-        view = self._view()
+        view, group = self._view(), self._groups.make()
         with contextlib.ExitStack() as cleanup:
+            cleanup.callback(self._groups.end, group)
             report_read, report_write = os.pipe()
             cleanup.callback(os.close, report_read)
             cleanup.callback(os.close, report_write)
@@ -199,10 +206,10 @@ class Spawner:
             os.close(report_read)
             for other in self._warm:
                 other.link.close()
-            serve(theirs, report_write, self._features)
+            serve(theirs, report_write, self._features, group)
         theirs.close()
         os.close(report_write)
-        return Warm(pid, ours, report_read, view)
+        return Warm(pid, ours, report_read, view, group)
 
     def _executables(self, path: str) -> tuple[str, ...]:
         """`sandbox.executables`, remembered for as long as the file stays the same."""
@@ -229,12 +236,12 @@ class Spawner:
                     raise BrokenPipeError
                 send_request(child.link, data, fds)
             except (BrokenPipeError, ConnectionResetError):
-                _discard(child)
+                self._discard(child)
                 if warm is None:
                     raise
                 continue
             child.link.close()
-            self._jobs[number] = Job(number, child.pid, child.report)
+            self._jobs[number] = Job(number, child.pid, child.report, child.group)
             self._send({"ev": "started", "id": number, "pid": child.pid})
             return
 
@@ -257,6 +264,7 @@ class Spawner:
 
     def _finish(self, job: Job, status: int, usage: resource.struct_rusage) -> None:
         del self._jobs[job.number]
+        self._groups.end(job.group)
         self._kill_orphans()
         os.set_blocking(job.report, False)
         try:
@@ -287,6 +295,13 @@ class Spawner:
     def _kill_all(self) -> None:
         for job in self._jobs.values():
             _kill(job.pid, signal.SIGKILL)
+        self._groups.close()
+
+    def _discard(self, child: Warm) -> None:
+        """A warm child ends by itself when its link closes; it is reaped like any other."""
+        child.link.close()
+        os.close(child.report)
+        self._groups.end(child.group)
 
 
 def _drain(fd: int) -> None:
@@ -294,12 +309,6 @@ def _drain(fd: int) -> None:
         os.read(fd, 4096)
     except BlockingIOError:
         pass
-
-
-def _discard(child: Warm) -> None:
-    """A warm child ends by itself when its link closes; it is reaped like any other."""
-    child.link.close()
-    os.close(child.report)
 
 
 def _kill(leader: int, number: int) -> None:

@@ -12,7 +12,7 @@ from pact_agent.facts import NodeFacts
 from pactsh import __version__
 from tests.pact_agent.recording import ALICE, Recording, recording
 
-ALL = {"landlock_abi": 6, "seccomp": True, "masks": 12, "masks_error": "", "capabilities": True}
+ALL = {"landlock_abi": 6, "seccomp": True, "masks": 12, "masks_error": "", "capabilities": True, "cgroups": True}
 
 
 @dataclass
@@ -39,16 +39,21 @@ def facts_of(
 @pytest.mark.parametrize(
     ("features", "says", "enforced"),
     [
-        ({}, "landlock 6, seccomp, 12 secrets masked, required", True),
-        ({"landlock_abi": 0}, "no landlock, seccomp, 12 secrets masked, required", False),
-        ({"seccomp": False}, "landlock 6, no seccomp, 12 secrets masked, required", False),
+        ({}, "landlock 6, seccomp, 12 secrets masked, control groups, required", True),
+        ({"landlock_abi": 0}, "no landlock, seccomp, 12 secrets masked, control groups, required", False),
+        ({"seccomp": False}, "landlock 6, no seccomp, 12 secrets masked, control groups, required", False),
         (
             {"masks": 0, "masks_error": "not permitted"},
-            "landlock 6, seccomp, secrets not masked (not permitted), required",
+            "landlock 6, seccomp, secrets not masked (not permitted), control groups, required",
             False,
         ),
+        ({"cgroups": False}, "landlock 6, seccomp, 12 secrets masked, no control groups, required", True),
         # Without root the agent reads no secret that its user may not read anyway.
-        ({"masks": 0, "capabilities": False}, "landlock 6, seccomp, agent without root, required", True),
+        (
+            {"masks": 0, "capabilities": False},
+            "landlock 6, seccomp, agent without root, control groups, required",
+            True,
+        ),
     ],
 )
 def test_containment(tmp_path: Path, features: dict[str, object], says: str, enforced: bool) -> None:
@@ -74,7 +79,7 @@ def test_status_says_since_when_the_journal_is_reached(tmp_path: Path) -> None:
             "journal": {"connected": False, "since": "2026-01-31T12:00:00.000000Z"},
             "spool": {"level": "normal", "pending": 1},
             "sessions": 0,
-            "containment": "landlock 6, seccomp, 12 secrets masked, required",
+            "containment": "landlock 6, seccomp, 12 secrets masked, control groups, required",
             "missing": ["no hardware"],
             "version": __version__,
             "started_at": "2026-01-31T12:00:00.000000Z",

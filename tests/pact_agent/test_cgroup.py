@@ -1,0 +1,153 @@
+"""Control groups of jobs: whatever a process does to get away, its group ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pact_agent.cgroup import Groups, enter
+from pact_agent.sandbox import Plan
+from pact_agent.spawnclient import Ended, Job, Spawner, StageSpec
+
+PROBE = Groups("probe")
+pytestmark = pytest.mark.skipif(
+    not PROBE.available, reason="no control groups of version 2 that may be written to: run as root where there are"
+)
+PROBE.close()
+# Two forks, a session of its own, no terminal and no descriptors left: what daemons do.
+DAEMON = (
+    "use POSIX; my $p = fork; if ($p) { WAIT } POSIX::setsid(); exit 0 if fork; "
+    "POSIX::close($_) for 0 .. 2; open(F, '>', 'MARK'); print F $$; close F; sleep 300"
+)
+
+
+@pytest.fixture
+def groups(tmp_path: Path) -> Iterator[Groups]:
+    made = Groups(str(tmp_path))
+    yield made
+    made.close()
+
+
+def in_group(path: str, script: str) -> subprocess.Popen[bytes]:
+    join = f"open(G, '>', '{path}/cgroup.procs') or die; syswrite(G, '0') or die; close G; "
+    return subprocess.Popen(["/usr/bin/perl", "-e", join + script])
+
+
+def daemon(mark: Path, parent: str) -> str:
+    return DAEMON.replace("MARK", str(mark)).replace("WAIT", parent)
+
+
+def written(mark: Path) -> int:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if mark.exists() and mark.read_text():
+            return int(mark.read_text())
+        time.sleep(0.01)
+    raise AssertionError("the daemon has not come up")
+
+
+def gone(pid: int) -> bool:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return True  # dead; whoever is its parent here has not looked yet
+        time.sleep(0.01)
+    return False
+
+
+def test_a_group_ends_what_has_left_its_session_and_process_group(tmp_path: Path, groups: Groups) -> None:
+    group = groups.make()
+    started = in_group(group, daemon(tmp_path / "mark", "exit 0"))
+    pid = written(tmp_path / "mark")
+    assert started.wait(20) == 0
+    groups.end(group)
+    assert gone(pid)
+    groups.tidy()
+    assert not Path(group).exists()
+
+
+def test_groups_are_apart(tmp_path: Path, groups: Groups) -> None:
+    first, second = groups.make(), groups.make()
+    one, two = in_group(first, "sleep 300"), in_group(second, "sleep 300")
+    try:
+        groups.end(first)
+        assert one.wait(20) == -signal.SIGKILL
+        assert two.poll() is None
+    finally:
+        two.kill()
+        two.wait(20)
+
+
+def test_the_next_agent_ends_what_a_killed_one_left(tmp_path: Path) -> None:
+    """The first is gone without a word, its groups and their processes are still there."""
+    child = os.fork()
+    if child == 0:
+        group = Groups(str(tmp_path)).make()
+        in_group(group, daemon(tmp_path / "mark", "exit 0"))
+        os._exit(0)
+    os.waitpid(child, 0)
+    pid = written(tmp_path / "mark")
+    later = Groups(str(tmp_path))
+    Groups("somebody else").reclaim()
+    assert not Path(f"/proc/{pid}").exists() or os.kill(pid, 0) is None
+    later.reclaim()
+    assert gone(pid)
+    later.close()
+
+
+def test_without_a_hierarchy_there_are_no_groups() -> None:
+    none = Groups("x", root="/proc/no-such-place")
+    assert (none.available, none.make()) == (False, "")
+    none.reclaim()
+    none.end("")
+    none.close()
+    enter("")
+
+
+def test_a_directory_that_is_no_control_group_is_none(tmp_path: Path) -> None:
+    assert not Groups("x", root=str(tmp_path)).available
+
+
+@pytest.mark.parametrize("how", ["KILL", "its end", "the spawner's end"])
+def test_a_daemon_of_a_contained_command_ends_with_its_line(tmp_path: Path, how: str) -> None:
+    """It may write only its mark; the leader stays while the daemon is up, then ends in one of three ways."""
+    mark = tmp_path / "marks" / "mark"
+    mark.parent.mkdir()
+    leader = "sleep 300" if how != "its end" else f"until (-s '{mark}') {{ select(undef, undef, undef, 0.01) }} exit 0"
+    plan = Plan(write=(str(mark.parent),), changing=True)
+    argv = ("/usr/bin/perl", "-e", daemon(mark, leader))
+    spec = StageSpec(path=argv[0], argv=argv, env={"PATH": "/usr/bin"}, cwd="/", plan=plan, stdio=(-2, -2, -2))
+    scratch = tmp_path / "masks"
+    scratch.mkdir()
+    spawner = Spawner.launch(scratch)
+    pids: list[int] = []
+
+    async def go() -> None:
+        await spawner.start()
+        running = await spawner.spawn(Job(stages=(spec,), fds=()))
+        pids.append(await asyncio.to_thread(written, mark))
+        if how == "KILL":
+            running.kill("KILL")
+        if how == "the spawner's end":
+            spawner.close()
+            return
+        ended = await asyncio.wait_for(running.wait(), 20)
+        assert ended in (Ended((0,)), Ended((137,)))
+        assert await asyncio.to_thread(gone, pids[0])
+        spawner.close()
+
+    try:
+        asyncio.run(go())
+    finally:
+        os.waitpid(spawner.pid, 0)
+    assert gone(pids[0])
