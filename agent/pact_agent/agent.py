@@ -10,6 +10,8 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pact_agent.broker import Broker
 from pact_agent.calls import Calls
 from pact_agent.capability import capabilities
@@ -31,10 +33,13 @@ from pact_agent.sshsession import Services
 from pact_agent.tools import Tools
 from pact_agent.uplink import Report, Uplink
 from pactsh import __version__
-from pactsh.catalog import load_catalog
+from pactsh.catalog import Catalog, load_catalog
 from pactsh.errors import PactError
 from pactsh.model.identity import Identity
+from pactsh.policy.floor import above_floor
 from pactsh.policy.model import Policy, parse_policy
+from pactsh.policy.rbac import highest_class
+from pactsh.policy.whitelist import whitelist
 from pactsh.rpc.client import Journal
 
 if TYPE_CHECKING:
@@ -86,12 +91,12 @@ class Agent:
             secrets=self._secrets.current,
             own=frozenset({os.getpid(), spawner.pid}),
         )
-        pipelines = Pipelines(spawner, self._tools, config.limits, self._catalog, self._secrets.current, self._connect)
+        pipelines = Pipelines(
+            spawner, self._tools, config.limits, self._whitelist, self._secrets.current, self._connect
+        )
         self._executor = Executor(node, pipelines, self._recorder, self._clock)
         calls = Calls(self._facts, self._sessions, lambda: self._policy, self._history())
-        self._broker = Broker(
-            self._sessions, self._executor, self._recorder, calls, config.local_users, self._facts.toolbar
-        )
+        self._broker = Broker(self._sessions, self._executor, self._recorder, calls, config.local_users, self._state)
         self._sshd = self._make_sshd()
         self._ssh_address = ""
 
@@ -152,8 +157,21 @@ class Agent:
         except PactError as error:
             _log.error("policy %d refused, the old one stays: %s", seq, error.message)
             return
-        self._policy = policy
+        # The journal has checked it; an agent of another version, or a journal that lies, gets no wider for it.
+        commands, dropped = above_floor(policy.commands, self._catalog)
+        for text in dropped:
+            _log.error("policy %d, left out: %s", seq, text)
+        self._policy = msgspec.structs.replace(policy, commands=commands)
         self._recorder.policy = f"{policy.vcluster}:{policy.version}"
+
+    def _state(self, session: Session | None) -> dict[str, object]:
+        """What the toolbar shows, and which policy is in force: when it changes, a prompt asks for its whitelist."""
+        return self._facts.toolbar(session) | {"policy": f"{self._policy.vcluster}:{self._policy.version}"}
+
+    def _whitelist(self, identity: Identity) -> Catalog:
+        """The commands and forms that someone may use in a session here."""
+        policy = self._policy
+        return whitelist(self._catalog, policy.commands, highest_class(identity, "shell", policy))
 
     def _connect(self, session: Session) -> socket.socket:
         """A socket for a `pact` inside a session; the agent's end is served as that session."""

@@ -28,7 +28,7 @@ class Effect(msgspec.Struct, frozen=True):
 
 
 class Scene(msgspec.Struct, frozen=True):
-    """What builtins may look at."""
+    """What builtins may look at. `catalog` is what this session may run."""
 
     session: Session
     catalog: Catalog

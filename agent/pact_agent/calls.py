@@ -17,13 +17,21 @@ from pactsh.errors import ForbiddenError, UnreachableError, UsageError
 from pactsh.model.entry import Entry
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
-from pactsh.policy.rbac import may
+from pactsh.policy.rbac import highest_class, may
 
 Item = dict[str, object]
 Params = dict[str, object]
 
 # Reading the node's own state asks for `status`, its history for `log`.
-ACTIONS = {"status": "status", "whoami": None, "log": "log", "verify": "log", "cap": "status", "sessions": "status"}
+ACTIONS = {
+    "status": "status",
+    "whoami": None,
+    "log": "log",
+    "verify": "log",
+    "cap": "status",
+    "sessions": "status",
+    "whitelist": None,
+}
 
 
 class History(Protocol):
@@ -49,6 +57,7 @@ class Calls:
             "cap": self._cap,
             "sessions": self._list_sessions,
             "verify": self._verify,
+            "whitelist": self._whitelist,
         }
 
     async def answer(self, identity: Identity, method: str, params: Params) -> AsyncIterator[Item]:
@@ -82,6 +91,15 @@ class Calls:
             "roles": list(identity.roles),
             "kind": identity.kind,
             "source": identity.source,
+        }
+
+    async def _whitelist(self, identity: Identity) -> Item:
+        """What the caller's Tab, colours and help go by; nothing is decided with it."""
+        policy = self._policy()
+        return {
+            "policy": f"{policy.vcluster}:{policy.version}",
+            "class": highest_class(identity, "shell", policy),
+            "overlay": msgspec.to_builtins(policy.commands),
         }
 
     async def _list_sessions(self, _identity: Identity) -> Item:

@@ -17,6 +17,7 @@ import msgspec
 from pact_agent.aside import aside, busy
 from pact_agent.clock import Clock
 from pact_agent.io import Io, Refusal, Sink
+from pact_agent.learning import learned
 from pact_agent.memory import trim_heap
 from pact_agent.pipeline import LineRun, Pipelines, Ran, stopped
 from pact_agent.prepare import Prepared, needs_file_system, prepare_line, prepare_pipeline, variables
@@ -148,7 +149,8 @@ class Executor:
             decision = decide(request, session.identity, self._node.policy(), self._node.catalog)
             objection = _refusal_in(decision) or self._node_refusal(decision)
             if objection is not None:
-                return await self._refuse(session, text, action, objection, sink)
+                learn = learned(decision, request, self._node.policy())
+                return await self._refuse(session, text, action, objection, sink, learn)
             line = Current(session, text, action, f"{session.id}-{session.lines}", parsed, decision)
             return await self._run_recorded(line, prepared, io, sink, current, began)
         finally:
@@ -207,7 +209,15 @@ class Executor:
             return Refusal(6, "vital-process", "agent", reason, "ask who runs the node's service manager")
         return None
 
-    async def _refuse(self, session: Session, text: str, action: Action, refusal: Refusal, sink: Sink) -> Outcome:
+    async def _refuse(
+        self,
+        session: Session,
+        text: str,
+        action: Action,
+        refusal: Refusal,
+        sink: Sink,
+        learn: JsonObject | None = None,
+    ) -> Outcome:
         """Record a refusal, then tell it. One that can't be recorded is a refusal all the same."""
         body: JsonObject = {
             "line": _without_token(text, refusal)[:_MAX_LINE],
@@ -218,6 +228,8 @@ class Executor:
             "reason": refusal.reason,
             "span": list(refusal.span) if refusal.span else None,
         }
+        if learn is not None:
+            body["learn"] = learn
         try:
             await self._recorder.write("refusal", session.identity, body, session=session.id)
         except PactError as error:
@@ -243,6 +255,8 @@ class Executor:
             "stages": _stage_facts(decision),
             "cwd": session.cwd,
         }
+        if any(stage.bypass for stage in decision.stages):
+            body["bypass"] = True
         number = await self._recorder.write("intent", session.identity, body, session=session.id)
         try:
             await self._confirmed(number)

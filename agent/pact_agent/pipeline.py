@@ -25,6 +25,7 @@ from pact_agent.stages import environment, stage_spec, stdio_of
 from pact_agent.tools import Tools
 from pactsh.catalog import Catalog
 from pactsh.errors import NotFoundError, PactError
+from pactsh.model.identity import Identity
 from pactsh.policy.decision import StageDecision
 
 _log = logging.getLogger(__name__)
@@ -67,18 +68,19 @@ class LineRun:
 
 
 class Pipelines:
-    """Starts pipelines. `connect` makes a session's authenticated socket for our own `pact`."""
+    """Starts pipelines. `whitelist` is what someone may run here; `connect` makes a session's authenticated
+    socket for our own `pact`."""
 
     def __init__(
         self,
         spawner: Spawner,
         tools: Tools,
         limits: Limits,
-        catalog: Catalog,
+        whitelist: Callable[[Identity], Catalog],
         secrets: Callable[[], tuple[str, ...]],
         connect: Callable[[Session], socket.socket],
     ) -> None:
-        self._spawner, self._tools, self._limits, self._catalog = spawner, tools, limits, catalog
+        self._spawner, self._tools, self._limits, self._whitelist = spawner, tools, limits, whitelist
         self._secrets, self._connect = secrets, connect
 
     async def run(
@@ -144,7 +146,7 @@ class Pipelines:
                 slots.append(theirs.fileno())
                 stages.append(self._pact(stage, io, stdio, len(slots) - 1))
             else:
-                scene = Scene(session, self._catalog, self._secrets(), session.before)
+                scene = Scene(session, self._whitelist(session.identity), self._secrets(), session.before)
                 effect = await _effect(stage.argv, scene)
                 stages.append(_text_stage(stage, effect, io, stdio, prepared.cwd))
         tty = next((n for n, fd in enumerate(slots) if pty is not None and fd == pty.slave), None)

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 
 from pactsh.catalog.kinds import KINDS, Places
 from pactsh.catalog.loader import Catalog
+from pactsh.catalog.match import match
+from pactsh.catalog.reading import Refusal
 from pactsh.catalog.schema import Command, Keyword, Operand, Option, Sub
+
+_UNFINISHED = frozenset({"missing-operand", "missing-value", "missing-option"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +47,27 @@ def complete(catalog: Catalog, words: Sequence[str], index: int) -> Candidates:
     """
     word = words[index] if 0 <= index < len(words) else ""
     if index <= 0:
-        names = [name for name in catalog if name.startswith(word)]
+        names = [name for name in catalog if name.startswith(word) and not catalog[name].deny]
         return Candidates(tuple(Candidate(name, "command", catalog[name].summary) for name in names))
     command = catalog.get(words[0])
-    if command is None:
+    if command is None or command.deny:
         return Candidates()
     before = tuple(words[1:index])
     if command.name == "help" and not before:
         return complete(catalog, (word,), 0)
     return _from_command(command, before, word)
+
+
+def is_acceptable(catalog: Catalog, words: Sequence[str], cwd: str) -> bool:
+    """Whether a line's stage that begins with these words may still be accepted when more follow."""
+    command = catalog.get(words[0]) if words else None
+    if command is None:
+        return False
+    try:
+        match(command, tuple(words), cwd)
+    except Refusal as refusal:
+        return refusal.code in _UNFINISHED
+    return True
 
 
 def _from_command(command: Command, before: tuple[str, ...], word: str) -> Candidates:

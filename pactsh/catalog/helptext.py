@@ -18,7 +18,7 @@ def render_overview(catalog: Catalog, color: bool = False) -> str:
     """All commands by group, one line each."""
     lines = ["Commands you can run here. 'help COMMAND' says what each may do.", ""]
     for group in GROUPS:
-        commands = [catalog[name] for name in catalog if catalog[name].group == group]
+        commands = [catalog[name] for name in catalog if catalog[name].group == group and not catalog[name].deny]
         if commands:
             lines.append(_painted(f"{group}:", _BOLD, color))
             lines += [line for c in commands for line in _row(c.name, c.summary, 14)]

@@ -17,10 +17,11 @@ _CHECKED_CHARACTERS = 4096
 
 
 class Judge:
-    """Keeps verdicts. `send_check` sends a `check` frame and says whether that was possible."""
+    """Keeps verdicts. `commands` are the names that may be run; `send_check` sends a `check` frame and says whether
+    that was possible."""
 
     def __init__(self, commands: Collection[str], send_check: Callable[[str], bool]) -> None:
-        self._commands = commands
+        self.commands = commands
         self._send_check = send_check
         self._learned: dict[str, bool] = {}
         self._asked: deque[str] = deque()
@@ -30,7 +31,13 @@ class Judge:
     def is_allowed(self, name: str) -> bool:
         """Tell whether a command's name is whitelisted, as far as is known here."""
         learned = self._learned.get(name)
-        return name in self._commands if learned is None else learned
+        return name in self.commands if learned is None else learned
+
+    def replace(self, commands: Collection[str]) -> None:
+        """Take the names of a changed policy, and forget what the old one said."""
+        self.commands = commands
+        self._learned.clear()
+        self._answer = ("", None)
 
     def message(self, text: str) -> Message | None:
         """Say what is wrong with the text, None when nothing is known to be."""

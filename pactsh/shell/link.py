@@ -56,6 +56,10 @@ class Link:
         if not self._state_asked and self._send({"op": "state"}):
             self._state_asked = True
 
+    def ask_whitelist(self) -> bool:
+        """Ask what this person may run here; the answer is an `item` frame."""
+        return self._send({"op": "call", "method": "whitelist"})
+
     def ask_check(self, line: str) -> bool:
         """Ask what would be decided about a line; False when that is not possible now."""
         return self._send({"op": "check", "line": line})

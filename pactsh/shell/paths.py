@@ -13,8 +13,9 @@ _MOST_NAMES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One completion: the text for the line, how it is shown, and whether it is a directory."""
+    """One completion: the path, its text for the line, how it is shown, and whether it is a directory."""
 
+    path: str
     text: str
     shown: str
     is_directory: bool
@@ -32,7 +33,7 @@ def complete_path(prefix: str, cwd: str, opening_quote: str = "") -> Iterator[Pl
         whole = typed + name + ("/" if is_directory else "")
         text = _quoted(whole, opening_quote, is_open=is_directory)
         if text is not None:
-            yield Place(text, name + ("/" if is_directory else ""), is_directory)
+            yield Place(whole, text, name + ("/" if is_directory else ""), is_directory)
 
 
 def _names(directory: str, start: str) -> list[tuple[str, bool]]:

@@ -73,11 +73,13 @@ class Repl:
         self._printing: set[Awaitable[None]] = set()
         self._check_timer: asyncio.TimerHandle | None = None
         self._link = Link(connection, self._on_frame, self._on_lost)
-        catalog = load_catalog()
+        self._shipped = catalog = load_catalog()
         self._judge = Judge(catalog, self._link.ask_check)
+        self._completer = LineCompleter(catalog, lambda: self._cwd, self._judge.is_allowed)
+        self._policy = ""
         self._prompt: PromptSession[str] = build_prompt(
             Surface(self._prompt_text, self._toolbar, self._on_pasted),
-            completer=LineCompleter(catalog, lambda: self._cwd, self._judge.is_allowed),
+            completer=self._completer,
             lexer=LineLexer(self._judge.is_allowed),
             history=history_of(ask_history(connection)),
             input=input,
@@ -252,13 +254,35 @@ class Repl:
     def _on_frame(self, frame: Frame) -> None:
         if frame.op == "state":
             self._state = State.of(frame, time.monotonic())
+            if self._state.policy != self._policy and self._link.ask_whitelist():
+                self._policy = self._state.policy
             self._redraw()
+        elif frame.op == "item":
+            self._take_whitelist(frame.value("value"))
         elif frame.op == "decision":
             self._judge.answered(frame)
             self._redraw()
             self._prompt.app.invalidate()
         elif frame.op == "notice":
             self._print_above(notice_text(frame))
+
+    def _take_whitelist(self, value: object) -> None:
+        """Offer, colour and complete what the vCluster's policy allows this person."""
+        from msgspec import ValidationError, convert
+
+        from pactsh.policy.model import CommandOverlay
+        from pactsh.policy.whitelist import whitelist
+
+        if not isinstance(value, dict):
+            return
+        try:
+            overlay, highest = convert((value["overlay"], value["class"]), tuple[CommandOverlay, str])
+        except (ValidationError, KeyError):
+            return  # an agent of another version: the catalog that came with this program has to do
+        catalog = whitelist(self._shipped, overlay, highest)
+        self._completer.catalog = catalog
+        self._judge.replace(catalog)
+        self._prompt.app.invalidate()
 
     def _print_above(self, text: str) -> None:
         """Print above the prompt; what is being typed stays as it is."""

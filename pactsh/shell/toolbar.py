@@ -26,6 +26,7 @@ class State:
     journal: bool
     emergency: bool
     received_at: float
+    policy: str = ""
 
     @classmethod
     def of(cls, frame: Frame, now: float) -> State:
@@ -40,6 +41,7 @@ class State:
             journal=frame.flag("journal"),
             emergency=frame.flag("emergency"),
             received_at=now,
+            policy=frame.text("policy"),
         )
 
     def window_left_s(self, now: float) -> float | None:

@@ -27,7 +27,7 @@ from pactsh import language
 
 ALLOWED = {"echo", "cat", "sleep", "true", "false", "sh", "python3", "head", "seq", "stty", "ls", "uname"}
 BUILTINS = {"exit", "cd", "pwd"}
-_OPS = {"session", "run", "signal", "resize", "check", "state", "history", "bye"}
+_OPS = {"session", "run", "signal", "resize", "check", "state", "history", "call", "bye"}
 
 
 class _Listing:
@@ -49,6 +49,7 @@ class ScriptedAgent:
         self.error: dict[str, Any] | None = None
         self.history: list[str] = []
         self.refuse_rest = ""
+        self.whitelist: dict[str, Any] = {"class": "change", "overlay": {}}
         self.state: dict[str, Any] = {
             "who": "alice@org",
             "role": "pact-ops",
@@ -178,6 +179,10 @@ class _Client:
                 self.send({"op": "state", **state})
             case "history":
                 self.send({"op": "history", "lines": self.agent.history})
+            case "call":
+                assert frame["method"] == "whitelist"
+                self.send({"op": "item", "value": self.agent.whitelist})
+                self.send({"op": "done"})
             case "check":
                 self.send({"op": "decision", **self._decision(frame["line"])})
 

@@ -159,6 +159,33 @@ def test_enter_in_the_menu_takes_the_completion_and_runs_nothing(screen: Screen,
     assert agent.runs == []
 
 
+def test_a_changed_policy_changes_what_tab_offers(agent: ScriptedAgent, screen: Screen) -> None:
+    """The next state says that there is another policy; the prompt then asks what it allows this person."""
+    agent.whitelist = {"class": "read", "overlay": {"remove": ["uname"]}}
+    agent.state["policy"] = "ml-training:2"
+    asked = len(agent.frames)
+    screen.wait(lambda _: any(f["op"] == "call" for f in agent.frames[asked:]))
+    screen.child.send("upti\t")
+    screen.wait_text(PROMPT + "uptime")
+    screen.child.send("\x15una\t\t")
+    screen.wait(lambda rows: rows[0] == PROMPT + "una")
+    screen.child.send("\x15sysctl -w vm.swappiness=\t")
+    screen.wait_text("sysctl -w vm.swappiness=")
+
+
+@pytest.mark.parametrize(
+    "answer", [{"class": "read"}, {"class": 3, "overlay": {}}, {"class": "x", "overlay": {"new": 1}}]
+)
+def test_an_answer_of_another_version_leaves_the_catalog_as_it_is(
+    agent: ScriptedAgent, screen: Screen, answer: dict[str, object]
+) -> None:
+    agent.whitelist = answer
+    agent.state["policy"] = "ml-training:2"
+    screen.wait(lambda _: any(f["op"] == "call" for f in agent.frames))
+    screen.child.send("unam\t")
+    screen.wait_text(PROMPT + "uname")
+
+
 def test_pasted_lines_wait_for_enter_and_run_one_after_the_other(screen: Screen, agent: ScriptedAgent) -> None:
     screen.child.send(f"{PASTE_START}echo one\recho two\rrm x\r{PASTE_END}")
     screen.wait_text("Enter runs 3 lines")
