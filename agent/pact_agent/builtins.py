@@ -14,6 +14,7 @@ import msgspec
 from pact_agent.listing import DirectoryListing
 from pact_agent.prepare import cd_target
 from pact_agent.session import Session
+from pactsh import __version__
 from pactsh.catalog import Catalog
 
 
@@ -80,6 +81,15 @@ def _help(argv: Sequence[str], scene: Scene) -> Effect:
     return Effect(text="\n".join(texts))
 
 
+def _watch(argv: Sequence[str], scene: Scene) -> Effect:
+    """`watch` without a line: with one it is repeated (`watching`)."""
+    if {"-v", "--version"} & set(argv):
+        return Effect(text=f"watch of pact {__version__}\n")
+    from pactsh.catalog.helptext import render_help
+
+    return Effect(text=render_help("watch", scene.catalog))
+
+
 def _history(_argv: Sequence[str], scene: Scene) -> Effect:
     lines = scene.session.history
     return Effect(text="".join(f"{n:5}  {line}\n" for n, line in enumerate(lines, 1)))
@@ -102,4 +112,5 @@ _BUILTINS: dict[str, Callable[[Sequence[str], Scene], Effect]] = {
     "history": _history,
     "clear": _clear,
     "whoami": _whoami,
+    "watch": _watch,
 }

@@ -24,10 +24,11 @@ from pact_agent.prepare import Prepared, needs_file_system, prepare_line, prepar
 from pact_agent.recorder import Recorder
 from pact_agent.session import Session
 from pact_agent.vital import vital_target
+from pact_agent.watching import Watch
 from pactsh import language
 from pactsh.catalog import Catalog
 from pactsh.errors import PactError, UnreachableError
-from pactsh.policy.decision import SECRET_ARGUMENT, Decision, Request, decide
+from pactsh.policy.decision import SECRET_ARGUMENT, Decision, Request, StageDecision, decide
 from pactsh.policy.model import Policy
 
 if TYPE_CHECKING:
@@ -314,10 +315,23 @@ class Executor:
                 return Ran(decision.status, (), "refused", unread=ran.unread)
             if decision is not None:
                 decided = decision.stages
-            ran = await self._pipelines.run(line.session, line.action, actual, decided, io, sink, current, ran)
+            if decided[0].inner:
+                ran = await self._watch(line, actual, decided[0], io).run(sink, current, ran)
+            else:
+                ran = await self._pipelines.run(line.session, line.action, actual, decided, io, sink, current, ran)
             if ran.end or ran.status == 130:
                 break
         return ran
+
+    def _watch(self, line: Current, prepared: Prepared, decision: StageDecision, io: Io) -> Watch:
+        request = self.request(line.text, line.action, line.session.cwd, (prepared,))
+
+        def objection() -> Refusal | None:
+            now = decide(request, line.session.identity, self._node.policy(), self._node.catalog)
+            return _refusal_in(now) or self._node_refusal(now)
+
+        inner = prepared.stages[0].inner
+        return Watch(self._pipelines, line.session, line.action, decision, inner, io, self._clock, objection)
 
     async def _again(
         self, line: Current, item: language.Item, expected: Prepared, *, first: bool
@@ -378,7 +392,14 @@ def _refusal_in(decision: Decision) -> Refusal | None:
 
 
 def _stage_facts(decision: Decision) -> list[JsonValue]:
-    return [{"argv": list(s.argv), "class": s.class_, "builtin": s.builtin} for s in decision.stages]
+    return [_stage_fact(stage) for stage in decision.stages]
+
+
+def _stage_fact(stage: StageDecision) -> JsonObject:
+    fact: JsonObject = {"argv": list(stage.argv), "class": stage.class_, "builtin": stage.builtin}
+    if stage.inner:
+        fact["repeats"] = [_stage_fact(inner) for inner in stage.inner]
+    return fact
 
 
 def _first_uses_status(line: language.Line) -> bool:

@@ -40,7 +40,10 @@ def _bounded(value: object, default: int) -> int:
 
 
 class Io(msgspec.Struct, frozen=True):
-    """Standard descriptors of a line; None is the terminal. The caller owns and closes them."""
+    """Standard descriptors of a line; None is the terminal. The caller owns and closes them.
+
+    `columns`: how wide what is written will be shown, where that is not a terminal's business (0: not known).
+    """
 
     stdin: int | None
     stdout: int | None
@@ -48,6 +51,7 @@ class Io(msgspec.Struct, frozen=True):
     terminal: Terminal | None = None
     term: str = "dumb"
     lang: str = "C.UTF-8"
+    columns: int = 0
 
 
 def parse_lang(value: object) -> str:
@@ -105,6 +109,17 @@ class Pty:
         """Set the size; the kernel tells the foreground group (SIGWINCH)."""
         size = struct.pack("HHHH", _bounded(rows, 24), _bounded(cols, 80), 0, 0)
         fcntl.ioctl(self._own, termios.TIOCSWINSZ, size)
+
+    def size(self) -> tuple[int, int]:
+        """Rows and columns now."""
+        rows, columns, _, _ = struct.unpack("HHHH", fcntl.ioctl(self._own, termios.TIOCGWINSZ, bytes(8)))
+        return rows, columns
+
+    def be_quiet(self) -> None:
+        """Show no keys that are typed; ^C and its like work all the same."""
+        mode = termios.tcgetattr(self._own)
+        mode[3] &= ~termios.ECHO
+        termios.tcsetattr(self._own, termios.TCSANOW, mode)
 
     def close(self) -> bytes:
         """Close the slave and return what was typed but not read: it belongs to the next prompt."""

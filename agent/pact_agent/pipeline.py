@@ -109,8 +109,8 @@ class Pipelines:
                 await sink.started(pty.master if pty is not None else None)
                 if current.stopped is not None:
                     return stopped(current.stopped, before)
-                current.job, current.pty = await self._spawner.spawn(job), pty
-            ended, reason = await self._wait(current, action)
+                current.job, current.pty = await self.spawn(job), pty
+            ended, reason = await self.wait(current, action)
             for problem in ended.errors:
                 _log.error("spawner: %s", problem)
                 sink.notice(f"this command could not run as it should: {problem}", "error")
@@ -164,7 +164,12 @@ class Pipelines:
         )
         return msgspec.structs.replace(spec, redirects=stage.redirects)
 
-    async def _wait(self, current: LineRun, action: str) -> tuple[Ended, str]:
+    async def spawn(self, job: Job) -> Running:
+        """Start a job as it is; `run` makes one of a decided pipeline."""
+        return await self._spawner.spawn(job)
+
+    async def wait(self, current: LineRun, action: str) -> tuple[Ended, str]:
+        """Wait for the end of `current`'s job, which comes at the latest with the time limit; how, and why."""
         job = current.job
         assert job is not None
         limit = self._limits.exec_timeout_s if action == "exec" else self._limits.command_timeout_s

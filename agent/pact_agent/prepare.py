@@ -9,30 +9,40 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
 from pact_agent.listing import DirectoryListing
 from pactsh import language
+from pactsh.catalog import Command, load_catalog
+from pactsh.catalog.watchargs import NAME, line_start
 from pactsh.policy.decision import StageRequest
 
 
 class PreparedStage(msgspec.Struct, frozen=True):
-    """One stage with its words expanded. `redirects` as `spawnclient.StageSpec` takes them."""
+    """One stage with its words expanded. `redirects` as `spawnclient.StageSpec` takes them.
+
+    `inner`: the line that a `watch` repeats, with spans of the outer line.
+    """
 
     argv: tuple[str, ...]
     spans: tuple[tuple[int, int], ...]
     from_glob: tuple[bool, ...]
     redirects: tuple[tuple[str | int, ...], ...]
     stdin_path: str | None
+    stdin_span: tuple[int, int] | None = None
+    inner: tuple[Prepared, ...] = ()
 
     def request(self, pipeline: int) -> StageRequest:
         """What the decider needs to know of it."""
         return StageRequest(
+            inner=tuple(stage.request(n) for n, item in enumerate(self.inner) for stage in item.stages),
             argv=self.argv,
             spans=self.spans,
             from_glob=self.from_glob,
             stdin_path=self.stdin_path,
+            stdin_span=self.stdin_span,
             pipeline=pipeline,
         )
 
@@ -58,14 +68,17 @@ def variables(user: str, host: str, node: str, vcluster: str, status: int) -> di
 
 
 def needs_file_system(line: language.Line) -> bool:
-    """Whether expanding it looks at directories, which may hang on a dead mount: for a glob, or to follow `cd`."""
+    """Whether expanding it looks at directories, which may hang on a dead mount: for a glob, or to follow `cd`. The
+    line within a `watch` is not looked into here."""
     stages = [stage for item in line.items for stage in item.pipeline.stages]
-    return any(_is_cd(s) or any(isinstance(p, language.Glob) for w in s.words for p in w.parts) for s in stages)
+    return any(
+        _name(s) in ("cd", NAME) or any(isinstance(p, language.Glob) for w in s.words for p in w.parts) for s in stages
+    )
 
 
-def _is_cd(stage: language.Stage) -> bool:
+def _name(stage: language.Stage) -> str:
     first = stage.words[0].parts if stage.words else ()
-    return "".join(p.value for p in first if isinstance(p, language.Text)) == "cd"
+    return "".join(p.value for p in first if isinstance(p, language.Text))
 
 
 def prepare_line(
@@ -86,16 +99,58 @@ def prepare_line(
 def prepare_pipeline(item: language.Item, values: Mapping[str, str], cwd: str, secrets: Sequence[str]) -> Prepared:
     """Expand one pipeline of a line in directory `cwd`."""
     listing = DirectoryListing(cwd, secrets)
-    return Prepared(item.op, cwd, tuple(_prepare_stage(s, values, listing) for s in item.pipeline.stages))
+    stages = tuple(_prepare_stage(s, values, listing) for s in item.pipeline.stages)
+    return Prepared(item.op, cwd, tuple(_with_inner(stage, values, cwd, secrets) for stage in stages))
+
+
+@lru_cache(maxsize=1)
+def _watch() -> Command:
+    return load_catalog()[NAME]
+
+
+def _with_inner(stage: PreparedStage, values: Mapping[str, str], cwd: str, secrets: Sequence[str]) -> PreparedStage:
+    """A `watch` with the line that it repeats; whether that may run is decided like any other line.
+
+    Not for a `watch` within a `watch`, which is refused.
+    """
+    start = line_start(_watch(), stage.argv) if stage.argv[:1] == (NAME,) else len(stage.argv)
+    words, spans = stage.argv[start:], stage.spans[start:]
+    if not words:
+        return stage
+    try:
+        line = language.parse(words[0] if len(words) == 1 else language.join(words))
+        listing = DirectoryListing(cwd, secrets)
+        inner = [
+            Prepared(item.op, cwd, tuple(_prepare_stage(s, values, listing) for s in item.pipeline.stages))
+            for item in line.items
+        ]
+    except language.LineError as error:
+        error.span = (spans[0][0], spans[-1][1])
+        raise
+    one = len(words) == 1
+    return msgspec.structs.replace(
+        stage,
+        inner=tuple(msgspec.structs.replace(p, stages=tuple(_at(s, spans, one) for s in p.stages)) for p in inner),
+    )
+
+
+def _at(stage: PreparedStage, spans: tuple[tuple[int, int], ...], one: bool) -> PreparedStage:
+    """The stage with spans of the outer line: those of its words, or that of the one word it stands in."""
+    count = len(stage.argv)
+    whole = (spans[0][0], spans[-1][1])
+    stdin_span = whole if stage.stdin_span is not None else None
+    return msgspec.structs.replace(stage, spans=spans * count if one else spans[:count], stdin_span=stdin_span)
 
 
 def _prepare_stage(stage: language.Stage, values: Mapping[str, str], listing: DirectoryListing) -> PreparedStage:
     words = language.expand_stage(stage, values, listing)
     steps: list[tuple[str | int, ...]] = []
     stdin_path: str | None = None
+    stdin_span: tuple[int, int] | None = None
     for redirect in stage.redirects:
         if redirect.kind == "in":
             stdin_path = language.expand_redirect(redirect, values, listing)
+            stdin_span = redirect.target.span if redirect.target is not None else redirect.span
             steps.append(("open", 0, stdin_path))
         else:
             steps += _STEPS[redirect.kind]
@@ -105,6 +160,7 @@ def _prepare_stage(stage: language.Stage, values: Mapping[str, str], listing: Di
         from_glob=tuple(w.from_glob for w in words),
         redirects=tuple(steps),
         stdin_path=stdin_path,
+        stdin_span=stdin_span,
     )
 
 

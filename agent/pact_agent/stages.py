@@ -33,6 +33,8 @@ def environment(io: Io) -> dict[str, str]:
         "LESSSECURE": "1",
         "HOME": "/",
     }
+    if io.columns:
+        env["COLUMNS"] = str(io.columns)
     if io.terminal is not None:
         env |= {"COLUMNS": str(io.terminal.cols), "LINES": str(io.terminal.rows)}
     return env

@@ -1,13 +1,14 @@
 """Processes that no line may signal: the agent, its spawner, and what else keeps this node's records.
 
-`systemctl stop` of these is refused by the catalog; `kill` names processes by number, and only the
-node knows whose numbers they are.
+`systemctl stop` of these is refused by the catalog; `kill` names processes by number, `pkill` by the number
+of a parent, process group or session, and only the node knows whose numbers they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pactsh.policy.decision import StageDecision
 
@@ -20,15 +21,33 @@ RECORDERS = frozenset(
     }
 )  # fmt: skip
 _FIRST_PERSON = 1000  # login.defs(5), UID_MIN
+_SELECTS = {
+    "-P": "parent", "--parent": "parent", "-g": "group", "--pgroup": "group", "-s": "session", "--session": "session",
+}  # fmt: skip
+
+
+class _Place(NamedTuple):
+    """Where a process stands among others: the second to sixth field of proc(5)'s stat."""
+
+    name: str
+    parent: int
+    group: int
+    session: int
 
 
 def vital_target(stages: Sequence[StageDecision], own: frozenset[int], proc: Path = Path("/proc")) -> int | None:
-    """The first number a `kill` among `stages` names that is one of `own`, a thread of them, or a recorder."""
+    """The first process that a `kill` or `pkill` among `stages` would signal and nobody may.
+
+    That is one of `own`, a thread or (for `pkill -P`) a child of them, or a recorder.
+    """
     for stage in stages:
         if stage.name == "kill":
             for number in _targets(stage.argv[1:]):
                 if _is_vital(number, own, proc):
                     return number
+        elif stage.name == "pkill":
+            for number in _selected(stage.argv[1:], own, proc):
+                return number
     return None
 
 
@@ -40,6 +59,45 @@ def _targets(words: Sequence[str]) -> list[int]:
             found.append(int(word))
         value = word in {"-s", "--signal"}
     return found
+
+
+def _selected(words: Sequence[str], own: frozenset[int], proc: Path) -> Iterator[int]:
+    """The vital processes that one of pkill's numbers stands for, whatever else narrows its choice.
+
+    pkill takes those that fit all it is given, and the last of two equal options: this is never less. What is
+    narrowed away here may fit a moment later.
+    """
+    numbers = _numbers(words)
+    yield from sorted(own & numbers["parent"])  # whose children run the lines of other sessions
+    for process in sorted(int(entry.name) for entry in proc.iterdir() if entry.name.isdecimal()):
+        place = _place(proc / str(process))
+        if place is None or not (process in own or place.name in RECORDERS):
+            continue
+        near = {place.parent} & numbers["parent"] | {place.group} & numbers["group"]
+        if (near or place.session in numbers["session"]) and _is_vital(process, own, proc):
+            yield process
+
+
+def _numbers(words: Sequence[str]) -> Mapping[str, frozenset[int]]:
+    """What follows pkill's -P, -g and -s. The catalog has seen to it that no other option's value looks like these."""
+    found: dict[str, set[int]] = {"parent": set(), "group": set(), "session": set()}
+    for index, word in enumerate(words):
+        name, equals, attached = word.partition("=")
+        if name in _SELECTS:
+            value = attached if equals else "".join(words[index + 1 : index + 2])
+            found[_SELECTS[name]].update(int(part) for part in value.split(",") if part.isdecimal())
+    return {key: frozenset(values) for key, values in found.items()}
+
+
+def _place(process: Path) -> _Place | None:
+    try:
+        text = (process / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None  # it has ended
+    # A name may hold blanks and brackets of its own; the last bracket ends it.
+    head, _, rest = text.rpartition(")")
+    _state, parent, group, session = rest.split()[:4]
+    return _Place(head.partition("(")[2], int(parent), int(group), int(session))
 
 
 def _is_vital(number: int, own: frozenset[int], proc: Path) -> bool:

@@ -99,7 +99,7 @@ def test_the_next_agent_ends_what_a_killed_one_left(tmp_path: Path) -> None:
     pid = written(tmp_path / "mark")
     later = Groups(str(tmp_path))
     Groups("somebody else").reclaim()
-    assert not Path(f"/proc/{pid}").exists() or os.kill(pid, 0) is None
+    os.kill(pid, 0)  # others' groups are left alone
     later.reclaim()
     assert gone(pid)
     later.close()
