@@ -17,10 +17,12 @@ from pact_agent.calls import Calls
 from pact_agent.capability import capabilities
 from pact_agent.clock import SystemClock
 from pact_agent.config import Config, Ssh
-from pact_agent.executor import Executor, Node
+from pact_agent.executor import Executor
 from pact_agent.facts import NodeFacts
 from pact_agent.history import JournalHistory
 from pact_agent.masks import SecretPaths
+from pact_agent.mounted import RemoteMounts
+from pact_agent.node import Node
 from pact_agent.pipeline import Pipelines
 from pact_agent.recorder import Recorder
 from pact_agent.session import Session, Sessions
@@ -89,6 +91,7 @@ class Agent:
             degraded=lambda: not self._facts.connected(),
             enforced=self._facts.enforced,
             secrets=self._secrets.current,
+            remote=RemoteMounts(),
             own=frozenset({os.getpid(), spawner.pid}),
         )
         pipelines = Pipelines(

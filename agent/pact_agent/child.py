@@ -19,7 +19,7 @@ import struct
 import termios
 from typing import Any
 
-from pact_agent import cgroup, kernel, sandbox
+from pact_agent import cgroup, feeding, kernel, sandbox
 from pact_agent.sandbox import Kernel, Plan
 
 NULL, PIPE = -2, -1
@@ -241,6 +241,9 @@ def _run_stage(
     environ = [os.fsencode(f"{k}={v}") for k, v in stage["env"].items()]
     os.set_inheritable(report, False)
     try:
+        if stage.get("feed") is not None:
+            prepared.seal(plan)
+            os._exit(feeding.run(stage["feed"], os.fsencode(stage["path"]), argv, environ, prepared.ticket))
         prepared.ticket.fill(os.fsencode(stage["path"]), argv, environ)
         prepared.seal(plan)
         prepared.ticket.execute()

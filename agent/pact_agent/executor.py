@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -19,17 +18,15 @@ from pact_agent.clock import Clock
 from pact_agent.io import Io, Refusal, Sink
 from pact_agent.learning import learned
 from pact_agent.memory import trim_heap
+from pact_agent.node import Node
 from pact_agent.pipeline import LineRun, Pipelines, Ran, stopped
 from pact_agent.prepare import Prepared, needs_file_system, prepare_line, prepare_pipeline, variables
 from pact_agent.recorder import Recorder
 from pact_agent.session import Session
-from pact_agent.vital import vital_target
 from pact_agent.watching import Watch
 from pactsh import language
-from pactsh.catalog import Catalog
 from pactsh.errors import PactError, UnreachableError
 from pactsh.policy.decision import SECRET_ARGUMENT, Decision, Request, StageDecision, decide
-from pactsh.policy.model import Policy
 
 if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject, JsonValue
@@ -51,22 +48,6 @@ class Outcome(msgspec.Struct, frozen=True):
     end: bool = False
     unread: bytes = b""
     refused: bool = False
-
-
-class Node(msgspec.Struct, frozen=True):
-    """What the executor knows of the node it runs on; `policy` and `secrets` are asked for each line.
-
-    `own` are the numbers of the agent's processes."""
-
-    name: str
-    vcluster: str
-    host: str
-    catalog: Catalog
-    policy: Callable[[], Policy]
-    degraded: Callable[[], bool]
-    enforced: Callable[[], bool]
-    secrets: Callable[[], tuple[str, ...]]
-    own: frozenset[int]
 
 
 class Current(msgspec.Struct, frozen=True):
@@ -185,30 +166,7 @@ class Executor:
         return await self._record_outcome(line, ran, began, sink)
 
     def _node_refusal(self, decision: Decision) -> Refusal | None:
-        """What this node's own state forbids: a nearly full spool leaves only class `read` (DESIGN.md
-        section 3), a kernel that can't contain commands leaves none where policy requires it, and
-        nobody signals the agent."""
-        if self._node.policy().containment == "required" and not self._node.enforced():
-            return Refusal(
-                3,
-                "not-contained",
-                "policy:containment",
-                "this node's kernel can't contain commands, and policy requires it",
-                "`pact cap` shows what is missing",
-            )
-        if self._recorder.level() == "read-only" and decision.class_ != "read":
-            return Refusal(
-                3,
-                "spool-nearly-full",
-                "audit",
-                "the audit spool is nearly full, so only commands that change nothing run",
-                "the journal has been out of reach for long: `pact status` shows since when",
-            )
-        target = vital_target(decision.stages, self._node.own)
-        if target is not None:
-            reason = f"process {target} keeps this node's records, and is not signalled by a line"
-            return Refusal(6, "vital-process", "agent", reason, "ask who runs the node's service manager")
-        return None
+        return self._node.objection(decision, self._recorder.level())
 
     async def _refuse(
         self,

@@ -31,7 +31,8 @@ class StageSpec(msgspec.Struct, frozen=True):
 
     `redirects` are applied in order: `("open", fd, path)`, `("dup", fd, source)`, `("null", fd)`.
     With `text` nothing is executed: it and `error` (base64) are written to stdout and stderr, `status` is the end.
-    `keep` maps descriptor numbers in the new process to indices into `fds`.
+    `keep` maps descriptor numbers in the new process to indices into `fds`. `feed`: files to decompress into
+    the stdin of the program, which is run for each of them; `-` is the stage's own stdin.
     """
 
     path: str
@@ -45,6 +46,7 @@ class StageSpec(msgspec.Struct, frozen=True):
     error: str = ""
     status: int = 0
     keep: dict[str, int] = {}
+    feed: tuple[str, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The form the spawner reads."""

@@ -117,7 +117,12 @@ def stage_spec(
     """The process for a catalogued program. Raises `NotFoundError` when it isn't installed."""
     assert decision.program is not None
     path, argv = launch(resolve_program(decision.name, decision.program), decision.argv)
+    feed: tuple[str, ...] | None = None
+    if decision.feed:
+        feed = tuple(decision.argv[place] for place in decision.fed) or ("-",)
+        argv = tuple(word for place, word in enumerate(decision.argv) if place not in decision.fed)
     return StageSpec(
+        feed=feed,
         path=path,
         argv=argv,
         env=environment(io),

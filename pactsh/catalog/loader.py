@@ -112,7 +112,7 @@ def build_command(data: object, file: str, text: str = "") -> Command:
         if field:
             steps = (*steps, field[1])
         raise _error(file, text, steps, message) from error
-    for steps, message in _faults(command):
+    for steps, message in faults(command):
         raise _error(file, text, steps, message)
     return command
 
@@ -129,9 +129,12 @@ def _error(file: str, text: str, steps: Path_, message: str) -> UsageError:
     return UsageError(f"{file}: line {line_of(text, steps)}: {key}: {message}")
 
 
-def _faults(command: Command) -> Iterator[tuple[Path_, str]]:
+def faults(command: Command) -> Iterator[tuple[Path_, str]]:
+    """What is wrong with a command beyond its form, each with the keys and indices that lead there."""
     if not _NAME.fullmatch(command.name):
         yield ("name",), "must be lower-case letters, digits, '-', '_', '.', '+'"
+    if command.feed not in ("", "gzip"):
+        yield ("feed",), "must be gzip"
     if command.grammar not in GRAMMARS:
         yield ("grammar",), f"must be one of {', '.join(GRAMMARS)}"
     if command.group not in GROUPS:
@@ -147,6 +150,14 @@ def _faults(command: Command) -> Iterator[tuple[Path_, str]]:
     yield from _options(command.options, command.grammar, ("options",))
     yield from _operands(command.operands, ("operands",))
     yield from _subs(command.commands, command, ("commands",))
+
+
+def extension_faults(
+    options: tuple[Option, ...], subs: tuple[Sub, ...], command: Command
+) -> Iterator[tuple[Path_, str]]:
+    """The same for options and subcommands that are to be put into `command`."""
+    yield from _options(options, command.grammar, ("options",))
+    yield from _subs(subs, command, ("commands",))
 
 
 def _subs(subs: tuple[Sub, ...], command: Command, at: Path_) -> Iterator[tuple[Path_, str]]:
@@ -168,7 +179,15 @@ def _subs(subs: tuple[Sub, ...], command: Command, at: Path_) -> Iterator[tuple[
 
 def _options(options: tuple[Option, ...], grammar: str, at: Path_) -> Iterator[tuple[Path_, str]]:
     seen: set[str] = set()
-    shape = {"getopt": r"-[^-\s]|--[^\s=]+", "ps": r"[-+][A-Za-z]|--[^\s=]+"}.get(grammar, r"-\S+")
+    gnu = r"-[^-\s]|--[^\s=]+"
+    shapes = {
+        "getopt": gnu,
+        "mount": gnu,
+        "sysstat": rf"{gnu}|[+]f",
+        "ps": r"[-+][A-Za-z]|--[^\s=]+",
+        "lsof": r"[-+][A-Za-z?]",
+    }
+    shape = shapes.get(grammar, r"-\S+")
     for number, option in enumerate(options):
         here = (*at, number)
         names = option.spellings

@@ -16,6 +16,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 Step = str | int
+Token = tuple[str, str, int]
 
 
 def steps_of(path: str) -> tuple[Step, ...]:
@@ -45,26 +46,50 @@ def _positions(text: str) -> dict[tuple[Step, ...], int]:
     while index < len(tokens):
         kind, value, line = tokens[index]
         if kind == "open":  # a table header, as values are consumed below
-            header = tuple(v.strip("\"'") for k, t, _ in tokens[index + 1 : index + 2] for v in t.split("."))
+            end = index + 1
+            while end < len(tokens) and tokens[end][0] != "close":
+                end += 1
+            header = _indexed(_split(tokens[index + 1 : end]), counts)
             if value == "[[":
                 counts[header] = counts.get(header, -1) + 1
                 prefix = (*header, counts[header])
             else:
                 prefix = header
             found.setdefault(prefix, line)
-            index += 3
+            index = end + 1
         elif kind in ("bare", "string"):
-            path = (*prefix, value.strip("\"'"))
-            found.setdefault(path, line)
-            index = _value(tokens, index + 2, path, found)  # after the key and its '='
+            end = index + 1
+            while end < len(tokens) and tokens[end][0] != "equals":
+                end += 1
+            path = prefix
+            for step in _split(tokens[index:end]):
+                path = (*path, step)
+                found.setdefault(path, line)
+            index = _value(tokens, end + 1, path, found)  # after the key and its '='
         else:
             index += 1
     return found
 
 
-def _value(
-    tokens: list[tuple[str, str, int]], index: int, path: tuple[Step, ...], found: dict[tuple[Step, ...], int]
-) -> int:
+def _split(tokens: list[Token]) -> tuple[str, ...]:
+    """A dotted key's parts; quoted ones stay whole."""
+    parts: list[str] = []
+    for kind, value, _line in tokens:
+        parts += [value[1:-1]] if kind == "string" else [part for part in value.split(".") if part]
+    return tuple(parts)
+
+
+def _indexed(header: tuple[str, ...], counts: dict[tuple[Step, ...], int]) -> tuple[Step, ...]:
+    """The header's place: below `[[a]]`, `[a.b]` is of the last `a` there is."""
+    path: tuple[Step, ...] = ()
+    for number, step in enumerate(header):
+        path = (*path, step)
+        if path in counts and number < len(header) - 1:
+            path = (*path, counts[path])
+    return path
+
+
+def _value(tokens: list[Token], index: int, path: tuple[Step, ...], found: dict[tuple[Step, ...], int]) -> int:
     """Note the parts of the value at `index`; the index after it."""
     stack: list[tuple[tuple[Step, ...], str, int]] = []
     here = path

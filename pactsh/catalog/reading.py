@@ -30,7 +30,8 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a failure
 class Reading:
     """The state of reading `words` (argv) of the command `name` in the directory `cwd`.
 
-    `out` is the argv to run: `words` with shortened spellings written in full; None drops one.
+    `out` is the argv to run: `words` with shortened spellings written in full; None drops one. `files` are
+    the operands whose contents are read.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Reading:
     walked: bool = False
     opened: bool = False
     demands: list[tuple[tuple[str, ...], str, int]] = field(default_factory=list)
+    files: list[int] = field(default_factory=list)
 
     def refuse(self, code: str, reason: str, *, rule: str = "", hint: str = "", word: int = 0) -> Refusal:
         """The refusal to raise; `rule` is the part after the catalog file's name."""
@@ -117,6 +119,8 @@ class Reading:
                     hint=slot.hint,
                     word=index,
                 )
+        if place.kind == "file":
+            self.files.append(index)
         self.use(place, shown(value) if place.deny else place.kind, index)
         self.check(place.kind, place, value, rule=place.kind, word=index)
 

@@ -13,7 +13,7 @@ from functools import cached_property
 import msgspec
 
 DIMENSIONS = ("kernel", "mounts", "files", "network", "services", "packages", "gpu")
-GRAMMARS = ("getopt", "exact", "tree", "ps", "words")
+GRAMMARS = ("getopt", "exact", "tree", "ps", "lsof", "sysstat", "mount", "words")
 GROUPS = ("files", "text", "system", "processes", "hardware", "network", "logs", "kernel", "services", "shell")
 
 
@@ -179,6 +179,8 @@ class Command(Effect, frozen=True, forbid_unknown_fields=True, kw_only=True, dic
     `permute`: options may follow operands (GNU). `numeric`: whole words such as `-5` that
     this regular expression matches are accepted as they stand. `abbreviate`: subcommands
     may be shortened to any unambiguous prefix. `extra` says why one operand more is refused.
+    `feed`: "gzip" when `file` operands are not given to the program, but decompressed into its
+    stdin, one after the other (`zgrep`, which is a shell script elsewhere).
     """
 
     name: str
@@ -191,6 +193,7 @@ class Command(Effect, frozen=True, forbid_unknown_fields=True, kw_only=True, dic
     abbreviate: bool = False
     numeric: str = ""
     inject: tuple[str, ...] = ()
+    feed: str = ""
     examples: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     operands: tuple[Operand, ...] = ()

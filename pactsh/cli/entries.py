@@ -60,7 +60,8 @@ def _intent(body: Body) -> str:
     decision = body.get("decision")
     if isinstance(decision, Mapping) and decision.get("degraded"):
         notes.append("degraded")
-    return _text(body, "line") + (f"  [{', '.join(notes)}]" if notes else "")
+    mark = "BYPASS  " if body.get("bypass") is True else ""
+    return mark + _text(body, "line") + (f"  [{', '.join(notes)}]" if notes else "")
 
 
 def _amend(body: Body) -> str:
@@ -135,6 +136,8 @@ def _colour(entry: Entry) -> tuple[str, ...]:
         return ("red",)
     if entry.type == "outcome":
         return ("green",) if body.get("status") == 0 else ("yellow",)
+    if entry.type == "intent" and body.get("bypass") is True:
+        return ("red", "bold")
     if entry.type == "intent" and body.get("class") == "change":
         return ("yellow", "bold")
     return ("blue",) if entry.type.startswith("session.") else ()

@@ -34,13 +34,17 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class Args:
-    """Which nodes, which argv, and the limits; `timeout` in seconds (0: none), `max_output` in bytes."""
+    """Which nodes, which argv, and the limits; `timeout` in seconds (0: none), `max_output` in bytes.
+
+    `bypass`: outside the whitelist, which the node allows to platform admins alone.
+    """
 
     nodes: str
     argv: tuple[str, ...]
     timeout: float
     max_output: int
     fanout: int
+    bypass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ def run(ctx: Context, args: Args) -> Iterator[Result]:
     """Run the command; results as they come. Raises for one node, reports in the result for several."""
     from pactsh.cli.sshclient import Gate, parse_nodes
     from pactsh.language import join
+    from pactsh.policy.runners import BYPASS
 
     nodes = parse_nodes(args.nodes)
     argv = args.argv[1:] if args.argv[0] == "--" else args.argv  # click leaves it in
@@ -105,6 +110,8 @@ def run(ctx: Context, args: Args) -> Iterator[Result]:
         raise UsageError("exec: no command", hint="pact exec NODES -- CMD [ARG]...")
     if any("\n" in word or "\0" in word for word in argv):
         raise UsageError("exec: an argument holds a newline or NUL, which no line can carry")
+    if args.bypass:
+        argv = (BYPASS, *argv)  # the node decides whether it may, and records it as what it is
     work = _Fleet(Gate(ctx), join(argv), args, kept=ctx.json, notice=ctx.notice)
     yield from asyncio.run(work.run(nodes))
 
@@ -266,6 +273,11 @@ command = Command(
             show_default=True,
             metavar="N",
             help="Nodes at the same time.",
+        ),
+        click.Option(
+            ["--bypass"],
+            is_flag=True,
+            help="Run CMD outside the whitelist: platform admins only, marked in the journal.",
         ),
     ],
     context_settings={"allow_interspersed_args": False},

@@ -60,7 +60,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("diag", ADMIN, "Gather and filter logs of nodes."),
     Verb("cap", ADMIN, "Show what a node has: hardware, containment, versions.", "pactsh.cli.cap"),
     Verb("blacklist", ADMIN, "Show and change drift exclusions."),
-    Verb("group", ADMIN, "Show and change vClusters and their policy."),
+    Verb("group", ADMIN, "Show and change vClusters and their policy.", "pactsh.cli.group"),
     Verb("approve", ADMIN, "Approve or deny two-person operations."),
     Verb("node", ADMIN, "Enrol and decommission nodes."),
     Verb("login", ADMIN, "Sign in.", "pactsh.cli.login"),

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import msgspec
 
+from pactsh.catalog.loader import load_catalog
 from pactsh.errors import ForbiddenError, NotFoundError, PactError, UsageError
 from pactsh.journal.access import Reach, agent_node_of, reach_of
 from pactsh.journal.chain import Record
 from pactsh.journal.drafts import authorize_draft, is_scope, is_time, parse_draft
 from pactsh.journal.gate import Caller, Handler
 from pactsh.journal.ledger import Ledger
-from pactsh.journal.projections import Projections
+from pactsh.journal.policies import TYPE as POLICY_TYPE
+from pactsh.journal.policies import check_update
+from pactsh.journal.projections import PolicyView, Projections
 from pactsh.journal.store import Outcome, Query
-from pactsh.model.entry import Draft
+from pactsh.model.entry import Draft, Head
 from pactsh.rpc import pact_pb2 as pb
 from pactsh.rpc.wire import head_message
 
@@ -34,6 +38,8 @@ class JournalService:
         self._ledger = ledger
         self._store = ledger.store
         self._views = views
+        self._catalog = load_catalog()
+        self._policies = asyncio.Lock()
 
     def handlers(self) -> dict[str, Handler]:
         """Method name to handler."""
@@ -68,10 +74,38 @@ class JournalService:
                 continue
             drafts.append(draft)
             places.append(place)
-        outcomes, head = await self._ledger.append_batch(drafts)
+        outcomes, head = await self._keep(drafts)
         for place, outcome in zip(places, outcomes, strict=True):
             _answer(answers[place], outcome)
         return pb.AppendReply(acks=answers, head=None if head is None else head_message(head))
+
+    async def _keep(self, drafts: Sequence[Draft]) -> tuple[list[Outcome], Head | None]:
+        """Append; policies one at a time, each checked against the one that it replaces."""
+        if not any(draft.type == POLICY_TYPE for draft in drafts):
+            return await self._ledger.append_batch(drafts)
+        outcomes: list[Outcome] = []
+        head = self._ledger.head
+        async with self._policies:  # between the check and the append nobody else's change comes in
+            for draft in drafts:
+                refusal = await self._objection(draft) if draft.type == POLICY_TYPE else None
+                if refusal is not None:
+                    outcomes.append(refusal)
+                    continue
+                (outcome,), head = await self._ledger.append_batch([draft])
+                outcomes.append(outcome)
+        return outcomes, head
+
+    async def _objection(self, draft: Draft) -> PactError | None:
+        """Why a policy is not kept; a retry of one that was kept is the store's to answer."""
+        if await self._store.by_number(draft.client, draft.number) is not None:
+            return None
+        await self._views.catch_up(self._store)
+        current = self._views.policies.get(draft.scope.removeprefix("vcluster:"), PolicyView())
+        try:
+            check_update(draft, current, self._catalog)
+        except PactError as error:
+            return error
+        return None
 
     async def list(self, caller: Caller, request: pb.ListRequest) -> AsyncIterator[pb.Entries]:
         """Up to `n` entries, newest first unless asked otherwise."""

@@ -7,7 +7,8 @@ and refuses whatever it does not know; the first refused part refuses the whole 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pactsh.catalog.kinds import secret_objection, shown
@@ -19,11 +20,29 @@ from pactsh.errors import PactError
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
 from pactsh.policy.overlay import effective
-from pactsh.policy.rbac import CHANGE_COMMANDS, highest_class, may, role_in
+from pactsh.policy.rbac import ADMIN, CHANGE_COMMANDS, highest_class, may, role_in
+from pactsh.policy.runners import BYPASS
 
 Span = tuple[int, int]
 SECRET_ARGUMENT = "secret-argument"  # noqa: S105  the code of a refusal, no secret
 """The code of a refusal whose line must not be recorded from its span on."""
+WHITELIST_CODES = frozenset(
+    {
+        "unknown-command",
+        "unknown-option",
+        "unknown-subcommand",
+        "denied",
+        "bad-value",
+        "denied-value",
+        "extra-operand",
+        "missing-option",
+        "misplaced-option",
+    }
+)
+"""Codes that say what the whitelist lacks: what learning mode collects, and what `bypass` is there for."""
+
+_BARE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+_BYPASS_DIRECTORIES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 _INSTEAD = {
     "vi": "view it with 'less FILE'",
@@ -34,7 +53,6 @@ _INSTEAD = {
     "find": "use 'ls -R' or 'du -a'",
     "tee": "the line is journaled already",
     "xargs": "name the operands",
-    "watch": "use 'top' or 'vmstat 1 10'",
     "dir": "use 'ls'",
     "ll": "use 'ls -l'",
     "sudo": "the line runs with the rights it needs",
@@ -64,6 +82,7 @@ class StageRequest:
     pipeline: int = 0
     from_glob: tuple[bool, ...] = ()
     stdin_span: Span | None = None
+    inner: tuple[StageRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +107,8 @@ class Program:
 class StageDecision:
     """An allowed stage. `argv` is what to run: shortened options in full, safety options added.
 
-    `bypass`: a platform admin's command that is on no whitelist, and that nothing contains.
+    `bypass`: a platform admin's command that is on no whitelist, and that nothing contains. `inner`: what a
+    `watch` repeats. `fed`: places in `argv` of files that are decompressed (`feed`) into the program's stdin.
     """
 
     argv: tuple[str, ...]
@@ -98,11 +118,17 @@ class StageDecision:
     dimension: str | None
     program: Program | None
     bypass: bool = False
+    inner: tuple[StageDecision, ...] = ()
+    feed: str = ""
+    fed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer. `status` is 0, or 2, 3, 6 as in the exit-code table; `span` the offending word."""
+    """The answer. `status` is 0, or 2, 3, 6 as in the exit-code table; `span` the offending word.
+
+    `refused` is the index of the stage that a refusal is about, where it is about one.
+    """
 
     verdict: Literal["allow", "refuse"]
     status: int
@@ -112,6 +138,7 @@ class Decision:
     hint: str
     span: Span | None
     stages: tuple[StageDecision, ...]
+    refused: int | None = None
 
     @property
     def class_(self) -> Literal["read", "change"]:
@@ -128,13 +155,17 @@ def decide(request: Request, identity: Identity, policy: Policy, catalog: Catalo
     """Whether the line may run, as whom, and with what. Pure; never raises."""
     if not may(identity, request.action, policy):
         return _no_role(request, identity, policy)
+    if any(stage.argv[:1] == (BYPASS,) for stage in request.stages):
+        return _bypassing(request, identity, policy, catalog)
     commands = effective(catalog, policy.commands)
     highest = highest_class(identity, request.action, policy)
     stages: list[StageDecision] = []
-    for stage in request.stages:
+    for index, stage in enumerate(request.stages):
         answer = _stage(stage, request.cwd, commands, policy)
+        if stage.inner and isinstance(answer, StageDecision):
+            answer = _repeated(stage, answer, request, commands, policy)
         if isinstance(answer, Decision):
-            return answer
+            return replace(_with_way_out(answer, request, identity, policy), refused=index)
         if answer.class_ == CHANGE_COMMANDS and highest != CHANGE_COMMANDS:
             role = role_in(identity, request.action, policy)
             return _refused(
@@ -149,6 +180,25 @@ def decide(request: Request, identity: Identity, policy: Policy, catalog: Catalo
     return Decision("allow", 0, "allowed", "catalog", "", "", None, tuple(stages))
 
 
+def _repeated(
+    stage: StageRequest, watch: StageDecision, request: Request, catalog: Catalog, policy: Policy
+) -> StageDecision | Decision:
+    """A `watch` with what it repeats: lines of class `read`, decided as if each had been typed."""
+    if sum(1 for other in request.stages if other.pipeline == stage.pipeline) > 1:
+        reason = "watch shows what it repeats on the terminal and stands in no pipeline"
+        return _refused(6, "watch-alone", "watch", reason, "watch 'COMMAND | COMMAND' repeats both", _span(stage, 0))
+    inner: list[StageDecision] = []
+    for repeated in stage.inner:
+        answer = _stage(repeated, request.cwd, catalog, policy)
+        if isinstance(answer, Decision):
+            return answer
+        if answer.class_ == CHANGE_COMMANDS or (answer.builtin and answer.name != "pact"):
+            reason = f"watch repeats only what reads; this form of {answer.name} does not"
+            return _refused(6, "watch-change", "watch", reason, f"run {answer.name} by itself", _span(repeated, 0))
+        inner.append(answer)
+    return replace(watch, inner=tuple(inner))
+
+
 def _no_role(request: Request, identity: Identity, policy: Policy) -> Decision:
     role = role_in(identity, request.action, policy)
     what = {"shell": "open a shell", "exec": "run commands"}.get(request.action, "do this")
@@ -161,6 +211,61 @@ def _no_role(request: Request, identity: Identity, policy: Policy) -> Decision:
         "see 'pact whoami'",
         None,
     )
+
+
+def _bypassing(request: Request, identity: Identity, policy: Policy, catalog: Catalog) -> Decision:
+    """A line with the word `bypass`: one command outside the whitelist, for platform admins, through `pact exec`."""
+    at = next(index for index, stage in enumerate(request.stages) if stage.argv[:1] == (BYPASS,))
+    stage = request.stages[at]
+    word = _span(stage, 0)
+    if ADMIN not in identity.roles:
+        role = role_in(identity, request.action, policy)
+        reason = f"only {ADMIN} may run a command outside the whitelist"
+        return _refused(2, "role-bypass", f"rbac:{role}", reason, "ask a platform admin", word)
+    if request.action != "exec":
+        reason = "a session stays within the whitelist"
+        return _refused(6, "bypass-shell", BYPASS, reason, "from outside: pact exec --bypass NODE -- COMMAND", word)
+    if not policy.bypass_allowed:
+        reason = f"the policy of vCluster {policy.vcluster} forbids commands outside the whitelist"
+        hint = f"pact group set-policy {policy.vcluster} --set bypass_allowed=true"
+        return _refused(3, "bypass-forbidden", f"policy:{policy.vcluster}", reason, hint, word)
+    if len(request.stages) != 1:
+        return _refused(6, "bypass-line", BYPASS, "bypass takes a line of its own", "run the rest separately", word)
+    name = stage.argv[1] if len(stage.argv) > 1 else ""
+    if not name:
+        return _refused(6, "bypass-name", BYPASS, "bypass needs a command", "bypass COMMAND [ARGUMENT]...", word)
+    if not _BARE_NAME.fullmatch(name) or (len(stage.from_glob) > 1 and stage.from_glob[1]):
+        reason = f"{shown(name)}: bypass takes the bare name of a program in a system directory"
+        return _refused(6, "bypass-name", BYPASS, reason, "no path, no pattern", _span(stage, 1))
+    if name == BYPASS or _is_builtin(name, catalog):
+        return _refused(
+            6, "bypass-name", BYPASS, f"{name} is the shell's own word", "leave bypass out", _span(stage, 1)
+        )
+    if stage.stdin_path is not None:
+        objection = secret_objection(stage.stdin_path, request.cwd)
+        if objection:
+            return _refused(6, objection.code, "redirect", objection.reason, objection.hint, stage.stdin_span)
+    paths = tuple(f"{directory}/{name}" for directory in _BYPASS_DIRECTORIES)
+    program = Program(paths, Grants())
+    decided = StageDecision(stage.argv[1:], name, False, "change", None, program, bypass=True)
+    return Decision("allow", 0, BYPASS, BYPASS, "", "", None, (decided,))
+
+
+def _is_builtin(name: str, catalog: Catalog) -> bool:
+    try:
+        command = catalog.get(name)
+    except PactError:  # the name of a broken file is not free for another use
+        return True
+    return command is not None and command.builtin
+
+
+def _with_way_out(answer: Decision, request: Request, identity: Identity, policy: Policy) -> Decision:
+    """The refusal with a word on `--bypass`, for those who may and where it would help."""
+    may_bypass = ADMIN in identity.roles and request.action == "exec" and policy.bypass_allowed
+    if not may_bypass or len(request.stages) != 1 or answer.code not in WHITELIST_CODES:
+        return answer
+    hint = "pact exec --bypass runs it outside the whitelist, marked as such in the journal"
+    return replace(answer, hint=f"{answer.hint}; {hint}" if answer.hint else hint)
 
 
 def _stage(stage: StageRequest, cwd: str, catalog: Catalog, policy: Policy) -> StageDecision | Decision:
@@ -199,6 +304,8 @@ def _stage(stage: StageRequest, cwd: str, catalog: Catalog, policy: Policy) -> S
         class_="change" if found.dimension else "read",
         dimension=found.dimension or None,
         program=_program(command, found.grants),
+        feed=command.feed,
+        fed=found.fed,
     )
 
 

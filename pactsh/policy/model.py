@@ -1,17 +1,39 @@
 """The policy document of a vCluster: a strict msgspec value, read from JSON or TOML.
 
-Where it is silent the defaults here hold; they are the careful ones.
+Where it is silent the defaults here hold; they are the careful ones. What a document may say beyond
+its form (which commands it may add, what they may be granted) is `floor`'s.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
 
-from pactsh.catalog.loader import build_command
-from pactsh.catalog.schema import Command
+from pactsh.catalog.loader import faults
+from pactsh.catalog.locate import Step, line_of, steps_of
+from pactsh.catalog.schema import Command, Option, Sub
 from pactsh.errors import UsageError
+
+# Keys of other versions of the policy, so that a file written for one is answered with more than "unknown".
+_ELSEWHERE = {
+    "vcluster_id": "the key is vcluster",
+    "policy_id": "the vCluster's name and the version stand for it",
+    "updated_at": "the journal has the time of each change",
+    "drift_sensitivity": "",
+    "base_commit_window_seconds": "",
+    "emergency_window_seconds": "",
+    "auto_converge_categories": "",
+    "require_ack_categories": "",
+    "role_bindings": "",
+    "audit_retention_days": "",
+    "federation_template": "",
+    "supervisor_backend": "",
+    "approval_timeout_seconds": "",
+    "exec_whitelist": "write [[commands.add]], [[commands.narrow]] and commands.remove",
+    "shell_whitelist": "write [[commands.add]], [[commands.narrow]] and commands.remove",
+}
 
 
 class Narrowing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,10 +49,19 @@ class Narrowing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = "is not allowed on this vCluster"
 
 
+class Extension(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options and subcommands that a vCluster gives a command that is there, in the catalog's format."""
+
+    command: str
+    options: tuple[Option, ...] = ()
+    commands: tuple[Sub, ...] = ()
+
+
 class CommandOverlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a vCluster changes in the catalog. An added command replaces one of that name."""
+    """What a vCluster changes in the catalog: new commands, new forms, forms and commands taken away."""
 
     add: tuple[Command, ...] = ()
+    extend: tuple[Extension, ...] = ()
     narrow: tuple[Narrowing, ...] = ()
     remove: tuple[str, ...] = ()
 
@@ -38,7 +69,9 @@ class CommandOverlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A vCluster's policy. `audit` "strict": nothing runs before the journal has it.
 
-    `version` rises with each change; 0 is the built-in one.
+    `version` rises with each change; 0 is the built-in one. `whitelist_mode` "learning": what the whitelist
+    refuses is refused all the same, and proposed. `bypass_allowed`: a platform admin may run a command outside
+    the whitelist.
     """
 
     vcluster: str
@@ -50,6 +83,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     regulated: bool = False
     emergency_allowed: bool = True
     ai_exec_allowed: bool = False
+    bypass_allowed: bool = True
+    whitelist_mode: Literal["strict", "learning"] = "strict"
     commands: CommandOverlay = CommandOverlay()
 
 
@@ -62,15 +97,34 @@ def parse_policy(data: bytes, *, source: str = "policy") -> Policy:
     return build_policy(raw, source=source)
 
 
-def build_policy(raw: object, *, source: str = "policy") -> Policy:
-    """A policy from decoded JSON or TOML; raises `UsageError`. Added commands are checked too."""
+def build_policy(raw: object, *, source: str = "policy", text: str = "") -> Policy:
+    """A policy from decoded JSON or TOML; raises `UsageError`. Added commands are checked too.
+
+    `text` is the TOML it was decoded from, for the line of an error.
+    """
     try:
         policy = msgspec.convert(raw, Policy)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{source}: {error}") from error
+        message, _, path = str(error).partition(" - at `")
+        steps = steps_of(path)
+        field = re.search(r"(?:unknown|required) field `([^`]+)`", message)
+        if field:
+            steps = (*steps, field[1])
+        raise policy_error(source, text, steps, message) from error
     for number, command in enumerate(policy.commands.add):
-        build_command(msgspec.to_builtins(command), f"{source}: commands.add[{number}]")
+        for steps, message in faults(command):
+            raise policy_error(source, text, ("commands", "add", number, *steps), message)
     return policy
+
+
+def policy_error(source: str, text: str, steps: tuple[Step, ...], message: str) -> UsageError:
+    """The error about the value at `steps`: source, line (where there is a text), key, message."""
+    key = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
+    line = f"line {line_of(text, steps)}: " if text else ""
+    hint = ""
+    if len(steps) == 1 and steps[0] in _ELSEWHERE and "unknown field" in message:
+        hint = "; ".join(part for part in ("not in this version", _ELSEWHERE[str(steps[0])]) if part)
+    return UsageError(f"{source}: {line}{key + ': ' if key else ''}{message}", hint=hint)
 
 
 def render_policy(policy: Policy) -> bytes:

@@ -1,4 +1,4 @@
-"""A vCluster's overlay applied to the catalog: commands removed, added, narrowed."""
+"""A vCluster's overlay applied to the catalog: commands removed, added, extended, narrowed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from pactsh.catalog.loader import Catalog
 from pactsh.catalog.schema import Command, Operand, Option, Sub
-from pactsh.policy.model import CommandOverlay, Narrowing
+from pactsh.policy.model import CommandOverlay, Extension, Narrowing
 
 
 @lru_cache(maxsize=8)
@@ -16,14 +16,27 @@ def effective(catalog: Catalog, overlay: CommandOverlay) -> Catalog:
     """The catalog as the overlay leaves it; removal wins over addition, narrowing comes last."""
     if overlay == CommandOverlay():
         return catalog
-    added = {command.name: command for command in overlay.add if command.name not in overlay.remove}
+    changed = {command.name: command for command in overlay.add if command.name not in overlay.remove}
+
+    def present(name: str) -> Command | None:
+        return None if name in overlay.remove else changed.get(name) or catalog.get(name)
+
+    for extension in overlay.extend:
+        if (command := present(extension.command)) is not None:
+            changed[command.name] = extended(command, extension)
     for narrowing in overlay.narrow:
-        command = added.get(narrowing.command) or (
-            None if narrowing.command in overlay.remove else catalog.get(narrowing.command)
-        )
-        if command is not None:
-            added[command.name] = narrowed(command, narrowing)
-    return catalog.changed(overlay.remove, tuple(added.values()))
+        if (command := present(narrowing.command)) is not None:
+            changed[command.name] = narrowed(command, narrowing)
+    return catalog.changed(overlay.remove, tuple(changed.values()))
+
+
+def extended(command: Command, extension: Extension) -> Command:
+    """The command with the extension's options and subcommands added, or in place of those they name."""
+    taken = {name for option in extension.options for name in option.spellings}
+    verbs = {name for sub in extension.commands for name in sub.spellings}
+    options = tuple(option for option in command.options if not taken & set(option.spellings))
+    subs = tuple(sub for sub in command.commands if not verbs & set(sub.spellings))
+    return msgspec.structs.replace(command, options=options + extension.options, commands=subs + extension.commands)
 
 
 def narrowed(command: Command, narrowing: Narrowing) -> Command:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.pact_agent.localnode import WHO, LocalNode, body_of
+from tests.pact_agent.localnode import IS_ROOT, WHO, LocalNode, body_of
 
 MakeNode = Callable[..., LocalNode]
 
@@ -264,3 +265,16 @@ def test_nor_is_one_in_a_line_refused_for_something_else(make_node: MakeNode, li
     node.stop()
     assert body_of(node.entries("refusal")[0])["line"].endswith("[not recorded]")
     assert "s3cret" not in str(node.entries())
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="mounting takes root: run the tests as root")
+def test_a_mount_point_that_is_another_place_is_refused(make_node: MakeNode) -> None:
+    """The name is harmless; where it leads is not."""
+    node = make_node()
+    with tempfile.TemporaryDirectory(prefix="pact-test-", dir="/mnt") as place, node.connect() as wire:
+        (Path(place) / "scratch").symlink_to("/etc")
+        wire.send({"op": "session", "kind": "script", "term": "dumb"})
+        wire.until("session")
+        for line in (f"mount -t nfs filer:/x {place}/scratch", f"umount {place}/scratch"):
+            frame, output = wire.run(line)
+            assert (frame["op"], frame["code"], output) == ("refused", "stray-mount-point", b""), line

@@ -24,6 +24,12 @@ caps = [
 key = 1
 [[many]]
 key = 2
+[[many.deep]]
+one.two = 1
+[[many.deep]]
+one."a.b" = 1
+[many.table]
+"quoted key" = 1
 """
 
 
@@ -39,6 +45,9 @@ key = 2
         ("$.list[1].deep[1].two", 7),
         ("$.grants.caps[1]", 13),
         ("$.many[1].key", 18),
+        ("$.many[1].deep[0].one.two", 20),
+        ("$.many[1].deep[1].one", 22),
+        ("$.many[1].table", 23),
         ("$.list[1].absent", 6),
         ("$.absent", 1),
         ("", 1),
@@ -46,3 +55,8 @@ key = 2
 )
 def test_a_path_has_a_line(path: str, line: int) -> None:
     assert line_of(TEXT, steps_of(path)) == line
+
+
+def test_quoted_keys_are_one_step() -> None:
+    assert line_of(TEXT, ("many", 1, "deep", 1, "one", "a.b")) == 22
+    assert line_of(TEXT, ("many", 1, "table", "quoted key")) == 24

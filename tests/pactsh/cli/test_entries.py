@@ -42,6 +42,10 @@ CASES: dict[str, tuple[Entry, str]] = {
         "umount /x  [change mounts]",
     ),
     "degraded": (entry("intent", {"line": "ls", "class": "read", "decision": {"degraded": True}}), "ls  [degraded]"),
+    "bypass": (
+        entry("intent", {"line": "bypass fdisk -l", "class": "change", "dimension": None, "bypass": True}),
+        "BYPASS  bypass fdisk -l  [change]",
+    ),
     "amended": (
         entry("amend", {"id": "1", "stages": [{"argv": ["ls", "a b"]}, {"argv": ["wc"]}]}),
         "ran as: ls a b | wc",

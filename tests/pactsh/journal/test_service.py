@@ -170,7 +170,7 @@ def person_draft(number: int, **fields: Any) -> Draft:
         "scope": "vcluster:ml",
         "author": Author("root@example.org", (ADMIN,)),
         "session": "",
-        "body": {"policy": {"x": number}},
+        "body": {"policy": {"vcluster": "ml", "version": number}},
     }
     return draft(number, **{**values, **fields})
 
@@ -228,7 +228,7 @@ def test_a_person_speaks_for_itself_alone(tmp_path: Path) -> None:
                 ):
                     with pytest.raises(ForbiddenError):
                         await admin.append([person_draft(2, **fields)])
-                assert json.loads((await admin.policy("ml")).document) == {"x": 1}
+                assert json.loads((await admin.policy("ml")).document) == {"vcluster": "ml", "version": 1}
                 assert json.loads((await admin.policy("other")).document) == {}
             async with site.person("vera@x", "pact-viewer-ml") as viewer:
                 with pytest.raises(ForbiddenError):
@@ -337,7 +337,8 @@ def test_reach(tmp_path: Path) -> None:
                     start = draft(1, node=node, type="agent.start", body={"vcluster": vcluster})
                     await agent.append([start, draft(2, node=node)])
             async with site.admin() as admin:
-                await admin.append([person_draft(1), person_draft(2, scope="vcluster:hpc")])
+                hpc = person_draft(2, scope="vcluster:hpc", body={"policy": {"vcluster": "hpc", "version": 1}})
+                await admin.append([person_draft(1), hpc])
                 everything = {e.seq for e in await admin.list(100)}
             async with site.person("v@x", "pact-viewer-ml") as viewer:
                 scopes = {e.scope for e in await viewer.list(100)}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from pactsh.catalog import load_catalog
 from pactsh.catalog.loader import Catalog
 from pactsh.model.identity import Identity
-from pactsh.policy.decision import Request, StageRequest, decide
+from pactsh.policy.decision import Decision, Request, StageRequest, decide
 from pactsh.policy.model import Policy
 from tests.pactsh.catalog.deciding import OPS, POLICY, VIEWER, command_cases, decided, request, shipped
 
@@ -130,8 +132,101 @@ def test_a_broken_catalog_file_refuses_its_command_and_no_other(tmp_path: Path) 
     assert decide(request("ls"), OPS, POLICY, catalog).verdict == "allow"
 
 
+ADMIN = Identity("adam@org", ("pact-platform-admin",), "human", "ssh")
+
+
+def bypassing(
+    *lines: str,
+    who: Identity = ADMIN,
+    policy: Policy = POLICY,
+    action: Literal["shell", "exec"] = "exec",
+) -> Decision:
+    return decide(request(*lines, action=action), who, policy, shipped())
+
+
+def test_a_platform_admin_runs_a_command_outside_the_whitelist_and_it_shows() -> None:
+    decision = bypassing("bypass fdisk -l /dev/sda")
+    assert (decision.verdict, decision.code, decision.rule, decision.class_) == ("allow", "bypass", "bypass", "change")
+    (stage,) = decision.stages
+    assert (stage.bypass, stage.argv, stage.name, stage.dimension) == (True, ("fdisk", "-l", "/dev/sda"), "fdisk", None)
+    assert stage.program is not None
+    assert stage.program.paths == ("/usr/sbin/fdisk", "/usr/bin/fdisk", "/sbin/fdisk", "/bin/fdisk")
+    assert not any(stage.bypass for stage in decided("ls", "grep x").stages)
+
+
+@pytest.mark.parametrize("roles", [("pact-ops-ml",), ("pact-viewer-ml",), ("pact-regulated-ml", "pact-ops-ml")])
+@pytest.mark.parametrize("action", ["shell", "exec"])
+def test_nobody_else_does(roles: tuple[str, ...], action: Literal["shell", "exec"]) -> None:
+    decision = bypassing("bypass ls", who=Identity("x@org", roles, "human", "ssh"), action=action)
+    assert (decision.status, decision.code, decision.span) == (2, "role-bypass", (0, 1))
+
+
+def test_a_role_of_another_vcluster_gets_no_further_than_ever() -> None:
+    assert bypassing("bypass ls", who=Identity("x", ("pact-ops-other",), "human", "ssh")).code == "role-denied"
+
+
+def test_a_session_stays_within_the_whitelist() -> None:
+    decision = bypassing("bypass ls", action="shell")
+    assert (decision.status, decision.code) == (6, "bypass-shell")
+    assert decision.hint == "from outside: pact exec --bypass NODE -- COMMAND"
+
+
+def test_the_policy_can_forbid_it() -> None:
+    decision = bypassing("bypass ls", policy=Policy("ml", bypass_allowed=False))
+    assert (decision.status, decision.code, decision.rule) == (3, "bypass-forbidden", "policy:ml")
+
+
+@pytest.mark.parametrize("lines", [("bypass ls", "cat"), ("cat", "bypass sh"), ("bypass ls", "bypass ls")])
+def test_it_takes_a_line_of_its_own(lines: tuple[str, ...]) -> None:
+    decision = bypassing(*lines)
+    assert (decision.status, decision.code) == (6, "bypass-line")
+
+
+@pytest.mark.parametrize("rest", ["", "''", "/bin/ls", "./x", "../ls", "-x", "--", "'a b'", "bypass ls", "exit", "pact",
+                                  "cd /", "l\u0131s", ".."])  # fmt: skip
+def test_it_takes_the_bare_name_of_a_program(rest: str) -> None:
+    decision = bypassing(f"bypass {rest}")
+    assert (decision.status, decision.code) == (6, "bypass-name")
+
+
+def test_it_takes_no_name_from_a_pattern_and_no_secret_to_read() -> None:
+    stage = StageRequest(("bypass", "ls"), ((0, 6), (7, 8)), from_glob=(False, True))
+    assert decide(Request("", (stage,), "exec"), ADMIN, POLICY, shipped()).code == "bypass-name"
+    stage = StageRequest(("bypass", "cat"), stdin_path="/etc/shadow")
+    assert decide(Request("", (stage,), "exec"), ADMIN, POLICY, shipped()).code == "secret-path"
+
+
+@pytest.mark.parametrize("line", ["fdisk -l", "ls --frobnicate", "sort -o x", "ip netns exec x", "ping -i 0.001 x"])
+def test_who_may_is_told_of_it_where_it_would_help(line: str) -> None:
+    told = "pact exec --bypass runs it outside the whitelist, marked as such in the journal"
+    assert bypassing(line).hint.endswith(told)
+    forbidden = msgspec.structs.replace(POLICY, bypass_allowed=False)
+    for decision in (
+        bypassing(line, action="shell"),
+        bypassing(line, who=OPS),
+        bypassing(line, policy=forbidden),
+        bypassing(line, "cat"),
+    ):
+        assert decision.verdict == "refuse"
+        assert "bypass" not in decision.hint
+
+
+def test_a_secret_is_no_case_for_it() -> None:
+    for line in ("cat /etc/shadow", "/bin/ls"):
+        assert "bypass" not in bypassing(line).hint
+
+
+def test_it_is_no_command_of_the_shell() -> None:
+    assert "bypass" not in shipped()
+
+
+def test_a_refusal_says_which_stage_it_is_about() -> None:
+    assert decided("ls", "rm x").refused == 1
+    assert decided("ls", "kill 5", identity=VIEWER).refused is None
+
+
 TEXT = st.text(max_size=20) | st.binary(max_size=10).map(lambda b: b.decode(errors="surrogateescape"))
-PIECE = st.sampled_from(sorted({word for line in LINES for word in line.split()})) | TEXT
+PIECE = st.sampled_from(sorted({word for line in LINES for word in line.split()} | {"bypass"})) | TEXT
 ARGV = st.lists(PIECE, max_size=8).map(tuple)
 
 
@@ -139,10 +234,13 @@ ARGV = st.lists(PIECE, max_size=8).map(tuple)
 @given(
     st.lists(st.builds(StageRequest, ARGV, stdin_path=st.none() | TEXT, from_glob=st.just(()) | st.just((True,) * 9))),
     TEXT,
-    st.sampled_from([OPS, VIEWER, Identity("", (), "", "")]),
+    st.sampled_from([OPS, VIEWER, ADMIN, Identity("", (), "", "")]),
+    st.sampled_from(["shell", "exec"]),
 )
-def test_it_answers_whatever_it_is_asked(stages: list[StageRequest], cwd: str, who: Identity) -> None:
-    decision = decide(Request("", tuple(stages), "shell", cwd), who, POLICY, shipped())
+def test_it_answers_whatever_it_is_asked(
+    stages: list[StageRequest], cwd: str, who: Identity, action: Literal["shell", "exec"]
+) -> None:
+    decision = decide(Request("", tuple(stages), action, cwd), who, POLICY, shipped())
     if decision.verdict == "allow":
         assert decision.status == 0
         assert len(decision.stages) == len(stages)

@@ -72,3 +72,30 @@ def test_options_and_subcommands_can_be_taken_away_in_every_spelling() -> None:
 
 def test_narrowing_an_unknown_command_adds_nothing() -> None:
     assert under("bash", narrow=[{"command": "bash"}]).verdict == "refuse"
+
+
+def test_an_extension_adds_forms_to_what_is_there() -> None:
+    extend = [{"command": "dmesg", "options": [{"names": "--zz", "value": "int"}]}]
+    assert under("dmesg --zz 5 -T", extend=extend).verdict == "allow"
+    assert under("dmesg --zz x", extend=extend).code == "bad-value"
+    assert under("dmesg -C", extend=extend).code == "denied"
+    assert decided("dmesg --zz 5").code == "unknown-option"
+
+
+def test_an_extension_replaces_an_option_it_names_in_full() -> None:
+    extend = [{"command": "ping", "options": [{"names": "-i", "value": "number", "low": 2}]}]
+    assert decided("ping -c 1 -i 1 x").verdict == "allow"
+    assert under("ping -c 1 -i 1 x", extend=extend).code == "bad-value"
+
+
+def test_subcommands_are_added_and_narrowing_comes_last() -> None:
+    extend = [{"command": "systemctl", "commands": [{"names": "zz", "operands": [{"kind": "unit"}]}]}]
+    assert under("systemctl zz sshd", extend=extend).verdict == "allow"
+    assert under("systemctl zz sshd", extend=extend, narrow=[{"command": "systemctl", "subcommands": ["zz"]}]).code == (
+        "denied"
+    )
+    assert under("systemctl zz sshd", extend=extend, remove=["systemctl"]).code == "removed-command"
+
+
+def test_an_extension_of_nothing_adds_nothing() -> None:
+    assert under("bash", extend=[{"command": "bash", "options": [{"names": "-x"}]}]).code == "unknown-command"

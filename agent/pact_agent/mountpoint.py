@@ -1,0 +1,68 @@
+"""Mount points that are not what they are called: reached through a link, or through somebody's own directory.
+
+The catalog keeps `mount` and `umount` away from system trees by name. A link to one has another name, and both
+programs follow it; they know no option against that. So the node looks, before the line runs.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pactsh.policy.decision import StageDecision
+
+
+class Remote(Protocol):
+    """What knows where a server must be asked (`mounted.RemoteMounts`)."""
+
+    def cover(self, path: str) -> bool:
+        """Whether `path` is, or lies on, a file system of a server."""
+
+
+def stray_mount_point(
+    stages: Sequence[StageDecision],
+    remote: Remote,
+    mountinfo: Path = Path("/proc/self/mountinfo"),
+    root: str = "",
+) -> str | None:
+    """Why what a `mount` or `umount` among `stages` names is no plain mount point, or None.
+
+    `root` is what paths are below (for tests). Looks at no directory that a server must answer for.
+    """
+    for stage in stages:
+        if stage.class_ != "change" or stage.name not in ("mount", "umount"):
+            continue
+        # No source and no value that the catalog takes starts with a slash.
+        for path in (word for word in stage.argv[1:] if word.startswith("/")):
+            reason = _not_mounted(path, mountinfo) if stage.name == "umount" else _crooked(path, remote, root)
+            if reason:
+                return f"{path} {reason}"
+    return None
+
+
+def _not_mounted(path: str, mountinfo: Path) -> str:
+    """The kernel's list has real paths only. Those the catalog takes need none of its escapes (proc(5))."""
+    lines = mountinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    mounted = any(line.split()[4] == path for line in lines)
+    return "" if mounted else "is no mount point under this name; findmnt shows those there are"
+
+
+def _crooked(path: str, remote: Remote, root: str) -> str:
+    if remote.cover(root + path):
+        return "is or lies on a network file system already"
+    here, parts = root, path.strip("/").split("/")
+    for number, part in enumerate(parts):
+        here = f"{here}/{part}"
+        try:
+            facts = os.lstat(here)
+        except OSError:
+            return ""  # there is nothing to mount on, as mount will say
+        if stat.S_ISLNK(facts.st_mode):
+            return "leads through a link; name the directory itself"
+        above = number < len(parts) - 1
+        if above and (facts.st_uid != 0 or facts.st_mode & 0o022):
+            return f"could become a link meanwhile: others than root may change {here[len(root) :]}"
+    return ""

@@ -1,0 +1,64 @@
+"""The node that lines run on: what it is called, who decides for it, and what its own state forbids.
+
+The decision is made of values alone; here are the objections that only this machine can have: a spool that
+fills up, a kernel that contains nothing, a process or a mount point that is not what its name says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from pact_agent.io import Refusal
+from pact_agent.mounted import RemoteMounts
+from pact_agent.mountpoint import stray_mount_point
+from pact_agent.vital import vital_target
+from pactsh.catalog import Catalog
+from pactsh.policy.decision import Decision
+from pactsh.policy.model import Policy
+
+
+class Node(msgspec.Struct, frozen=True):
+    """What the executor knows of the node it runs on; `policy` and `secrets` are asked for each line.
+
+    `own` are the numbers of the agent's processes."""
+
+    name: str
+    vcluster: str
+    host: str
+    catalog: Catalog
+    policy: Callable[[], Policy]
+    degraded: Callable[[], bool]
+    enforced: Callable[[], bool]
+    secrets: Callable[[], tuple[str, ...]]
+    remote: RemoteMounts
+    own: frozenset[int]
+
+    def objection(self, decision: Decision, level: str) -> Refusal | None:
+        """Why an allowed line does not run here now, or None. `level` is the spool's (DESIGN.md section 3)."""
+        if self.policy().containment == "required" and not self.enforced():
+            return Refusal(
+                3,
+                "not-contained",
+                "policy:containment",
+                "this node's kernel can't contain commands, and policy requires it",
+                "`pact cap` shows what is missing",
+            )
+        if level == "read-only" and decision.class_ != "read":
+            return Refusal(
+                3,
+                "spool-nearly-full",
+                "audit",
+                "the audit spool is nearly full, so only commands that change nothing run",
+                "the journal has been out of reach for long: `pact status` shows since when",
+            )
+        target = vital_target(decision.stages, self.own)
+        if target is not None:
+            reason = f"process {target} keeps this node's records, and is not signalled by a line"
+            return Refusal(6, "vital-process", "agent", reason, "ask who runs the node's service manager")
+        self.remote.refresh()
+        stray = stray_mount_point(decision.stages, self.remote)
+        if stray is not None:
+            return Refusal(6, "stray-mount-point", "agent", stray, "name the mount point as findmnt shows it")
+        return None
