@@ -41,7 +41,7 @@ _SYSCALLS = {
         "process_madvise": 440, "move_pages": 279, "migrate_pages": 256, "open": 2, "openat": 257, "openat2": 437,
         "creat": 85, "rename": 82, "renameat": 264, "renameat2": 316, "unlink": 87, "unlinkat": 263, "rmdir": 84,
         "mkdir": 83, "mkdirat": 258, "mknod": 133, "mknodat": 259, "link": 86, "linkat": 265, "symlink": 88,
-        "symlinkat": 266, "truncate": 76, "ftruncate": 77, "fallocate": 285, "bind": 49,
+        "symlinkat": 266, "truncate": 76, "ftruncate": 77, "fallocate": 285,
     },
     "aarch64": {
         "arch": 0xC00000B7,
@@ -66,7 +66,7 @@ _SYSCALLS = {
         "rt_tgsigqueueinfo": 240, "pidfd_send_signal": 424, "connect": 203, "socketpair": 199, "fcntl": 25,
         "process_madvise": 440, "move_pages": 239, "migrate_pages": 238, "openat": 56, "openat2": 437,
         "renameat": 38, "renameat2": 276, "unlinkat": 35, "mkdirat": 34, "mknodat": 33, "linkat": 37, "symlinkat": 36,
-        "truncate": 45, "ftruncate": 46, "fallocate": 47, "bind": 200,
+        "truncate": 45, "ftruncate": 46, "fallocate": 47,
     },
 }  # fmt: skip
 MACHINE = platform.machine()
@@ -81,6 +81,7 @@ PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_SECCOMP, PR_SET_CHILD_SUBREAPER, PR_SE
     38,
 )
 PR_SET_DUMPABLE, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, PR_CAPBSET_READ = 4, 47, 4, 23
+PR_SET_KEEPCAPS, PR_CAP_AMBIENT_RAISE = 8, 2
 SECCOMP_MODE_FILTER = 2
 
 # linux/mount.h, sched.h
@@ -187,12 +188,17 @@ def bound_capabilities(keep: frozenset[str]) -> None:
 def limit_capabilities(keep: frozenset[str]) -> None:
     """Cut permitted, effective and inheritable sets to `keep` (names as in capabilities(7), lower case).
 
-    Capabilities that this process lacks are simply not there afterwards.
+    Capabilities that this process lacks are simply not there afterwards. Root takes them through an exec by
+    itself, another user only as ambient ones.
     """
     mask = 0
     if keep:
         mask = sum(1 << n for n, name in enumerate(CAPABILITIES) if name in keep) & held_capabilities()
     _capset(mask, mask, mask)
+    if mask and os.geteuid() != 0:
+        for number in range(len(CAPABILITIES)):
+            if mask >> number & 1:
+                prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number)
 
 
 def _capset(effective: int, permitted: int, inheritable: int) -> None:

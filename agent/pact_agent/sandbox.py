@@ -30,7 +30,7 @@ class Plan:
     `write`, `devices`: paths also writable. `execute`: further programs it may exec; empty
     means no second exec at all. `caps`: capabilities kept. `lookup`: unix sockets may be reached.
     `uid`, `gid`: None keeps root's. `devices` may end in `*`. `trace`: it may look into other processes,
-    which no Landlock domain can, so the filter keeps it from writing instead. `free`: a bypass, bound by nothing
+    which no Landlock domain can, so another user's rights and the filter keep it from writing instead. `free`: a bypass, bound by nothing
     but its limits.
     """
 
@@ -137,12 +137,20 @@ def bound(plan: Plan, features: Kernel) -> None:
         resource.setrlimit(what, (limit, limit))
     kernel.bound_capabilities(frozenset(plan.caps))
     # A user namespace of one user has nobody else to become, and no leave to drop groups.
-    if plan.uid is not None and features.root and plan.uid != os.geteuid():
+    if plan.uid is not None and features.root and plan.uid != os.geteuid() and _is_mapped(plan.uid):
         os.setgroups([])
         gid = plan.gid if plan.gid is not None else plan.uid
         os.setresgid(gid, gid, gid)
+        kernel.prctl(kernel.PR_SET_KEEPCAPS, bool(plan.caps))
         os.setresuid(plan.uid, plan.uid, plan.uid)
     os.umask(0o022)
+
+
+def _is_mapped(uid: int) -> bool:
+    """Whether there is such a user in this user namespace (user_namespaces(7))."""
+    with open("/proc/self/uid_map", "rb") as file:
+        ranges = [[int(word) for word in line.split()] for line in file]
+    return any(first <= uid < first + count for first, _, count in ranges)
 
 
 def confine(
@@ -219,6 +227,7 @@ def _program(plan: Plan, pointers: tuple[int, int, int], pid: int) -> list[tuple
         changing=plan.changing or not plan.confined,
         confined=plan.confined,
         read_only=plan.trace,
+        opens_both_ways=plan.trace and os.geteuid() != 0,
         signals_to=None if plan.signals or plan.execute else pid,
     )
 

@@ -62,7 +62,7 @@ SIGNALS = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
 # What a process does not need that only reads, where Landlock can't say so (`trace`).
 WRITING = (
     "creat", "openat2", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat", "mknod",
-    "mknodat", "link", "linkat", "symlink", "symlinkat", "truncate", "ftruncate", "fallocate", "bind",
+    "mknodat", "link", "linkat", "symlink", "symlinkat", "truncate", "ftruncate", "fallocate",
 )  # fmt: skip
 # Any of these in open(2)'s flags: write, read and write, create, truncate, a nameless file (asm-generic/fcntl.h).
 _OPEN_TO_WRITE = 0x3 | 0x40 | 0x200 | 0x400000
@@ -141,13 +141,15 @@ def build(
     lookup: bool = False,
     confined: bool = True,
     read_only: bool = False,
+    opens_both_ways: bool = False,
     signals_to: int | None = None,
 ) -> list[tuple[int, int, int, int]]:
     """The BPF program.
 
     `once` limits exec to the call with these three pointers, `network` opens inet sockets, `lookup` unix
     ones, `changing` lifts CHANGING; without `confined` the process may do to root's files what root's uid
-    may. `read_only` refuses every way to write to a file system. `signals_to` is the only process that it may
+    may. `read_only` refuses every way to write to a file system; with `opens_both_ways` files that are there may
+    be opened for reading and writing (lsof does that to /dev/null), as far as the user's rights go. `signals_to` is the only process that it may
     signal, None for any.
     """
     numbers = kernel.SYSCALLS
@@ -173,9 +175,10 @@ def build(
     ]  # its flags are in memory
     program += _when(numbers["clone"], [(_LD, 0, 0, _ARGS), (_JSET, 0, 1, _CLONE_NEW), eperm])
     if read_only:
+        refused = _OPEN_TO_WRITE & ~(0x2 if opens_both_ways else 0)
         for name, place in (("open", 1), ("openat", 2)):
             if name in numbers:
-                program += _when(numbers[name], [(_LD, 0, 0, _ARGS + 8 * place), (_JSET, 0, 1, _OPEN_TO_WRITE), eperm])
+                program += _when(numbers[name], [(_LD, 0, 0, _ARGS + 8 * place), (_JSET, 0, 1, refused), eperm])
     requests = (_TIOCSTI, _TIOCLINUX, *((_FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR) if confined else ()))
     program += _when(numbers["ioctl"], _only(1, requests, errno.EPERM, allowed=False))
     if confined:
@@ -201,7 +204,10 @@ def _sockets(*, network: bool, lookup: bool) -> list[tuple[int, int, int, int]]:
     """
     numbers = kernel.SYSCALLS
     families = (_AF_NETLINK, *((_AF_INET, _AF_INET6, _AF_PACKET) if network else ()), *((_AF_UNIX,) if lookup else ()))
-    program = _when(numbers["socket"], _only(0, families, errno.EACCES))
+    body = _only(0, families, errno.EACCES)
+    if not lookup:  # as on a kernel without them: programs then do without, and tell of no error (dig, host)
+        body[1:1] = [(_JEQ, 0, 1, _AF_UNIX), (_RET, 0, 0, _ERRNO | errno.EAFNOSUPPORT)]
+    program = _when(numbers["socket"], body)
     if not lookup:
         kinds = [(_LD, 0, 0, _ARGS + 8), (_AND, 0, 0, _SOCK_TYPE)]
         checks = _only(1, (_SOCK_STREAM, _SOCK_SEQPACKET), errno.EACCES)[1:]

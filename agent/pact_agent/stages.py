@@ -17,6 +17,7 @@ from pactsh.errors import NotFoundError
 from pactsh.policy.decision import Program, StageDecision
 
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_NOBODY = 65534  # who owns nothing on any distribution
 _ENV = (b"#!/usr/bin/env", b"#!/bin/env")
 _INTERPRETER = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
@@ -97,6 +98,8 @@ def plan_of(decision: StageDecision, program: Program, io: Io, limits: Limits) -
         signals=decision.class_ == "change",
         confined=not grants.unconfined,
         trace=grants.trace,
+        uid=_NOBODY if grants.trace else None,
+        gid=_NOBODY if grants.trace else None,
         masked=not grants.unconfined,
         terminal=io.terminal is not None,
         open_files=limits.open_files,

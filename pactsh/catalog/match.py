@@ -28,7 +28,7 @@ class Match:
 
 def match(command: Command, argv: tuple[str, ...], cwd: str) -> Match:
     """The meaning of `argv` (argv[0] names the command); raises `Refusal` with the offending word."""
-    reading = Reading(command.name, argv, cwd, out=list(argv))
+    reading = Reading(command.name, argv, cwd, out=list(argv), walked=command.walks)
     reading.use(command, command.name, 0)
     if command.grammar == "tree":
         read_tree(reading, command)

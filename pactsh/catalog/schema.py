@@ -179,6 +179,7 @@ class Command(Effect, frozen=True, forbid_unknown_fields=True, kw_only=True, dic
     `permute`: options may follow operands (GNU). `numeric`: whole words such as `-5` that
     this regular expression matches are accepted as they stand. `abbreviate`: subcommands
     may be shortened to any unambiguous prefix. `extra` says why one operand more is refused.
+    `walks`: it goes down into operands that are directories, whatever its options.
     `feed`: "gzip" when `file` operands are not given to the program, but decompressed into its
     stdin, one after the other (`zgrep`, which is a shell script elsewhere).
     """
@@ -194,6 +195,7 @@ class Command(Effect, frozen=True, forbid_unknown_fields=True, kw_only=True, dic
     numeric: str = ""
     inject: tuple[str, ...] = ()
     feed: str = ""
+    walks: bool = False
     examples: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
     operands: tuple[Operand, ...] = ()

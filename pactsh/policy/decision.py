@@ -50,7 +50,6 @@ _INSTEAD = {
     "more": "use 'less'",
     "sed": "use 'grep' or 'cut'",
     "awk": "use 'cut', 'sort' or 'column'",
-    "find": "use 'ls -R' or 'du -a'",
     "tee": "the line is journaled already",
     "xargs": "name the operands",
     "dir": "use 'ls'",

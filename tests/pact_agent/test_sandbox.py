@@ -401,14 +401,16 @@ def test_a_descriptor_for_reading_cannot_be_opened_again_for_writing(tmp_path: P
     assert victim.read_text() == "kept"
 
 
-TRACE = Plan(caps=("dac_read_search", "sys_ptrace"), trace=True)
+TRACE = Plan(caps=("dac_read_search", "sys_ptrace"), trace=True, uid=65534, gid=65534)
+TRACE_AS_ROOT = Plan(caps=("dac_read_search", "sys_ptrace"), trace=True)  # where there is nobody else to be
 
 
-def test_what_looks_into_other_processes_still_cannot_write_run_or_reach_anything(tmp_path: Path) -> None:
+@pytest.mark.parametrize("plan", [TRACE, TRACE_AS_ROOT], ids=["nobody", "root"])
+def test_what_looks_into_other_processes_still_cannot_write_run_or_reach_anything(tmp_path: Path, plan: Plan) -> None:
     """No Landlock domain can see another process's files, so for `lsof` and `ss -p` the filter stands alone."""
     victim = tmp_path / "victim"
     victim.write_text("kept")
-    ended, text = run(("/usr/bin/readlink", f"/proc/{os.getpid()}/exe"), TRACE, tmp_path)
+    ended, text = run(("/usr/bin/readlink", f"/proc/{os.getpid()}/exe"), plan, tmp_path)
     assert (ended.statuses[0], text.strip()) == (0, os.path.realpath(f"/proc/{os.getpid()}/exe"))
     ended, _ = run(("/usr/bin/readlink", f"/proc/{os.getpid()}/exe"), READ, tmp_path)
     assert ended.statuses[0] != 0
@@ -426,10 +428,17 @@ def test_what_looks_into_other_processes_still_cannot_write_run_or_reach_anythin
         free = subprocess.run(["/usr/bin/perl", "-e", script], capture_output=True, text=True, timeout=30)
         assert free.stdout.strip().endswith("done"), (script, free.stderr)
         victim.write_text("kept")
-        ended, text = run(("/usr/bin/perl", "-e", script), TRACE, tmp_path)
+        ended, text = run(("/usr/bin/perl", "-e", script), plan, tmp_path)
         assert ended.statuses[0] != 0, script
         assert "done" not in text, script
         assert victim.read_text() == "kept"
+
+
+def test_opening_for_both_is_left_to_the_users_rights_where_there_are_any(tmp_path: Path) -> None:
+    """lsof opens /dev/null so before anything else."""
+    script = 'open(F, "+<", "/dev/null") or die "$!"; print "done"'
+    assert attempt(script, TRACE, tmp_path)[1] == "done"
+    assert "done" not in attempt(script, TRACE_AS_ROOT, tmp_path)[1]
 
 
 def test_a_bypass_is_bound_by_nothing_but_its_limits(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_what_is_granted_is_granted() -> None:
         ),
         ("env", {"names": "--zz"}, "env can't be extended: it runs its operands"),
         ("grep", {"names": "-r --recursive"}, "recursive"),
-        ("top", {"names": "-b --batch"}, "match, refuse and requires"),
+        ("top", {"names": "-b --batch-mode"}, "match, refuse and requires"),
         ("date", {"names": "-r --reference", "value": "word"}, "keep the catalog's kind"),
     ],
 )
