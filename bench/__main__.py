@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import appends, lines, oneshot, prompt, remote, resident, system
+from bench import appends, containment, lines, oneshot, prompt, remote, resident, system
 from bench.measure import CaseError
 from bench.report import Section, machine, render, save
 
@@ -22,6 +22,7 @@ TITLES = {
     "prompt": prompt.TITLE,
     "remote": remote.TITLE,
     "lines": lines.TITLE,
+    "containment": containment.TITLE,
     "appends": appends.TITLE,
     "resident": resident.TITLE,
 }
@@ -69,7 +70,10 @@ def _directory(parent: Path) -> Iterator[Path]:
 def _sections(directory: Path, options: argparse.Namespace) -> Iterator[Section]:
     wanted = options.sections or list(TITLES)
     rounds = options.rounds
-    alone: dict[str, Callable[[], Section]] = {"appends": lambda: appends.measure(directory, 5, 1.5)}
+    alone: dict[str, Callable[[], Section]] = {
+        "containment": lambda: containment.measure(directory, options.lines),
+        "appends": lambda: appends.measure(directory, 5, 1.5),
+    }
     try:
         if set(wanted) - set(alone):
             with system.started(directory) as up:

@@ -320,7 +320,10 @@ def _unknown(name: str, catalog: Catalog, policy: Policy, span: Span | None) -> 
         return _refused(
             6, "path-command", "catalog", f"{shown(name)}: commands are called by name, not by path", "see 'help'", span
         )
-    close = difflib.get_close_matches(name[:80], list(catalog), n=1, cutoff=0.7)
+    # A slip of the finger leaves one end of the word as it was; comparing with all names would take longer than deciding.
+    ends = (name[:1], name[-1:])
+    near = [o for o in catalog if abs(len(o) - len(name)) <= 2 and (o[0] == ends[0] or o[-1] == ends[1])]
+    close = difflib.get_close_matches(name, near, n=1, cutoff=0.7)
     hint = _INSTEAD.get(name) or (f"did you mean '{close[0]}'?" if close else "see 'help'")
     label = name if name.isascii() and name.isalnum() else shown(name)
     return _refused(6, "unknown-command", "catalog", f"{label} is not on the whitelist", hint, span)

@@ -57,7 +57,7 @@ class Extension(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commands: tuple[Sub, ...] = ()
 
 
-class CommandOverlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class CommandOverlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True, cache_hash=True):
     """What a vCluster changes in the catalog: new commands, new forms, forms and commands taken away."""
 
     add: tuple[Command, ...] = ()
