@@ -9,7 +9,7 @@ TESTS = ROOT / "tests"
 PACKAGES = {"pactsh": ROOT / "pactsh", "pact_agent": ROOT / "agent" / "pact_agent"}
 
 # Tests of the distribution as a whole, or of several programs together, mirror no module.
-WHOLE = frozenset({"e2e", "packaging", "fuzz"})
+WHOLE = frozenset({"e2e", "packaging", "fuzz", "escapes"})
 
 
 def module_tests() -> list[Path]:

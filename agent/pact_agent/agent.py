@@ -17,9 +17,11 @@ from pact_agent.calls import Calls
 from pact_agent.capability import capabilities
 from pact_agent.clock import SystemClock
 from pact_agent.config import Config, Ssh
+from pact_agent.emergency import Emergency
 from pact_agent.executor import Executor
 from pact_agent.facts import NodeFacts
 from pact_agent.history import JournalHistory
+from pact_agent.lastresort import LastResort
 from pact_agent.masks import SecretPaths
 from pact_agent.mounted import RemoteMounts
 from pact_agent.node import Node
@@ -66,7 +68,8 @@ class Agent:
         self._spool = Spool(
             config.state_dir / "spool", node=config.node, reserve_bytes=config.limits.spool_bytes, clock=self._clock
         )
-        self._recorder = Recorder(self._spool, config.node, self._clock)
+        self._recorder = Recorder(self._spool, config.node, self._clock, LastResort(config.node))
+        self._emergency = Emergency(self._recorder, self._clock)
         self._sessions = Sessions(self._recorder, config.limits, self._clock)
         self._catalog = load_catalog()
         self._tools = Tools(config.shell_user)
@@ -81,6 +84,7 @@ class Agent:
             features=spawner.features,
             containment=lambda: self._policy.containment,
             missing=config.missing,
+            emergency=self._emergency.active,
         )
         node = Node(
             name=config.node,
@@ -92,13 +96,14 @@ class Agent:
             enforced=self._facts.enforced,
             secrets=self._secrets.current,
             remote=RemoteMounts(),
+            emergency=lambda: self._emergency.active() is not None,
             own=frozenset({os.getpid(), spawner.pid}),
         )
         pipelines = Pipelines(
             spawner, self._tools, config.limits, self._whitelist, self._secrets.current, self._connect
         )
         self._executor = Executor(node, pipelines, self._recorder, self._clock)
-        calls = Calls(self._facts, self._sessions, lambda: self._policy, self._history())
+        calls = Calls(self._facts, self._sessions, lambda: self._policy, self._history(), self._emergency)
         self._broker = Broker(self._sessions, self._executor, self._recorder, calls, config.local_users, self._state)
         self._sshd = self._make_sshd()
         self._ssh_address = ""
@@ -263,6 +268,8 @@ class Agent:
 
     async def _record_level(self, kind: str, before: Level, after: Level, why: str) -> None:
         try:
+            if after != "unwritable":
+                await self._recorder.catch_up()
             await self._recorder.write(
                 kind, self._identity, {"before": before, "after": after, "reason": why}, message=f"spool {after}"
             )

@@ -11,6 +11,8 @@ from typing import Protocol
 import msgspec
 
 from pact_agent.capability import capabilities
+from pact_agent.clock import timestamp
+from pact_agent.emergency import Active, Emergency
 from pact_agent.facts import NodeFacts
 from pact_agent.session import Sessions
 from pactsh.errors import ForbiddenError, UnreachableError, UsageError
@@ -23,15 +25,11 @@ Item = dict[str, object]
 Params = dict[str, object]
 
 # Reading the node's own state asks for `status`, its history for `log`.
-ACTIONS = {
-    "status": "status",
-    "whoami": None,
-    "log": "log",
-    "verify": "log",
-    "cap": "status",
-    "sessions": "status",
-    "whitelist": None,
-}
+ACTIONS: dict[str, str | None] = {
+    "status": "status", "whoami": None, "log": "log", "verify": "log", "cap": "status", "sessions": "status",
+    "whitelist": None, "emergency_start": "emergency_start", "emergency_end": "emergency_end",
+}  # fmt: skip
+_DOES = {"emergency_start": "begin an emergency on a node", "emergency_end": "end an emergency on a node"}
 
 
 class History(Protocol):
@@ -48,9 +46,15 @@ class Calls:
     """Answers methods for an identity."""
 
     def __init__(
-        self, facts: NodeFacts, sessions: Sessions, policy: Callable[[], Policy], history: History | None
+        self,
+        facts: NodeFacts,
+        sessions: Sessions,
+        policy: Callable[[], Policy],
+        history: History | None,
+        emergency: Emergency,
     ) -> None:
         self._facts, self._sessions, self._policy, self._history = facts, sessions, policy, history
+        self._emergency = emergency
         self._single: dict[str, Callable[[Identity], Awaitable[Item]]] = {
             "status": self._status,
             "whoami": self._whoami,
@@ -66,10 +70,18 @@ class Calls:
             raise UsageError(f"call: unknown method {method[:32]!r}")
         action = ACTIONS[method]
         if action is not None and not may(identity, action, self._policy()):
+            does = _DOES.get(action, f"see the {action}")
             raise ForbiddenError(
-                f"{identity.principal} may not see the {action} of vCluster {self._policy().vcluster}",
+                f"{identity.principal} may not {does} of vCluster {self._policy().vcluster}",
                 hint="`pact whoami` shows the roles",
             )
+        if method == "emergency_start":
+            yield _emergency_item(self._facts.node, await self._emergency.start(identity, _text(params, "reason")))
+            return
+        if method == "emergency_end":
+            ended = await self._emergency.end(identity, force=params.get("force") is True)
+            yield _emergency_item(self._facts.node, ended)
+            return
         if method != "log":
             yield await self._single[method](identity)
             return
@@ -121,3 +133,12 @@ class Calls:
 
     async def _cap(self, _identity: Identity) -> Item:
         return capabilities(self._facts)
+
+
+def _text(params: Params, name: str) -> str:
+    value = params.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _emergency_item(node: str, active: Active) -> Item:
+    return {"node": node, "principal": active.principal, "reason": active.reason, "until": timestamp(active.until)}

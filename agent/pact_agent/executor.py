@@ -145,13 +145,20 @@ class Executor:
         """Record, run, record: an intent on record gets its outcome, however the line ends."""
         session = line.session
         try:
-            await self._record_intent(line)
+            number = await self._record_intent(line)
         except UnreachableError as error:  # it is on record, only not confirmed
             session.last_status = error.code
             await sink.refused(_unrecorded(error))
             return Outcome(error.code, refused=True)
         except PactError as error:
             return await self._refuse(session, line.text, line.action, _unrecorded(error), sink)
+        if number == 0 and (objection := self._node_refusal(line.decision)) is not None:
+            await self._never_ran(line, objection.status, objection.reason)
+            session.last_status = objection.status
+            await sink.refused(objection)
+            return Outcome(objection.status, refused=True)
+        if number == 0:
+            sink.notice("this node's disk takes no record: this line is recorded in the kernel's log", "warning")
         try:
             ran = await self._run_items(line, prepared, io, sink, current)
         except ConnectionError:
@@ -197,7 +204,16 @@ class Executor:
         await sink.refused(refusal)
         return Outcome(refusal.status, refused=True)
 
-    async def _record_intent(self, line: Current) -> None:
+    async def _never_ran(self, line: Current, status: int, why: str) -> None:
+        """The outcome of a line that stopped after its intent."""
+        body: JsonObject = {"id": line.id, "status": status, "statuses": [], "signal": None, "duration_ms": 0}
+        session = line.session
+        await self._recorder.write(
+            "outcome", session.identity, body | {"reason": f"not run: {why}"}, session=session.id
+        )
+
+    async def _record_intent(self, line: Current) -> int:
+        """Record that the line will run; the number of its entry, 0 when only the kernel's log has it."""
         session, decision = line.session, line.decision
         body: JsonObject = {
             "id": line.id,
@@ -220,15 +236,20 @@ class Executor:
         try:
             await self._confirmed(number)
         except PactError as error:
-            ended: JsonObject = {"id": line.id, "status": error.code, "statuses": [], "signal": None, "duration_ms": 0}
-            await self._recorder.write(
-                "outcome", session.identity, ended | {"reason": "not run: not confirmed"}, session=session.id
-            )
+            await self._never_ran(line, error.code, "not confirmed")
             raise
+        return number
 
     async def _confirmed(self, number: int) -> None:
-        """With `audit = "strict"` wait for the journal to have entry `number`; raises UnreachableError."""
-        if self._node.policy().audit == "strict" and not await self._recorder.acknowledged(number, _STRICT_TIMEOUT_S):
+        """With `audit = "strict"` wait for the journal to have entry `number`; raises UnreachableError.
+
+        One that only the kernel's log has (0) waits for nobody: by then a platform admin's emergency is all there is.
+        """
+        if (
+            number
+            and self._node.policy().audit == "strict"
+            and not await self._recorder.acknowledged(number, _STRICT_TIMEOUT_S)
+        ):
             raise UnreachableError(
                 "the journal has not confirmed this line, and policy requires it (audit = strict)",
                 hint="the line was not run; is the journal reachable? `pact status`",

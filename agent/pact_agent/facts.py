@@ -46,10 +46,12 @@ class NodeFacts:
         features: dict[str, object],
         containment: Callable[[], str],
         missing: tuple[str, ...],
+        emergency: Callable[[], object | None] = lambda: None,
     ) -> None:
         self.node, self.vcluster = node, vcluster
         self._clock, self._sessions, self._backlog, self._link = clock, sessions, backlog, link
         self._features, self._required, self._missing = features, containment, missing
+        self._emergency = emergency
         self._started_at = timestamp(clock.now())
         self._link_state: tuple[bool, str] = (False, self._started_at)
 
@@ -91,7 +93,7 @@ class NodeFacts:
             "supervisor": None,
             "drift": None,
             "degraded": not connected,
-            "emergency": False,
+            "emergency": self._emergency() is not None,
             "journal": {"connected": connected, "since": self._link_state[1]},
             "spool": {"level": self._backlog.level(), "pending": self._backlog.pending()},
             "sessions": len(self._sessions.all()),
@@ -111,7 +113,7 @@ class NodeFacts:
             "drift": None,
             "window_s": None,
             "journal": connected,
-            "emergency": False,
+            "emergency": self._emergency() is not None,
             "degraded": not connected,
             "node": self.node,
             "vcluster": self.vcluster,

@@ -15,7 +15,7 @@ from pact_agent.mounted import RemoteMounts
 from pact_agent.mountpoint import stray_mount_point
 from pact_agent.vital import vital_target
 from pactsh.catalog import Catalog
-from pactsh.policy.decision import Decision
+from pactsh.policy.decision import Decision, StageDecision
 from pactsh.policy.model import Policy
 
 
@@ -33,6 +33,7 @@ class Node(msgspec.Struct, frozen=True):
     enforced: Callable[[], bool]
     secrets: Callable[[], tuple[str, ...]]
     remote: RemoteMounts
+    emergency: Callable[[], bool]
     own: frozenset[int]
 
     def objection(self, decision: Decision, level: str) -> Refusal | None:
@@ -53,6 +54,14 @@ class Node(msgspec.Struct, frozen=True):
                 "the audit spool is nearly full, so only commands that change nothing run",
                 "the journal has been out of reach for long: `pact status` shows since when",
             )
+        if level == "unwritable" and not self.emergency() and not all(_is_harmless(s) for s in decision.stages):
+            return Refusal(
+                3,
+                "spool-unwritable",
+                "audit",
+                "this node's disk takes no record, so nothing runs",
+                "a platform admin goes on with 'pact emergency --reason WHY', recorded in the kernel's log",
+            )
         target = vital_target(decision.stages, self.own)
         if target is not None:
             reason = f"process {target} keeps this node's records, and is not signalled by a line"
@@ -62,3 +71,8 @@ class Node(msgspec.Struct, frozen=True):
         if stray is not None:
             return Refusal(6, "stray-mount-point", "agent", stray, "name the mount point as findmnt shows it")
         return None
+
+
+def _is_harmless(stage: StageDecision) -> bool:
+    """What the shell answers itself: `exit`, `help`, and `pact`, which may be asked for the emergency."""
+    return stage.builtin and not stage.inner

@@ -1,19 +1,24 @@
 """Turns what happens in sessions into journal drafts and puts them into the spool.
 
 The only writer of entries about people's acts. What can't be recorded doesn't run: `intent`
-raises when the spool can't take the entry, and the executor stops there.
+raises when the spool can't take the entry, and the executor stops there. Entries about platform
+admins and of the agent itself then go to the last resort, and follow when the spool works again.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from pact_agent.clock import Clock, timestamp
+from pact_agent.lastresort import LastResort
 from pact_agent.records import Unnumbered
+from pact_agent.spoolfiles import SpoolError
 from pactsh.model.entry import Author
 from pactsh.model.identity import Identity
+from pactsh.policy.rbac import ADMIN
 
 if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject
@@ -35,8 +40,10 @@ class SpoolLike(Protocol):
 class Recorder:
     """Writes entries of one node."""
 
-    def __init__(self, spool: SpoolLike, node: str, clock: Clock) -> None:
+    def __init__(self, spool: SpoolLike, node: str, clock: Clock, last_resort: LastResort | None = None) -> None:
         self._spool, self._scope, self._clock = spool, f"node:{node}", clock
+        self._last_resort = last_resort
+        self._catching_up = asyncio.Lock()
         self.policy = ""
 
     def level(self) -> str:
@@ -46,7 +53,8 @@ class Recorder:
     async def write(
         self, kind: str, identity: Identity, body: JsonObject, *, session: str = "", message: str = ""
     ) -> int:
-        """Record an entry of type `kind`; returns its spool number once it is durable. Raises PactError."""
+        """Record an entry of type `kind`; returns its spool number once it is durable, 0 when only the kernel's log
+        has it. Raises PactError."""
         author = Author(identity.principal, identity.roles, identity.kind)
         draft = Unnumbered(
             time=timestamp(self._clock.now()),
@@ -58,11 +66,32 @@ class Recorder:
             body=body,
             policy=self.policy,
         )
-        return await self._spool.append(draft)
+        try:
+            await self.catch_up()
+            return await self._spool.append(draft)
+        except SpoolError:
+            if self._last_resort is None or not _goes_on(identity) or self._spool.level() != "unwritable":
+                raise
+            self._last_resort.write(draft)
+            return 0
+
+    async def catch_up(self) -> None:
+        """Give the spool what only the kernel's log has; raises `SpoolError` while it takes nothing."""
+        if self._last_resort is None or not len(self._last_resort):
+            return
+        async with self._catching_up:
+            while (draft := self._last_resort.next()) is not None:
+                await self._spool.append(draft)
+                self._last_resort.done(draft)
 
     async def acknowledged(self, number: int, timeout_s: float) -> bool:
         """Whether the journal has entry `number` within `timeout_s` (policy `audit = "strict"`)."""
         return await self._spool.wait_acknowledged(number, timeout_s)
+
+
+def _goes_on(identity: Identity) -> bool:
+    """Whose entries are recorded elsewhere when the spool takes nothing: platform admins', and the agent's own."""
+    return identity.kind == "agent" or (identity.kind == "human" and ADMIN in identity.roles)
 
 
 def plain(value: object) -> JsonObject:

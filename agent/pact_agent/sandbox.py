@@ -30,8 +30,8 @@ class Plan:
     `write`, `devices`: paths also writable. `execute`: further programs it may exec; empty
     means no second exec at all. `caps`: capabilities kept. `lookup`: unix sockets may be reached.
     `uid`, `gid`: None keeps root's. `devices` may end in `*`. `trace`: it may look into other processes,
-    which no Landlock domain can, so another user's rights and the filter keep it from writing instead. `free`: a bypass, bound by nothing
-    but its limits.
+    which no Landlock domain can, so another user's rights and the filter keep it from writing instead.
+    `free`: a bypass, bound by nothing but its limits.
     """
 
     __slots__ = (

@@ -149,8 +149,8 @@ def build(
     `once` limits exec to the call with these three pointers, `network` opens inet sockets, `lookup` unix
     ones, `changing` lifts CHANGING; without `confined` the process may do to root's files what root's uid
     may. `read_only` refuses every way to write to a file system; with `opens_both_ways` files that are there may
-    be opened for reading and writing (lsof does that to /dev/null), as far as the user's rights go. `signals_to` is the only process that it may
-    signal, None for any.
+    be opened for reading and writing (lsof does that to /dev/null), as far as the user's rights go.
+    `signals_to` is the only process that it may signal, None for any.
     """
     numbers = kernel.SYSCALLS
     names = NEVER + (() if changing else CHANGING) + (OWNER if confined else ()) + (WRITING if read_only else ())

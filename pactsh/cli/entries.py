@@ -123,6 +123,8 @@ _ABOUT: Mapping[str, Callable[[Body], str]] = {
     "agent.stop": _fields,
     "audit.degraded": _fields,
     "audit.restored": _fields,
+    "emergency.start": _fields,
+    "emergency.end": _fields,
     "cert.signed": _fields,
     "cert.revoked": _fields,
     "node.enrolled": _fields,
@@ -132,7 +134,7 @@ _ABOUT: Mapping[str, Callable[[Body], str]] = {
 
 def _colour(entry: Entry) -> tuple[str, ...]:
     body = entry.body or {}
-    if entry.type in {"refusal", "connection.refused", "audit.degraded", "cert.revoked"}:
+    if entry.type in {"refusal", "connection.refused", "audit.degraded", "cert.revoked", "emergency.start"}:
         return ("red",)
     if entry.type == "outcome":
         return ("green",) if body.get("status") == 0 else ("yellow",)

@@ -116,6 +116,15 @@ def run(ctx: Context, args: Args) -> Iterator[Result]:
     yield from asyncio.run(work.run(nodes))
 
 
+def captured(ctx: Context, node: str, argv: tuple[str, ...]) -> Result:
+    """Run a command on one node and keep what it prints: node verbs are an exec of the node's own `pact`."""
+    from pactsh.cli.sshclient import Gate
+    from pactsh.language import join
+
+    limits = Args(node, argv, timeout=ctx.settings.timeout, max_output=1 << 20, fanout=1)
+    return asyncio.run(_Fleet(Gate(ctx), join(argv), limits, kept=True, notice=ctx.notice).run((node,)))[0]
+
+
 class _Fleet:
     """One `pact exec`: connects, runs, limits, interrupts."""
 

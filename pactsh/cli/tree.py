@@ -52,7 +52,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("promote", STATE, "Turn node deltas into an overlay."),
     Verb("watch", STATE, "Show journal entries as they happen.", "pactsh.cli.watch"),
     Verb("extend", STATE, "Lengthen the open commit window."),
-    Verb("emergency", STATE, "Enter or leave emergency mode."),
+    Verb("emergency", STATE, "Enter or leave emergency mode.", "pactsh.cli.emergency"),
     Verb("conflicts", STATE, "Settle keys changed on both sides of a partition."),
     Verb("exec", ADMIN, "Run one whitelisted command on nodes.", "pactsh.cli.exec"),
     Verb("shell", ADMIN, "Open an interactive session on a node.", "pactsh.cli.shell"),

@@ -29,6 +29,8 @@ AGENT_TYPES = frozenset(
         "agent.stop",
         "audit.degraded",
         "audit.restored",
+        "emergency.start",
+        "emergency.end",
     }
 )
 # Who may append these: a role, `{}` standing for the vCluster of the draft's scope.

@@ -320,7 +320,7 @@ def _unknown(name: str, catalog: Catalog, policy: Policy, span: Span | None) -> 
         return _refused(
             6, "path-command", "catalog", f"{shown(name)}: commands are called by name, not by path", "see 'help'", span
         )
-    # A slip of the finger leaves one end of the word as it was; comparing with all names would take longer than deciding.
+    # A slip of the finger leaves one end of a word as it was; comparing with all names would take too long.
     ends = (name[:1], name[-1:])
     near = [o for o in catalog if abs(len(o) - len(name)) <= 2 and (o[0] == ends[0] or o[-1] == ends[1])]
     close = difflib.get_close_matches(name, near, n=1, cutoff=0.7)

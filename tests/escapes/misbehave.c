@@ -391,7 +391,6 @@ static int p_advise(char **a) {
     struct iovec part = {(void *)strtoul(word(a, 1), NULL, 16), 4096};
     CALL(syscall(SYS_process_madvise, (int)syscall(SYS_pidfd_open, number(a, 0), 0), &part, 1, MADV_COLD, 0));
 }
-static int p_migrate(char **a) { unsigned long nodes = 1; CALL(syscall(SYS_migrate_pages, number(a, 0), 2UL, &nodes, &nodes)); }
 static int p_score(char **a) { char name[64]; snprintf(name, sizeof name, "/proc/%ld/oom_score_adj", number(a, 0)); return opened(name, O_WRONLY); }
 static int p_namespace(char **a) {
     char name[64];
@@ -565,7 +564,6 @@ static int k_syslog(char **a) { (void)a; CALL(syscall(SYS_syslog, 10 /* size of 
 static int k_module(char **a) { (void)a; long r = syscall(SYS_init_module, "x", 1UL, ""); return r < 0 && errno != ENOEXEC ? errno : 0; }
 static int k_real_time(char **a) { struct sched_param p = {.sched_priority = 1}; (void)a; CALL(sched_setscheduler(0, SCHED_FIFO, &p)); }
 static int k_nice(char **a) { (void)a; errno = 0; CALL(setpriority(PRIO_PROCESS, 0, -5)); }
-static int k_lock(char **a) { (void)a; CALL(mlock2((void *)((uintptr_t)&other & ~4095UL), 4096, 0) < 0 ? -1 : setrlimit(RLIMIT_MEMLOCK, &(struct rlimit){1UL << 40, 1UL << 40})); }
 static int k_limit(char **a) { /* RESOURCE: its hard limit raised */
     struct rlimit limit;
     getrlimit((int)number(a, 0), &limit);
@@ -600,10 +598,15 @@ static int k_files(char **a) { for (long n = 0; n < number(a, 0); n++) if (open(
 static int k_processes(char **a) { /* NUMBER of children at once */
     long wanted = number(a, 0), made = 0;
     int error = 0;
+    pid_t parent = getpid();
     for (; made < wanted; made++) {
         pid_t child = fork();
         if (child < 0) { error = errno; break; }
-        if (!child) { prctl(PR_SET_PDEATHSIG, SIGKILL); pause(); _exit(0); }
+        if (!child) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            while (getppid() == parent) pause();
+            _exit(0);
+        }
     }
     return error;
 }
@@ -633,7 +636,7 @@ static const struct { const char *name; int (*make)(char **); } attempts[] = {
     ATTEMPT(p_tkill), ATTEMPT(p_tgkill), ATTEMPT(p_queue), ATTEMPT(p_pidfd_signal), ATTEMPT(p_owner),
     ATTEMPT(p_owner_ex), ATTEMPT(p_owner_ioctl), ATTEMPT(p_attach), ATTEMPT(p_seize), ATTEMPT(p_readv),
     ATTEMPT(p_memory), ATTEMPT(p_proc), ATTEMPT(p_getfd), ATTEMPT(p_kcmp), ATTEMPT(p_limit), ATTEMPT(p_affinity),
-    ATTEMPT(p_scheduler), ATTEMPT(p_priority), ATTEMPT(p_io_priority), ATTEMPT(p_advise), ATTEMPT(p_migrate),
+    ATTEMPT(p_scheduler), ATTEMPT(p_priority), ATTEMPT(p_io_priority), ATTEMPT(p_advise),
     ATTEMPT(p_score), ATTEMPT(p_namespace), ATTEMPT(n_unix), ATTEMPT(n_abstract), ATTEMPT(n_pair),
     ATTEMPT(n_inherited), ATTEMPT(n_tcp), ATTEMPT(n_udp), ATTEMPT(n_udp_send), ATTEMPT(n_fast_open), ATTEMPT(n_listen),
     ATTEMPT(n_bind), ATTEMPT(n_multipath), ATTEMPT(n_six), ATTEMPT(n_raw), ATTEMPT(n_packet), ATTEMPT(n_crypto),
@@ -643,7 +646,7 @@ static const struct { const char *name; int (*make)(char **); } attempts[] = {
     ATTEMPT(k_bpf), ATTEMPT(k_key), ATTEMPT(k_keyring), ATTEMPT(k_perf), ATTEMPT(k_userfaultfd), ATTEMPT(k_ports),
     ATTEMPT(k_hostname), ATTEMPT(k_core), ATTEMPT(k_modprobe), ATTEMPT(k_sysrq), ATTEMPT(k_device), ATTEMPT(k_cgroup),
     ATTEMPT(k_score), ATTEMPT(k_fanotify), ATTEMPT(k_shm), ATTEMPT(k_queue), ATTEMPT(k_syslog), ATTEMPT(k_module),
-    ATTEMPT(k_real_time), ATTEMPT(k_nice), ATTEMPT(k_lock), ATTEMPT(k_limit), ATTEMPT(k_capabilities),
+    ATTEMPT(k_real_time), ATTEMPT(k_nice), ATTEMPT(k_limit), ATTEMPT(k_capabilities),
     ATTEMPT(k_capability), ATTEMPT(k_setuid), ATTEMPT(k_groups), ATTEMPT(k_tty_type), ATTEMPT(k_tty_discipline),
     ATTEMPT(k_tty_console), ATTEMPT(k_memory), ATTEMPT(k_files), ATTEMPT(k_processes), ATTEMPT(k_i386),
 };

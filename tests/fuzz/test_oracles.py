@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import msgspec
 import pytest
 
 from fuzz import oracles
@@ -177,6 +180,20 @@ def test_rights_that_a_reading_stage_must_not_have() -> None:
             oracles.check_rights(stage(GNU, grants), GNU)
     with pytest.raises(Finding, match="another program"):
         oracles.check_rights(stage(GNU, paths=("/bin/sh",)), GNU)
+
+
+def test_files_that_are_read_for_a_program() -> None:
+    fed = msgspec.structs.replace(GNU, feed="gzip", operands=(Operand(kind="regex"), Operand(kind="file", count="*")))
+    argv = ("x", "-a", "p", "--", "-f", "g")
+    watched = oracles.watch(fed, argv, "/")
+    right = dataclasses.replace(stage(fed), argv=argv, feed="gzip", fed=(4, 5))
+    oracles.check_fed(fed, right, watched)
+    for wrong in ({"fed": (4,)}, {"fed": (2, 4, 5)}, {"fed": (3, 4, 5)}, {"feed": ""}):
+        with pytest.raises(Finding):
+            oracles.check_fed(fed, dataclasses.replace(right, **wrong), watched)
+    oracles.check_fed(GNU, stage(GNU), watched)
+    with pytest.raises(Finding):
+        oracles.check_fed(GNU, right, watched)
 
 
 def test_what_an_overlay_took_away() -> None:

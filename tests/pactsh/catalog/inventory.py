@@ -1,6 +1,6 @@
 """What options and verbs the catalogued programs have: from their manual pages, help texts and option tables.
 
-The result is kept in `inventory/debian-12.txt` and `inventory/rhel-9.txt`, so the tests need neither
+The result is kept in `releases/debian-12.txt` and `releases/rhel-9.txt`, so the tests need neither
 packages nor network. A row is a command, what is listed, and the words:
 
 - `options`: spellings that the manual page or the help text introduces;
@@ -11,7 +11,7 @@ packages nor network. A row is a command, what is listed, and the words:
 To make the files anew, unpack the packages of a release into a directory each and run, with `man`
 and a C compiler there (ROOTS are such directories, colons between them):
 
-    python -m tests.pactsh.catalog.inventory debian-12 ROOTS > tests/pactsh/catalog/inventory/debian-12.txt
+    python -m tests.pactsh.catalog.inventory debian-12 ROOTS > tests/pactsh/catalog/releases/debian-12.txt
     python -m tests.pactsh.catalog.inventory rhel-9 ROOTS_OF_DEBIAN_11 ROOTS_OF_DEBIAN_12 > .../rhel-9.txt
 
 The programs of the roots are started, but only asked for help.
@@ -30,7 +30,7 @@ from typing import NamedTuple
 from tests.pactsh.catalog.deciding import shipped
 from tests.pactsh.catalog.pages import NOT_OPTIONS, object_verbs, options_in, table_words, verbs_in
 
-DATA = Path(__file__).with_name("inventory")
+DATA = Path(__file__).with_name("releases")
 RELEASES = ("debian-12", "rhel-9")
 
 # Where program and page are called otherwise, below usr/; zcat and zgrep are scripts, and pact runs

@@ -1,0 +1,102 @@
+"""`pact emergency`: begin or end emergency mode on a node.
+
+On a node its agent is asked; from elsewhere the node's own `pact emergency` is run there.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import click
+import msgspec
+
+from pactsh.cli.arguments import NODE
+from pactsh.cli.command import Command
+from pactsh.cli.context import Context
+from pactsh.cli.render import Out
+from pactsh.errors import PactError, UsageError, error_of
+
+
+@dataclass(frozen=True, slots=True)
+class Args:
+    """Begin with a reason, or end; `force` ends another's whose time has run out."""
+
+    reason: str | None
+    end: bool
+    force: bool
+    node: str | None
+
+
+class Result(msgspec.Struct, frozen=True):
+    """The emergency that is on now, or has ended: who began it, why, and until when it lasts at most (RFC 3339 UTC)."""
+
+    node: str
+    principal: str
+    reason: str
+    until: str
+    ended: bool = False
+
+
+def run(ctx: Context, args: Args) -> Result:
+    """Ask the agent; raises its `ConflictError`, `ForbiddenError` and alike."""
+    if args.end == (args.reason is not None):
+        raise UsageError(
+            "emergency: give either --reason or --end", hint="pact emergency --reason 'what has happened', then --end"
+        )
+    if args.force and not args.end:
+        raise UsageError("emergency: --force goes with --end")
+    if ctx.node is None:
+        if args.node is None:
+            raise UsageError("emergency: not on a node: name one with --node NODE")
+        return _elsewhere(ctx, args.node, args)
+    with ctx.agent() as agent:
+        here = str(agent.ask("whoami")["node"])
+        if args.node in {None, here}:
+            method = "emergency_end" if args.end else "emergency_start"
+            params = {"force": args.force} if args.end else {"reason": args.reason}
+            return msgspec.convert({**agent.ask(method, params), "ended": args.end}, Result)
+    return _elsewhere(ctx, args.node, args)
+
+
+def _elsewhere(ctx: Context, node: str, args: Args) -> Result:
+    """Run the node's own `pact emergency` over SSH; its error is raised here."""
+    from pactsh.cli.exec import captured
+
+    words = ["--end", *(["--force"] if args.force else [])] if args.end else ["--reason", str(args.reason)]
+    done = captured(ctx, node, ("pact", "--output", "json", "emergency", *words))
+    try:
+        if done.status == 0:
+            return msgspec.json.decode((done.stdout or "").encode(), type=Result)
+        error = json.loads((done.stderr or "").splitlines()[-1])["error"]
+        raise error_of(str(error["kind"]), str(error["message"]), str(error.get("hint") or ""))
+    except (msgspec.DecodeError, ValueError, KeyError, IndexError, TypeError):
+        text = (done.stderr or done.message or "").strip()
+        raise PactError(f"emergency: {node}: {text or f'it ended with {done.status}'}") from None
+
+
+def render(result: Result, out: Out) -> None:
+    """One line: what is on, and what that means."""
+    if result.ended:
+        out.line(f"Emergency on {result.node} ended: {result.reason} (by {result.principal})")
+        return
+    text = f"EMERGENCY on {result.node} until {result.until[11:16]} UTC (4 h)."
+    out.line(f"{text} Everything is journaled; automatic rollback is off.")
+
+
+command: Command[Args, Result] = Command(
+    "emergency",
+    help="""Enter or leave emergency mode.
+
+    For a node that has to be mended at once. The whitelist stays as it is, everything is recorded; where the
+    node's disk takes no record any more, platform admins can go on, recorded in the kernel's log.""",
+    run=run,
+    render=render,
+    args=Args,
+    params=[
+        click.Option(["--reason"], metavar="WHY", help="Begin; says why, for the journal."),
+        click.Option(["--end"], is_flag=True, help="End it."),
+        click.Option(["--force"], is_flag=True, help="With --end: another's, whose time has run out."),
+        click.Option(["--node"], type=NODE, help="The node; on a node: that one."),
+    ],
+)

@@ -1,0 +1,189 @@
+"""Emergency mode, and what it is for: a node whose disk takes no record any more."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pact_agent.calls import Calls
+from pact_agent.emergency import LENGTH_S, Emergency
+from pact_agent.lastresort import KMSG, LastResort
+from pact_agent.recorder import Recorder
+
+from pactsh.errors import ConflictError, ForbiddenError, PactError, UsageError
+from pactsh.model.identity import Identity
+from pactsh.policy.model import Policy
+from tests.pact_agent.localnode import BIN, LocalNode, body_of
+from tests.pact_agent.recording import ALICE, Recording, recording
+from tests.pact_agent.test_facts import facts_of
+
+MakeNode = Callable[..., LocalNode]
+ROOT = Identity("root@org", ("pact-platform-admin",), "human", "ssh")
+OTHER = Identity("other@org", ("pact-platform-admin",), "human", "ssh")
+AI = Identity("ai@org", ("pact-platform-admin",), "service", "token")
+VIEWER = Identity("vera@org", ("pact-viewer-ml-training",), "human", "ssh")
+KERNEL_LOG = pytest.mark.skipif(
+    not os.access(KMSG, os.W_OK), reason="no kernel log to write to: run as root where there is one"
+)
+
+
+def begin(emergency: Emergency, who: Identity = ROOT, reason: str = "disk died") -> None:
+    asyncio.run(emergency.start(who, reason))
+
+
+def test_it_lasts_four_hours_by_a_clock_that_cannot_jump(tmp_path: Path) -> None:
+    with recording(tmp_path) as node:
+        emergency = Emergency(node.recorder, node.clock)
+        assert emergency.active() is None
+        begin(emergency)
+        node.clock.pass_s(LENGTH_S - 1)
+        assert emergency.active() is not None
+        node.clock.pass_s(2)
+        assert emergency.active() is None
+        assert [(e.type, e.message, e.author.principal) for e in node.entries()] == [
+            ("emergency.start", "disk died", "root@org")
+        ]
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 1001, "a\x1b[2Jb", "two\nlines\x00"])
+def test_it_needs_a_reason_that_can_be_read(tmp_path: Path, reason: str) -> None:
+    with recording(tmp_path) as node:
+        emergency = Emergency(node.recorder, node.clock)
+        with pytest.raises(UsageError):
+            begin(emergency, reason=reason)
+        assert emergency.active() is None
+        assert node.entries() == []
+
+
+def test_there_is_one_at_a_time_and_who_began_it_ends_it(tmp_path: Path) -> None:
+    with recording(tmp_path) as node:
+        emergency = Emergency(node.recorder, node.clock)
+        with pytest.raises(ConflictError):
+            asyncio.run(emergency.end(ROOT, force=True))
+        begin(emergency)
+        with pytest.raises(ConflictError, match=r"root@org until .*disk died"):
+            begin(emergency, OTHER)
+        with pytest.raises(ForbiddenError):
+            asyncio.run(emergency.end(OTHER, force=True))
+        node.clock.pass_s(LENGTH_S + 1)
+        with pytest.raises(ForbiddenError):
+            asyncio.run(emergency.end(OTHER, force=False))
+        asyncio.run(emergency.end(OTHER, force=True))
+        assert emergency.active() is None
+        assert [e.type for e in node.entries()] == ["emergency.start", "emergency.end"]
+
+
+@pytest.mark.parametrize("who", [VIEWER, AI], ids=["viewer", "machine"])
+@pytest.mark.parametrize("method", ["emergency_start", "emergency_end"])
+def test_viewers_and_machines_neither_begin_nor_end_one(tmp_path: Path, who: Identity, method: str) -> None:
+    with recording(tmp_path) as node:
+        emergency = Emergency(node.recorder, node.clock)
+        calls = Calls(facts_of(node), node.sessions, lambda: Policy("ml-training"), None, emergency)
+
+        async def ask() -> None:
+            async for _ in calls.answer(who, method, {"reason": "x"}):
+                pass
+
+        with pytest.raises(ForbiddenError, match=r"an emergency on a node of vCluster ml-training"):
+            asyncio.run(ask())
+
+
+# -- a disk that takes nothing
+
+
+def recorder_with(node: Recording, log: Path) -> Recorder:
+    log.touch()
+    return Recorder(node.spool, "node042", node.clock, LastResort("node042", str(log)))
+
+
+def test_what_happened_meanwhile_follows_in_order_with_its_own_time(tmp_path: Path) -> None:
+    with recording(tmp_path / "spool") as node:
+        recorder = recorder_with(node, tmp_path / "log")
+
+        async def go() -> None:
+            assert await recorder.write("intent", ROOT, {"line": "before"}) == 1
+            node.disk.fails = True
+            assert await recorder.write("intent", ROOT, {"line": "first"}) == 0
+            node.clock.pass_s(60)
+            assert await recorder.write("intent", ROOT, {"line": "second"}) == 0
+            node.clock.pass_s(60)
+            node.disk.fails = False
+            await recorder.write("intent", ROOT, {"line": "after"})
+
+        asyncio.run(go())
+        entries = node.entries()
+        assert [body_of(e)["line"] for e in entries] == ["before", "first", "second", "after"]
+        assert [body_of(e).get("recorded") for e in entries] == [None, "kernel-log", "kernel-log", None]
+        assert [e.time[11:19] for e in entries] == ["12:00:00", "12:00:00", "12:01:00", "12:02:00"]
+
+
+def test_nobody_else_is_recorded_there(tmp_path: Path) -> None:
+    with recording(tmp_path / "spool") as node:
+        recorder = recorder_with(node, tmp_path / "log")
+        node.disk.fails = True
+        for who in (ALICE, VIEWER, AI):
+            with pytest.raises(PactError, match="can't write the spool"):
+                asyncio.run(recorder.write("intent", who, {}))
+        assert (tmp_path / "log").read_text() == ""
+
+
+FULL = "[limits]\nspool_bytes = 1048576"
+
+
+def fill(node: LocalNode) -> None:
+    """Use the spool up: it has no journal that would take anything."""
+    script = "true\n" * 1500
+    done = node.pactsh(stdin=script)
+    assert "the audit spool is nearly full" in node.line("sysctl -w vm.swappiness=60").stderr or done.returncode
+    assert "takes no record" in done.stderr or "spool is full" in done.stderr
+
+
+@KERNEL_LOG
+def test_on_a_full_spool_a_platform_admin_goes_on_in_an_emergency_alone(make_node: MakeNode) -> None:
+    node = make_node(FULL)
+    fill(node)
+    refused = node.line("uname -n")
+    assert (refused.returncode, refused.stdout) == (3, "")
+    assert "pact emergency --reason" in refused.stderr
+    assert node.line("pact whoami").returncode == 0
+    began = node.line("pact emergency --reason 'the journal is gone'")
+    assert began.stdout.startswith("EMERGENCY on node042 until ")
+    assert began.returncode == 0
+    done = node.line("uname -n")
+    assert (done.returncode, done.stdout) == (0, os.uname().nodename + "\n")
+    assert "kernel's log" in done.stderr
+    assert node.line("rm -rf /tmp/x").returncode == 6, "the whitelist is unchanged"
+    log = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout
+    assert '"line":"uname -n"' in log
+    assert "the journal is gone" in log
+    assert node.line("pact emergency --end").returncode == 0
+    assert node.line("uname -n").returncode == 3
+
+
+@KERNEL_LOG
+def test_on_a_full_spool_others_run_nothing_in_or_out_of_an_emergency(make_node: MakeNode) -> None:
+    node = make_node(FULL, roles='"pact-ops-ml-training"')
+    fill(node)
+    for line in ("uname -n", "pact emergency --reason 'let me'", "true"):
+        done = node.line(line)
+        assert done.returncode != 0, line
+        assert done.stdout == "", line
+
+
+def test_the_verb_says_what_it_needs(make_node: MakeNode) -> None:
+    node = make_node()
+    env = {"PACT_AGENT_SOCKET": str(node.socket), "PATH": os.environ["PATH"]}
+    for words in ([], ["--reason", "x", "--end"], ["--force"]):
+        done = subprocess.run([BIN / "pact", "emergency", *words], capture_output=True, text=True, env=env, timeout=60)
+        assert done.returncode == 1, words
+        assert "pact: emergency: " in done.stderr
+    done = subprocess.run([BIN / "pact", "emergency", "--end"], capture_output=True, text=True, env=env, timeout=60)
+    assert done.returncode == 4
+    again = [BIN / "pact", "--output", "json", "emergency", "--reason", "test"]
+    assert subprocess.run(again, capture_output=True, text=True, env=env, timeout=60).returncode == 0
+    status = subprocess.run([BIN / "pact", "status"], capture_output=True, text=True, env=env, timeout=60)
+    assert "EMERGENCY" in status.stdout
