@@ -22,6 +22,7 @@ def capabilities(facts: NodeFacts) -> Fact:
         "storage": _disks(),
         "gpus": None,
         "containment": facts.containment(),
+        "enforces": facts.enforcement(),
         "versions": {"pact": __version__, "kernel": platform.release(), "python": platform.python_version()},
     }
 

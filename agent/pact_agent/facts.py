@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from pact_agent import landlock
 from pact_agent.clock import Clock, timestamp
 from pact_agent.session import Session, Sessions
 from pactsh import __version__
@@ -76,6 +77,22 @@ class NodeFacts:
             parts.append("agent without root")
         parts.append("control groups" if features["cgroups"] else "no control groups")
         return ", ".join([*parts, self._required()])
+
+    def enforcement(self) -> dict[str, object]:
+        """What the kernel enforces, as facts: the item `enforces` of `pact cap`."""
+        features = self._features
+        abi = features["landlock_abi"]
+        version = abi if isinstance(abi, int) else 0
+        return {
+            "landlock_abi": version,
+            "landlock": [what for since, what in landlock.ADDED.items() if since <= version],
+            "landlock_missing": [what for since, what in landlock.ADDED.items() if since > version],
+            "seccomp": features["seccomp"],
+            "masks": features["masks"],
+            "capabilities": features["capabilities"],
+            "control_groups": features["cgroups"],
+            "required": self._required() == "required",
+        }
 
     def enforced(self) -> bool:
         """Whether every containment mechanism works here (policy `containment = "required"`)."""

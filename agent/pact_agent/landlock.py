@@ -22,6 +22,16 @@ _LAST_RIGHT = {1: 12, 2: 13, 3: 14, 4: 14}
 BIND_TCP, CONNECT_TCP = 1, 2
 SCOPE_ABSTRACT_UNIX, SCOPE_SIGNAL = 1, 2
 
+# What each ABI added, for people (landlock(7), "Landlock ABI versions").
+ADDED = {
+    1: "files and directories",
+    2: "links and renames between directories",
+    3: "truncation",
+    4: "TCP ports",
+    5: "ioctls of devices",
+    6: "signals and abstract sockets",
+}
+
 READ = READ_FILE | READ_DIR
 ALL_WRITE = WRITE_FILE | TRUNCATE | sum(1 << n for n in range(4, 14))
 

@@ -51,6 +51,19 @@ class Gpu(msgspec.Struct, frozen=True):
     health: str
 
 
+class Enforces(msgspec.Struct, frozen=True):
+    """What the node's kernel enforces on commands; `masks` counts secrets, `landlock*` say what its ABI covers."""
+
+    landlock_abi: int
+    landlock: tuple[str, ...]
+    landlock_missing: tuple[str, ...]
+    seccomp: bool
+    masks: int
+    capabilities: bool
+    control_groups: bool
+    required: bool
+
+
 class Result(msgspec.Struct, frozen=True):
     """A node's capabilities; None: not known to this version."""
 
@@ -61,6 +74,7 @@ class Result(msgspec.Struct, frozen=True):
     storage: tuple[Disk, ...] = ()
     gpus: tuple[Gpu, ...] | None = None
     containment: str | None = None
+    enforces: Enforces | None = None
     versions: dict[str, str] = {}
 
 
@@ -114,6 +128,11 @@ def render(result: Result, out: Out) -> None:
     out.line(f"Network: {', '.join(f'{n.name} ({n.state})' for n in result.network) or 'none'}")
     out.line(f"Storage: {', '.join(f'{d.name} {size_text(d.size_bytes)}' for d in result.storage) or 'none'}")
     out.line(f"Containment: {result.containment or 'unknown'}")
+    if result.enforces is not None:
+        covers = result.enforces.landlock
+        out.line(f"  Landlock ABI {result.enforces.landlock_abi}: {', '.join(covers) or 'not in this kernel'}")
+        if covers and result.enforces.landlock_missing:
+            out.line(f"  not in this kernel: {', '.join(result.enforces.landlock_missing)}")
     out.line(f"Versions: {', '.join(f'{k} {v}' for k, v in result.versions.items()) or 'unknown'}")
 
 

@@ -92,9 +92,7 @@ class Cage:
         meanwhile: Callable[[], None] | None = None,
     ) -> Ended:
         """Run a program with pipes. `meanwhile` is called once it has written its first line."""
-        return self._loop.run_until_complete(
-            self._run(_stage(argv, plan, path, cwd, env, (0, 1, 1)), stdin, meanwhile)
-        )
+        return self._loop.run_until_complete(self._run(_stage(argv, plan, path, cwd, env, (0, 1, 1)), stdin, meanwhile))
 
     async def _run(self, stage: StageSpec, stdin: bytes, meanwhile: Callable[[], None] | None) -> Ended:
         given, feed = os.pipe()
@@ -195,7 +193,9 @@ def drive(child: pexpect.spawnbase.SpawnBase[bytes], keys: Keys) -> str:
     """Type the keys, each when its prompt is there; all that was shown."""
     seen = b""
     for prompt, typed in (*keys, ("", "")):
-        found = child.expect([prompt.encode() if prompt else pexpect.EOF, pexpect.EOF, pexpect.TIMEOUT], 4 if prompt else 1)
+        found = child.expect(
+            [prompt.encode() if prompt else pexpect.EOF, pexpect.EOF, pexpect.TIMEOUT], 4 if prompt else 1
+        )
         seen += child.before or b""
         if found != 0 or not prompt:
             break

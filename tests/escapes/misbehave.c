@@ -551,11 +551,11 @@ static int k_modprobe(char **a) { (void)a; return opened("/proc/sys/kernel/modpr
 static int k_sysrq(char **a) { (void)a; return opened("/proc/sysrq-trigger", O_WRONLY); }
 static int k_device(char **a) { return opened(a[0], (int)number(a, 1)); }
 static int k_cgroup(char **a) { return opened(a[0], O_WRONLY); }
-static int k_score(char **a) { /* out of the killer's sight */
+static int k_score(char **a) { /* whom the kernel kills when memory is short */
     int fd = open("/proc/self/oom_score_adj", O_WRONLY);
     (void)a;
     if (fd < 0) return errno;
-    CALL(write(fd, "-1000", 5));
+    CALL(write(fd, "0", 1));
 }
 static int k_fanotify(char **a) { (void)a; CALL(syscall(SYS_fanotify_init, 4 /* FAN_CLASS_CONTENT */, O_RDONLY)); }
 static int k_shm(char **a) { (void)a; int id = (int)syscall(SYS_shmget, 0, 4096, 0600); if (id < 0) return errno; syscall(SYS_shmctl, id, 0, 0); return 0; }

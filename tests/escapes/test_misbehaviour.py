@@ -26,7 +26,7 @@ from tests.pact_agent.localnode import IS_ROOT
 
 SOURCE = Path(__file__).with_name("misbehave.c")
 COMPILER = shutil.which("cc") or shutil.which("gcc")
-SECRET = "pact-secret-5e1f"  # noqa: S105  what must not be seen
+SECRET = "pact-secret-5e1f"
 READ = "cat /etc/hostname"
 SETS = {"nofile": 7, "nproc": 6, "memlock": 8}
 REFUSED = frozenset({errno.EPERM, errno.EACCES})
@@ -334,7 +334,9 @@ def test_no_socket_is_inherited(place: Place) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         argv = [place.program, "n_inherited"]
-        done = subprocess.run(argv, pass_fds=(theirs.fileno(),), capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(
+            argv, pass_fds=(theirs.fileno(),), capture_output=True, text=True, timeout=20, check=False
+        )
         assert "done" in done.stdout, "without a sandbox it must work"
     assert caged_attempt(place, bounds_of(READ), "n_inherited") in REFUSED
 

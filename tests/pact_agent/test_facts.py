@@ -62,6 +62,20 @@ def test_containment(tmp_path: Path, features: dict[str, object], says: str, enf
         assert (facts.containment(), facts.enforced()) == (says, enforced)
 
 
+@pytest.mark.parametrize(("abi", "covered"), [(0, 0), (1, 1), (4, 4), (6, 6), (9, 6)])
+def test_every_part_of_landlock_is_covered_or_missing(tmp_path: Path, abi: int, covered: int) -> None:
+    with recording(tmp_path) as node:
+        told = facts_of(node, features={"landlock_abi": abi}).enforcement()
+        assert isinstance(told["landlock"], list)
+        assert isinstance(told["landlock_missing"], list)
+        assert (told["landlock_abi"], len(told["landlock"]), len(told["landlock_missing"])) == (
+            abi,
+            covered,
+            6 - covered,
+        )
+        assert told["required"] is True
+
+
 def test_status_says_since_when_the_journal_is_reached(tmp_path: Path) -> None:
     with recording(tmp_path) as node:
         link = Link()

@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from pactsh.cli.cap import Cpu, Disk, Gpu, Link, Result, render, size_text
+from pactsh.cli.cap import Cpu, Disk, Enforces, Gpu, Link, Result, render, size_text
 from pactsh.cli.render import Out
 from tests.pact_agent.localnode import LocalNode
 from tests.pactsh.cli.conftest import RunningJournal
@@ -67,6 +67,22 @@ def test_all_of_it() -> None:
         "Containment: landlock 4",
         "Versions: pact 1, kernel 6",
     ]
+
+
+@pytest.mark.parametrize(
+    ("abi", "covers", "missing", "lines"),
+    [
+        (7, ("files", "TCP ports"), (), ["  Landlock ABI 7: files, TCP ports"]),
+        (1, ("files",), ("TCP ports",), ["  Landlock ABI 1: files", "  not in this kernel: TCP ports"]),
+        (0, (), ("files",), ["  Landlock ABI 0: not in this kernel"]),
+    ],
+)
+def test_what_the_kernel_enforces_is_told_down_to_the_abi(
+    abi: int, covers: tuple[str, ...], missing: tuple[str, ...], lines: list[str]
+) -> None:
+    enforces = Enforces(abi, covers, missing, True, 12, True, True, True)
+    found = shown(Result("n", containment="landlock", enforces=enforces))
+    assert found[found.index("Containment: landlock") + 1 : -1] == lines
 
 
 def test_sizes() -> None:
