@@ -7,6 +7,8 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from pactsh.cli.cap import Cpu, Disk, Enforces, Gpu, Link, Result, render, size_text
 from pactsh.cli.render import Out
 from tests.pact_agent.localnode import LocalNode
