@@ -140,6 +140,11 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str = ""
     )
 
 
+def detach(target: str) -> None:
+    """umount2(2) with MNT_DETACH: out of the tree now, gone when nobody uses it any more."""
+    syscall(SYSCALLS["umount2"], ctypes.c_char_p(os.fsencode(target)), 2)
+
+
 def unshare(flags: int) -> None:
     """unshare(2); os.unshare exists only from Python 3.12."""
     _check(int(_libc.unshare(ctypes.c_int(flags))))

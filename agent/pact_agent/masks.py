@@ -189,3 +189,4 @@ def _populate(secrets: tuple[str, ...], scratch: str) -> None:
         kernel.mount(empty if directory else dead if stat.S_ISSOCK(mode) else denied, path, None, kernel.MS_BIND)
         flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_NODEV | kernel.MS_NOSUID | kernel.MS_NOEXEC
         kernel.mount("none", path, None, flags | (kernel.MS_RDONLY if directory else 0))
+    kernel.detach(scratch)  # it lives on below its masks, and is no file system that `df` should show

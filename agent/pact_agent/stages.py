@@ -87,7 +87,7 @@ def plan_of(decision: StageDecision, program: Program, io: Io, limits: Limits) -
         )  # fmt: skip
     grants = program.grants
     return Plan(
-        read=("*", *grants.read),
+        read=grants.only or ("*", *grants.read),
         write=grants.write,
         devices=grants.devices,
         execute=grants.exec,
@@ -100,7 +100,7 @@ def plan_of(decision: StageDecision, program: Program, io: Io, limits: Limits) -
         trace=grants.trace,
         uid=_NOBODY if grants.trace else None,
         gid=_NOBODY if grants.trace else None,
-        masked=not grants.unconfined,
+        masked=not (grants.unconfined or grants.only),
         terminal=io.terminal is not None,
         open_files=limits.open_files,
         processes=limits.processes,

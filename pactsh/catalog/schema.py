@@ -20,7 +20,8 @@ GROUPS = ("files", "text", "system", "processes", "hardware", "network", "logs",
 class Grants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a process may do beyond reading its files: the sandbox enforces this.
 
-    `caps` are Linux capabilities (`cap_net_raw`), `read` and `write` extra path trees, `exec`
+    `caps` are Linux capabilities (`cap_net_raw`), `read` and `write` extra path trees, `only` the few
+    trees that are all it reads, where it has to see the node as it is, without masks (`mount`), `exec`
     absolute programs it may start, `devices` device files it may open, for their ioctls also for
     writing (an entry may end in `*`). `net` leaves it the network, `lookup` unix sockets (behind
     some of them the names of users are found), `terminal` a controlling terminal. `trace`: other
@@ -30,6 +31,7 @@ class Grants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     caps: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
     exec: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
@@ -44,6 +46,7 @@ class Grants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Grants(
             caps=_union(self.caps, other.caps),
             read=_union(self.read, other.read),
+            only=_union(self.only, other.only),
             write=_union(self.write, other.write),
             exec=_union(self.exec, other.exec),
             devices=_union(self.devices, other.devices),

@@ -522,3 +522,16 @@ def test_the_interpreter_of_a_script_is_found() -> None:
     assert found[0] == "/usr/bin/ldd"
     assert found[1] in {"/bin/bash", "/usr/bin/bash"}
     assert found[2].startswith("/lib")
+
+
+def test_a_view_without_masks_still_opens_no_secret(tmp_path: Path) -> None:
+    """`mount` and `df` see the node's own mounts; Landlock alone keeps them from the files."""
+    secret = tmp_path / "secret"
+    secret.write_text("xyzzy")
+    plan = Plan(read=("/usr", "/lib", "/lib64", "/bin", "/proc/self"), masked=False)
+    for name in (secret, "/etc/shadow", f"/proc/self/root{secret}", f"/proc/{os.getpid()}/root{secret}"):
+        script = f'open(F, "<", "{name}") or die "$!"; my @l = <F>; print "done"'
+        assert "done" not in attempt(script, plan, tmp_path, (str(secret),))[1], name
+    table = run(("/usr/bin/cat", "/proc/self/mountinfo"), plan, tmp_path, (str(secret),))[1]
+    assert "/ / " in table
+    assert "pact-masks" not in table

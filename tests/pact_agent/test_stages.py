@@ -77,7 +77,7 @@ def test_what_others_can_replace_is_not_run(tmp_path: Path, of_file: int, of_dir
 
 
 @pytest.mark.parametrize(
-    "line", ["cat /etc/hostname", "ps aux", "ip addr", "df -h", "dmesg", "journalctl -n 5", "uname -a"]
+    "line", ["cat /etc/hostname", "ps aux", "ip addr", "du -sh /usr", "dmesg", "journalctl -n 5", "uname -a"]
 )
 def test_a_reading_command_changes_and_signals_nothing(line: str) -> None:
     decision = decided(line)
@@ -152,3 +152,15 @@ def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path) -> None:
     script.write_text("#!/usr/bin/env no-such-interpreter\n")
     with pytest.raises(NotFoundError, match="no-such-interpreter: not installed"):
         launch(str(script), ("tool",))
+
+
+@pytest.mark.parametrize("line", ["mount", "findmnt", "df -h"])
+def test_what_shows_the_nodes_mounts_sees_no_masks_and_reads_nothing_else(line: str) -> None:
+    """Masks are mounts, and an administrator has no use for eighteen of them in the table."""
+    decision = decided(line)
+    assert decision.program is not None
+    plan = plan_of(decision, decision.program, PIPES, Limits())
+    assert (plan.masked, plan.confined, plan.changing) == (False, True, False)
+    assert "*" not in plan.read
+    for secret in ("/etc/shadow", "/root", "/etc/ssh", "/var/lib/pact", "/proc/1", "/proc/kcore", "/home"):
+        assert not any(secret == path or secret.startswith(path + "/") for path in plan.read), secret

@@ -26,7 +26,7 @@ def test_on_a_node(tmp_path: Path, node: LocalNode) -> None:
     env = {"PACT_AGENT_SOCKET": str(node.socket)}
     done = run_pact(tmp_path, "cap", env=env)
     assert (done.returncode, done.stderr) == (0, "")
-    names = [line.partition(":")[0] for line in done.stdout.splitlines()]
+    names = [line.partition(":")[0] for line in done.stdout.splitlines() if not line.startswith("  ")]
     assert names == ["GPUs", "CPU", "Memory", "Network", "Storage", "Containment", "Versions"]
     assert done.stdout.splitlines()[1].startswith(f"CPU: {os.cpu_count()}x ")
     told = json.loads(run_pact(tmp_path, "cap", "--output", "json", env=env).stdout)
