@@ -179,7 +179,9 @@ def _populate(secrets: tuple[str, ...], scratch: str) -> None:
     os.mkdir(empty, 0o555)
     os.mknod(dead, stat.S_IFSOCK)
     # By descriptor: a mask may come to cover the directory these stand in.
-    denied, empty, dead = (f"/proc/self/fd/{os.open(path, os.O_PATH | os.O_CLOEXEC)}" for path in (denied, empty, dead))
+    denied, empty, dead, itself = (
+        f"/proc/self/fd/{os.open(path, os.O_PATH | os.O_CLOEXEC)}" for path in (denied, empty, dead, scratch)
+    )
     for path in sorted(secrets, key=len, reverse=True):
         try:
             mode = os.lstat(path).st_mode
@@ -189,4 +191,4 @@ def _populate(secrets: tuple[str, ...], scratch: str) -> None:
         kernel.mount(empty if directory else dead if stat.S_ISSOCK(mode) else denied, path, None, kernel.MS_BIND)
         flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_NODEV | kernel.MS_NOSUID | kernel.MS_NOEXEC
         kernel.mount("none", path, None, flags | (kernel.MS_RDONLY if directory else 0))
-    kernel.detach(scratch)  # it lives on below its masks, and is no file system that `df` should show
+    kernel.detach(itself)  # it lives on below its masks, and is no file system that `df` should show

@@ -60,7 +60,8 @@ class Reading:
     def use(self, effect: Effect, label: str, word: int) -> None:
         """Take note of a form that is used; raises `Refusal` when it is denied."""
         if effect.deny:
-            reason = f"{label} is not allowed: it {effect.deny}"
+            what = label if label.partition(" ")[0] == self.name else f"{self.name} {label}"
+            reason = f"{what} is not allowed: it {effect.deny}"
             raise self.refuse("denied", reason, rule=label, hint=effect.hint, word=word)
         if effect.change and not self.dimension:
             self.dimension = effect.change

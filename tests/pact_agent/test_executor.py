@@ -278,3 +278,15 @@ def test_a_mount_point_that_is_another_place_is_refused(make_node: MakeNode) -> 
         for line in (f"mount -t nfs filer:/x {place}/scratch", f"umount {place}/scratch"):
             frame, output = wire.run(line)
             assert (frame["op"], frame["code"], output) == ("refused", "stray-mount-point", b""), line
+
+
+@pytest.mark.parametrize(
+    "how", ["setsid sleep {0} </dev/null >/dev/null 2>&1 &", "(setsid sleep {0} >/dev/null 2>&1 &) &"]
+)
+def test_what_a_line_leaves_running_ends_with_it(node: LocalNode, how: str) -> None:
+    """A bypass may start anything; another session, no terminal and another parent do not keep it alive."""
+    seconds = str(300_000 + os.getpid())
+    done = node.line(f"bypass sh -c '{how.format(seconds)} sleep 0.2; pgrep -c -f \"^sleep {seconds}\"'")
+    assert done.stdout.strip() == "1", "it ran"
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.parent.exists()]
+    assert f"sleep\0{seconds}\0".encode() not in commands

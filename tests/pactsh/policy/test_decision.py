@@ -67,7 +67,7 @@ def test_the_span_is_that_of_the_offending_word() -> None:
         ("systemctl restat x", "subcommand 'restat' of systemctl is not on the whitelist", "did you mean 'restart'?"),
         (
             "ps auxe",
-            "e is not allowed: it shows the environments of processes, which hold secrets",
+            "ps e is not allowed: it shows the environments of processes, which hold secrets",
             "write 'ps aux' or 'ps -ef'",
         ),
         (
