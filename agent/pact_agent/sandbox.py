@@ -183,10 +183,11 @@ class Prepared:
     They fit a command without grants; for others they are made again. For one process and one exec.
     """
 
-    __slots__ = ("_filter", "rules", "ticket")
+    __slots__ = ("_domains", "_filter", "rules", "ticket")
 
     def __init__(self, features: Kernel) -> None:
         self.ticket = seccomp.ExecTicket()
+        self._domains = bool(features.landlock)
         self.rules = _general_rules(Plan(), features) if features.landlock else None
         self._filter = _usual_filter().fill(self.ticket.pointers, os.getpid()) if features.seccomp else None
 
@@ -194,8 +195,9 @@ class Prepared:
         """The last step before exec: the system call filter, where the kernel has it."""
         if self._filter is None or plan.free:
             return
-        if _asks(plan) != _asks(Plan()):
-            self._filter = seccomp.Filter(seccomp.encode(_program(plan, self.ticket.pointers, os.getpid())))
+        if not self._domains or _asks(plan) != _asks(Plan()):
+            program = _program(plan, self.ticket.pointers, os.getpid(), domains=self._domains)
+            self._filter = seccomp.Filter(seccomp.encode(program))
         self._filter.install()
 
 
@@ -219,15 +221,19 @@ def _asks(plan: Plan) -> tuple[bool, ...]:
     )  # fmt: skip
 
 
-def _program(plan: Plan, pointers: tuple[int, int, int], pid: int) -> list[tuple[int, int, int, int]]:
+def _program(
+    plan: Plan, pointers: tuple[int, int, int], pid: int, *, domains: bool = True
+) -> list[tuple[int, int, int, int]]:
+    """The filter's steps. Without Landlock's `domains` it keeps a reader from writing, as far as a filter can."""
+    reader = plan.trace or (not domains and plan.confined and not (plan.changing or plan.write))
     return seccomp.build(
         once=None if plan.execute else pointers,
         network=plan.network,
         lookup=plan.lookup,
         changing=plan.changing or not plan.confined,
         confined=plan.confined,
-        read_only=plan.trace,
-        opens_both_ways=plan.trace and os.geteuid() != 0,
+        read_only=reader,
+        opens_both_ways=bool(plan.devices) or (plan.trace and os.geteuid() != 0),
         signals_to=None if plan.signals or plan.execute else pid,
     )
 

@@ -25,7 +25,12 @@ DEADLINE_S = 30
 
 
 class LocalNode:
-    """One agent process; `start` and `stop` as often as wanted on the same directory."""
+    """One agent process; `start` and `stop` as often as wanted on the same directory.
+
+    `program` is what becomes the agent, whose words follow.
+    """
+
+    program: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -47,7 +52,7 @@ class LocalNode:
     def start(self) -> LocalNode:
         """Start the agent and wait until it accepts connections."""
         log = (self.directory / "log").open("ab")
-        argv = [str(BIN / "pact-agent"), "--config", str(self.directory / "agent.toml")]
+        argv = [*self.program, str(BIN / "pact-agent"), "--config", str(self.directory / "agent.toml")]
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         address = self.directory / "notify"
         address.unlink(missing_ok=True)

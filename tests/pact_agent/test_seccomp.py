@@ -8,7 +8,8 @@ import os
 import struct
 
 import pytest
-from pact_agent import kernel, seccomp
+from pact_agent import kernel, sandbox, seccomp
+from pact_agent.sandbox import Plan
 from pact_agent.seccomp import CHANGING, NEVER, OWNER, SELF, SIGNALS, WRITING, ExecTicket, build
 
 pytestmark = pytest.mark.skipif(
@@ -174,6 +175,20 @@ def test_where_landlock_cannot_stand_the_filter_opens_nothing_for_writing(flags:
             assert verdict(program, NUMBERS[name], *before, flags) == errno.EPERM
             assert verdict(program, NUMBERS[name], *before, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW) == 0
             assert verdict(plans()["read"], NUMBERS[name], *before, flags) == 0  # Landlock's business
+
+
+def test_without_landlock_the_filter_keeps_readers_from_writing() -> None:
+    """On a node where policy goes on without it (`containment = "best-effort"`)."""
+
+    def opening(plan: Plan, flags: int) -> str | int:
+        program = sandbox._program(plan, (1, 2, 3), 77, domains=False)
+        return verdict(program, NUMBERS["openat"], 0, 0, flags)
+
+    assert opening(Plan(), os.O_RDONLY) == 0
+    assert [opening(Plan(), f) for f in (os.O_WRONLY, os.O_RDWR, os.O_CREAT)] == [errno.EPERM] * 3
+    assert verdict(sandbox._program(Plan(), (1, 2, 3), 77, domains=False), NUMBERS["unlinkat"]) == errno.EPERM
+    assert opening(Plan(devices=("/dev/nvidia*",)), os.O_RDWR) == 0
+    assert opening(Plan(changing=True, write=("/proc/sys",)), os.O_WRONLY) == 0
 
 
 def test_leases_and_other_processes_limits() -> None:
