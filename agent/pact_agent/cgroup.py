@@ -65,12 +65,11 @@ class Groups:
     def end(self, path: str) -> None:
         """Kill everything in the group and remove it, now or as soon as its last process is gone."""
         if path:
-            self.kill(path)
             self._ending.append(path)
         self.tidy()
 
     def tidy(self) -> None:
-        """Remove the ended groups that have become empty; those that have not are killed once more."""
+        """Remove the ended groups that are empty, as most are; kill what is in the others."""
         still: list[str] = []
         for path in self._ending:
             try:
