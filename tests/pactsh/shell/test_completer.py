@@ -10,6 +10,7 @@ from prompt_toolkit.document import Document
 
 from pactsh.catalog import load_catalog
 from pactsh.shell.completer import LineCompleter
+from tests.pactsh.catalog.deciding import decided
 
 
 @pytest.fixture
@@ -99,3 +100,35 @@ def test_xonsh_is_imported_on_the_first_tab_only() -> None:
         "assert 'xonsh.parsers.completion_context' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", sorted(set(load_catalog()) - {"pact"}))
+@pytest.mark.parametrize("typed", ["", "-", "--"])
+def test_what_is_offered_would_be_accepted(completer: LineCompleter, name: str, typed: str) -> None:
+    """By the decider, not by what filters the offers; a word or value may still be missing."""
+    for line in completed(completer, f"{name} {typed}"):
+        word = line.removeprefix(f"{name} ")
+        if not word.endswith(" ") or "'" in word or name == "lsmod":
+            continue  # more belongs to it; the fixture takes lsmod away
+        decision = decided(line)
+        assert decision.verdict == "allow" or decision.code.startswith("missing-"), (line, decision.reason)
+
+
+@pytest.mark.parametrize(
+    ("line", "never"),
+    [
+        ("systemctl restart pact", "systemctl restart pact-agent.service "),
+        ("cat /etc/sha", "cat /etc/shadow "),
+        ("cat < /etc/sha", "cat < /etc/shadow "),
+        ("ls /roo", "ls /root/"),
+        ("sysctl -", "sysctl -p "),
+        ("sort -", "sort -o "),
+        ("sort --out", "sort --output "),
+        ("find . -ex", "find . -exec "),
+        ("ip netns e", "ip netns exec "),
+        ("journalctl --vac", "journalctl --vacuum-size "),
+    ],
+)
+def test_what_would_be_refused_is_not_offered(completer: LineCompleter, line: str, never: str) -> None:
+    assert never not in completed(completer, line)
+    assert never.rstrip() not in [found.rstrip() for found in completed(completer, line)]
