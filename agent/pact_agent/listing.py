@@ -21,6 +21,11 @@ class DirectoryListing:
     def __init__(self, cwd: str, secrets: Sequence[str]) -> None:
         self._cwd, self._secrets = cwd, tuple(secrets)
 
+    @property
+    def directory(self) -> str:
+        """Where the session stands."""
+        return self._cwd
+
     def entries(self, directory: str) -> Sequence[str]:
         """Names in `directory`, unsorted; empty if it can't or may not be read."""
         path = self.resolve(directory)

@@ -17,7 +17,7 @@ from pact_agent.listing import DirectoryListing
 from pactsh import language
 from pactsh.catalog import Command, load_catalog
 from pactsh.catalog.watchargs import NAME, line_start
-from pactsh.policy.decision import StageRequest
+from pactsh.policy.decision import Input, StageRequest
 
 
 class PreparedStage(msgspec.Struct, frozen=True):
@@ -30,8 +30,8 @@ class PreparedStage(msgspec.Struct, frozen=True):
     spans: tuple[tuple[int, int], ...]
     from_glob: tuple[bool, ...]
     redirects: tuple[tuple[str | int, ...], ...]
-    stdin_path: str | None
-    stdin_span: tuple[int, int] | None = None
+    inputs: tuple[Input, ...] = ()
+    cwd: str = "/"
     inner: tuple[Prepared, ...] = ()
 
     def request(self, pipeline: int) -> StageRequest:
@@ -41,8 +41,8 @@ class PreparedStage(msgspec.Struct, frozen=True):
             argv=self.argv,
             spans=self.spans,
             from_glob=self.from_glob,
-            stdin_path=self.stdin_path,
-            stdin_span=self.stdin_span,
+            inputs=self.inputs,
+            cwd=self.cwd,
             pipeline=pipeline,
         )
 
@@ -138,20 +138,19 @@ def _at(stage: PreparedStage, spans: tuple[tuple[int, int], ...], one: bool) -> 
     """The stage with spans of the outer line: those of its words, or that of the one word it stands in."""
     count = len(stage.argv)
     whole = (spans[0][0], spans[-1][1])
-    stdin_span = whole if stage.stdin_span is not None else None
-    return msgspec.structs.replace(stage, spans=spans * count if one else spans[:count], stdin_span=stdin_span)
+    inputs = tuple(Input(given.path, whole) for given in stage.inputs)
+    return msgspec.structs.replace(stage, spans=spans * count if one else spans[:count], inputs=inputs)
 
 
 def _prepare_stage(stage: language.Stage, values: Mapping[str, str], listing: DirectoryListing) -> PreparedStage:
     words = language.expand_stage(stage, values, listing)
     steps: list[tuple[str | int, ...]] = []
-    stdin_path: str | None = None
-    stdin_span: tuple[int, int] | None = None
+    inputs: list[Input] = []
     for redirect in stage.redirects:
         if redirect.kind == "in":
-            stdin_path = language.expand_redirect(redirect, values, listing)
-            stdin_span = redirect.target.span if redirect.target is not None else redirect.span
-            steps.append(("open", 0, stdin_path))
+            path = language.expand_redirect(redirect, values, listing)
+            inputs.append(Input(path, redirect.target.span if redirect.target is not None else redirect.span))
+            steps.append(("open", 0, path))
         else:
             steps += _STEPS[redirect.kind]
     return PreparedStage(
@@ -159,8 +158,8 @@ def _prepare_stage(stage: language.Stage, values: Mapping[str, str], listing: Di
         spans=tuple(w.span for w in words),
         from_glob=tuple(w.from_glob for w in words),
         redirects=tuple(steps),
-        stdin_path=stdin_path,
-        stdin_span=stdin_span,
+        inputs=tuple(inputs),
+        cwd=listing.directory,
     )
 
 

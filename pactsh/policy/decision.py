@@ -69,19 +69,28 @@ _INSTEAD = {
 
 
 @dataclass(frozen=True, slots=True)
+class Input:
+    """A file that a `<` opens. Of several on one stage the last is read, but all are opened."""
+
+    path: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StageRequest:
     """One stage after expansion. `spans` are the words' places in the line (code points).
 
-    `from_glob[i]` is true where argv[i] came out of a glob. `pipeline` numbers the pipelines.
+    `from_glob[i]` is true where argv[i] came out of a glob. `pipeline` numbers the pipelines. `cwd` is where the
+    stage will stand, which a `cd` before it may have changed; "" for the session's directory.
     """
 
     argv: tuple[str, ...]
     spans: tuple[Span, ...] = ()
-    stdin_path: str | None = None
+    inputs: tuple[Input, ...] = ()
     pipeline: int = 0
     from_glob: tuple[bool, ...] = ()
-    stdin_span: Span | None = None
     inner: tuple[StageRequest, ...] = ()
+    cwd: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +169,7 @@ def decide(request: Request, identity: Identity, policy: Policy, catalog: Catalo
     highest = highest_class(identity, request.action, policy)
     stages: list[StageDecision] = []
     for index, stage in enumerate(request.stages):
-        answer = _stage(stage, request.cwd, commands, policy)
+        answer = _stage(stage, stage.cwd or request.cwd, commands, policy)
         if stage.inner and isinstance(answer, StageDecision):
             answer = _repeated(stage, answer, request, commands, policy)
         if isinstance(answer, Decision):
@@ -188,7 +197,7 @@ def _repeated(
         return _refused(6, "watch-alone", "watch", reason, "watch 'COMMAND | COMMAND' repeats both", _span(stage, 0))
     inner: list[StageDecision] = []
     for repeated in stage.inner:
-        answer = _stage(repeated, request.cwd, catalog, policy)
+        answer = _stage(repeated, repeated.cwd or request.cwd, catalog, policy)
         if isinstance(answer, Decision):
             return answer
         if answer.class_ == CHANGE_COMMANDS or (answer.builtin and answer.name != "pact"):
@@ -240,10 +249,9 @@ def _bypassing(request: Request, identity: Identity, policy: Policy, catalog: Ca
         return _refused(
             6, "bypass-name", BYPASS, f"{name} is the shell's own word", "leave bypass out", _span(stage, 1)
         )
-    if stage.stdin_path is not None:
-        objection = secret_objection(stage.stdin_path, request.cwd)
-        if objection:
-            return _refused(6, objection.code, "redirect", objection.reason, objection.hint, stage.stdin_span)
+    refused = _inputs(stage, stage.cwd or request.cwd)
+    if refused is not None:
+        return refused
     paths = tuple(f"{directory}/{name}" for directory in _BYPASS_DIRECTORIES)
     program = Program(paths, Grants())
     decided = StageDecision(stage.argv[1:], name, False, "change", None, program, bypass=True)
@@ -287,10 +295,9 @@ def _stage(stage: StageRequest, cwd: str, catalog: Catalog, policy: Policy) -> S
                 reason = "a token on the line would stay in the journal for ever; from there on it is not recorded"
                 hint = "pact knows who you are here: leave --token out"
                 return _refused(6, SECRET_ARGUMENT, "builtin:pact", reason, hint, _span(stage, index))
-    if stage.stdin_path is not None:
-        objection = secret_objection(stage.stdin_path, cwd)
-        if objection:
-            return _refused(6, objection.code, "redirect", objection.reason, objection.hint, stage.stdin_span)
+    refused = _inputs(stage, cwd)
+    if refused is not None:
+        return refused
     try:
         found = match(command, stage.argv, cwd)
     except Refusal as refusal:
@@ -306,6 +313,15 @@ def _stage(stage: StageRequest, cwd: str, catalog: Catalog, policy: Policy) -> S
         feed=command.feed,
         fed=found.fed,
     )
+
+
+def _inputs(stage: StageRequest, cwd: str) -> Decision | None:
+    """The refusal of a file that a redirect would open, or None."""
+    for given in stage.inputs:
+        objection = secret_objection(given.path, cwd)
+        if objection:
+            return _refused(6, objection.code, "redirect", objection.reason, objection.hint, given.span)
+    return None
 
 
 def _program(command: Command, grants: Grants) -> Program | None:

@@ -62,6 +62,12 @@ def test_lines_run_as_bash_would(node: LocalNode, line: str, stdout: str, status
         ("ls | sh", 6, "not on the whitelist"),
         ("cat /etc/shadow", 6, "secret"),
         ("cat < /etc/shadow", 6, "secret"),
+        ("cat < /etc/shadow < /etc/hostname", 6, "secret"),
+        ("cd /etc; cat shadow", 6, "secret"),
+        ("cd /etc && cat <shadow", 6, "secret"),
+        ("cd /; cd etc; cat ./shadow", 6, "secret"),
+        ("cd /dev; head -c1 watchdog", 6, "devices"),
+        ("cd /etc; watch -q1 cat shadow", 6, "secret"),
     ],
 )
 def test_refused_lines_run_nothing_and_say_why(node: LocalNode, line: str, status: int, says: str) -> None:

@@ -84,7 +84,15 @@ def test_a_secret_directory_is_not_entered_and_not_listed(tmp_path: Path) -> Non
 )
 def test_redirects_keep_their_order(line: str, steps: tuple[object, ...], stdin: str | None) -> None:
     ((stage,),) = (item.stages for item in prepare_line(parse(line), VALUES, "/", ()))
-    assert (stage.redirects, stage.stdin_path) == (steps, stdin)
+    assert (stage.redirects, [given.path for given in stage.inputs]) == (steps, [stdin] if stdin else [])
+
+
+def test_every_file_that_a_redirect_opens_is_judged_and_where_it_stands() -> None:
+    line = "cd /usr && cat <a <b"
+    (_, item) = prepare_line(parse(line), VALUES, "/", ())
+    request = item.stages[0].request(1)
+    assert [(given.path, given.span) for given in request.inputs] == [("a", (16, 17)), ("b", (19, 20))]
+    assert request.cwd == "/usr"
 
 
 def test_the_decider_learns_where_words_stand_and_what_came_from_a_glob(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pactsh.catalog import load_catalog
 from pactsh.catalog.loader import Catalog
 from pactsh.model.identity import Identity
-from pactsh.policy.decision import Decision, Request, StageRequest, decide
+from pactsh.policy.decision import Decision, Input, Request, StageRequest, decide
 from pactsh.policy.model import Policy
 from tests.pactsh.catalog.deciding import OPS, POLICY, VIEWER, command_cases, decided, request, shipped
 
@@ -105,7 +105,7 @@ def test_an_assistant_may_exec_reads_where_the_policy_allows_it_but_never_open_a
 
 @pytest.mark.parametrize("path", ["/etc/shadow", "shadow", "../proc/1/environ", "/dev/sda"])
 def test_input_redirects_obey_the_same_rules_as_operands(path: str) -> None:
-    stage = StageRequest(("cat",), ((0, 3),), stdin_path=path, stdin_span=(5, 9))
+    stage = StageRequest(("cat",), ((0, 3),), inputs=(Input(path, (5, 9)),))
     decision = decide(Request("cat <...", (stage,), "shell", cwd="/etc"), OPS, POLICY, shipped())
     assert (decision.code, decision.status, decision.span) == ("secret-path", 6, (5, 9))
 
@@ -192,7 +192,7 @@ def test_it_takes_the_bare_name_of_a_program(rest: str) -> None:
 def test_it_takes_no_name_from_a_pattern_and_no_secret_to_read() -> None:
     stage = StageRequest(("bypass", "ls"), ((0, 6), (7, 8)), from_glob=(False, True))
     assert decide(Request("", (stage,), "exec"), ADMIN, POLICY, shipped()).code == "bypass-name"
-    stage = StageRequest(("bypass", "cat"), stdin_path="/etc/shadow")
+    stage = StageRequest(("bypass", "cat"), inputs=(Input("/etc/shadow"),))
     assert decide(Request("", (stage,), "exec"), ADMIN, POLICY, shipped()).code == "secret-path"
 
 
@@ -232,7 +232,14 @@ ARGV = st.lists(PIECE, max_size=8).map(tuple)
 
 @settings(max_examples=400, deadline=None)
 @given(
-    st.lists(st.builds(StageRequest, ARGV, stdin_path=st.none() | TEXT, from_glob=st.just(()) | st.just((True,) * 9))),
+    st.lists(
+        st.builds(
+            StageRequest,
+            ARGV,
+            inputs=st.lists(st.builds(Input, TEXT), max_size=2).map(tuple),
+            from_glob=st.just(()) | st.just((True,) * 9),
+        )
+    ),
     TEXT,
     st.sampled_from([OPS, VIEWER, ADMIN, Identity("", (), "", "")]),
     st.sampled_from(["shell", "exec"]),
@@ -269,3 +276,19 @@ def test_long_lines_are_answered_in_linear_time() -> None:
             for option in ("", "-o", "-p", "--sort", "-d"):
                 argv = (name, option, word) if option else (name, word)
                 decide(Request("", (StageRequest(argv),), "shell"), OPS, POLICY, shipped())
+
+
+@pytest.mark.parametrize(
+    "inputs", [("/etc/shadow", "/etc/hostname"), ("/etc/hostname", "/etc/shadow"), ("shadow", "x")]
+)
+def test_every_file_that_is_opened_counts_not_the_last_alone(inputs: tuple[str, ...]) -> None:
+    stage = StageRequest(("cat",), ((0, 3),), tuple(Input(path) for path in inputs), cwd="/etc")
+    assert decide(Request("cat <a <b", (stage,), "shell", "/"), OPS, POLICY, shipped()).code == "secret-path"
+
+
+def test_a_path_is_judged_from_where_the_stage_will_stand() -> None:
+    stage = StageRequest(("cat", "shadow"), ((0, 3), (4, 10)), cwd="/etc")
+    for session in ("/", "/var"):
+        assert decide(Request("cd /etc; cat shadow", (stage,), "shell", session), OPS, POLICY, shipped()).status == 6
+    plain = StageRequest(("cat", "shadow"), ((0, 3), (4, 10)))
+    assert decide(Request("cat shadow", (plain,), "shell", "/var"), OPS, POLICY, shipped()).verdict == "allow"

@@ -66,7 +66,11 @@ def test_a_known_command_gets_the_options_it_lacks() -> None:
 def test_what_the_catalog_denies_is_only_a_comment_with_its_reason() -> None:
     text = proposed(seen("dmesg -C"), seen("sort -o x y"), seen("ip netns exec a b"))
     assert tomllib.loads(text) == {}
-    for reason in ("dmesg -C is not allowed: it clears", "sort -o is not allowed: it writes", "ip netns exec is not allowed: it"):
+    for reason in (
+        "dmesg -C is not allowed: it clears",
+        "sort -o is not allowed: it writes",
+        "ip netns exec is not allowed: it",
+    ):
         assert reason in text
 
 
