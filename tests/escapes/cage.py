@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pexpect
 import pexpect.fdpexpect
+import pytest
 from pact_agent.config import Limits
 from pact_agent.io import Io, Terminal
 from pact_agent.sandbox import Plan
@@ -23,6 +25,7 @@ from pactsh.policy.decision import StageDecision
 from tests.pactsh.catalog.deciding import decided
 
 TIMEOUT_S = 20
+_SOURCE = Path(__file__).with_name("misbehave.c")
 # Not the agent's fixed environment: a program's own secure mode would hide what the kernel does.
 BARE = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TERM": "vt100", "HOME": "/"}
 PIPES = Io(0, 1, 2)
@@ -113,6 +116,21 @@ class Cage:
             text = first + await reading
         return Ended(status, text.decode(errors="replace"))
 
+    def leave(self, argv: Sequence[str], plan: Plan, kept: int) -> int:
+        """Start a program that writes the pid of a child, kill the spawner, and return that pid. `kept` is stderr."""
+
+        async def go() -> int:
+            read, write = os.pipe()
+            stage = _stage(argv, plan, "", "/", BARE, (-2, 0, 1))
+            await self._spawner.spawn(Job(stages=(stage,), fds=(write, kept)))
+            os.close(write)
+            with os.fdopen(read, "rb") as output:
+                return int(await asyncio.to_thread(output.readline))
+
+        pid = self._loop.run_until_complete(go())
+        self.close()
+        return pid
+
     def typed(
         self,
         argv: Sequence[str],
@@ -122,15 +140,20 @@ class Cage:
         path: str = "",
         cwd: str = "/",
         env: Mapping[str, str] = BARE,
+        stdin: str = "",
     ) -> Ended:
-        """Run a program on a terminal of its own and type `keys`."""
+        """Run a program on a terminal of its own and type `keys`; `stdin` comes down a pipe instead."""
         master, slave = os.openpty()
-        stage = _stage(argv, plan, path, cwd, env, (0, 0, 0))
-        running = self._loop.run_until_complete(self._spawner.spawn(Job(stages=(stage,), fds=(slave,), tty=0)))
+        given, feed = os.pipe()
+        os.write(feed, stdin.encode())
+        os.close(feed)
+        stage = _stage(argv, plan, path, cwd, env, (1 if stdin else 0, 0, 0))
+        running = self._loop.run_until_complete(self._spawner.spawn(Job(stages=(stage,), fds=(slave, given), tty=0)))
         os.close(slave)
-        child = pexpect.fdpexpect.fdspawn(master, timeout=5)
+        os.close(given)
+        child: pexpect.fdpexpect.fdspawn[bytes] = pexpect.fdpexpect.fdspawn(master, timeout=5)
         try:
-            text = drive(child, keys)
+            text = drive(child, keys, 2)
             return Ended(self._loop.run_until_complete(_end(running, 1)), text)
         finally:
             child.close()
@@ -179,23 +202,34 @@ def free(
     return Ended(status, done.stdout.decode(errors="replace"))
 
 
-def free_typed(argv: Sequence[str], keys: Keys, *, cwd: str = "/", env: Mapping[str, str] = BARE) -> Ended:
+def free_typed(
+    argv: Sequence[str],
+    keys: Keys,
+    *,
+    cwd: str = "/",
+    env: Mapping[str, str] = BARE,
+    patience_s: float = 8,
+    stdin: str = "",
+) -> Ended:
     """The same on a terminal, outside the sandbox."""
-    child = pexpect.spawn(argv[0], list(argv[1:]), cwd=cwd, env=dict(env), timeout=5, dimensions=(24, 80))
+    if stdin:
+        argv = ("/bin/sh", "-c", 'text=$1; shift; printf "%s" "$text" | "$@"', "sh", stdin, *argv)
+    child: pexpect.spawn[bytes] = pexpect.spawn(
+        argv[0], list(argv[1:]), cwd=cwd, env=dict(env), timeout=5, dimensions=(24, 80)
+    )
     try:
-        text = drive(child, keys)
+        text = drive(child, keys, patience_s)
     finally:
         child.close(force=True)
     return Ended(child.exitstatus or 0, text)
 
 
-def drive(child: pexpect.spawnbase.SpawnBase[bytes], keys: Keys) -> str:
-    """Type the keys, each when its prompt is there; all that was shown."""
+def drive(child: pexpect.spawn[bytes] | pexpect.fdpexpect.fdspawn[bytes], keys: Keys, patience_s: float) -> str:
+    """Type the keys, each when its prompt is there; all that was shown. A prompt that never comes ends it."""
     seen = b""
     for prompt, typed in (*keys, ("", "")):
-        found = child.expect(
-            [prompt.encode() if prompt else pexpect.EOF, pexpect.EOF, pexpect.TIMEOUT], 4 if prompt else 1
-        )
+        patterns: list[Any] = [prompt.encode() if prompt else pexpect.EOF, pexpect.EOF, pexpect.TIMEOUT]
+        found = child.expect(patterns, patience_s if prompt else 1)
         seen += child.before or b""
         if found != 0 or not prompt:
             break
@@ -203,6 +237,16 @@ def drive(child: pexpect.spawnbase.SpawnBase[bytes], keys: Keys) -> str:
         with contextlib.suppress(OSError):
             child.send(typed.encode())
     return seen.decode(errors="replace")
+
+
+def compiled(directory: Path) -> str:
+    """`misbehave.c` as a program; skips the test without a compiler."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("needs a C compiler: apt-get install gcc libc6-dev")
+    program = str(directory / "misbehave")
+    subprocess.run([compiler, "-O1", "-Wall", "-o", program, str(_SOURCE)], check=True, timeout=60)
+    return program
 
 
 def caged(directory: Path, secrets: Sequence[str]) -> Iterator[Cage]:

@@ -60,7 +60,7 @@ static int f_write(char **a) { return opened(a[0], O_WRONLY); }
 static int f_append(char **a) { return opened(a[0], O_WRONLY | O_APPEND); }
 static int f_read_write(char **a) { return opened(a[0], O_RDWR); }
 static int f_creat(char **a) { return opened(beside(a, ".new"), O_WRONLY | O_CREAT | O_EXCL); }
-static int f_creat_old(char **a) { CALL(syscall(SYS_creat, beside(a, ".old"), 0600)); }
+static int f_creat_old(char **a) { CALL(creat(beside(a, ".old"), 0600)); }
 static int f_truncate_open(char **a) { return opened(a[0], O_RDONLY | O_TRUNC); }
 static int f_truncate(char **a) { CALL(truncate(a[0], 0)); }
 static int f_tmpfile(char **a) { return opened(word(a, 1), O_RDWR | O_TMPFILE); }
@@ -544,7 +544,6 @@ static int k_perf(char **a) {
     CALL(syscall(SYS_perf_event_open, &what, 0, -1, -1, 0));
 }
 static int k_userfaultfd(char **a) { (void)a; CALL(syscall(SYS_userfaultfd, O_CLOEXEC)); }
-static int k_ports(char **a) { (void)a; CALL(syscall(SYS_iopl, 3)); }
 static int k_hostname(char **a) { char name[65] = ""; (void)a; gethostname(name, 64); CALL(sethostname(name, strlen(name))); }
 static int k_core(char **a) { (void)a; return opened("/proc/sys/kernel/core_pattern", O_WRONLY); }
 static int k_modprobe(char **a) { (void)a; return opened("/proc/sys/kernel/modprobe", O_WRONLY); }
@@ -610,9 +609,25 @@ static int k_processes(char **a) { /* NUMBER of children at once */
     }
     return error;
 }
+static int x_linger(char **a) { /* a child with a session of its own, and nobody's death to follow */
+    pid_t child = fork();
+    (void)a;
+    if (!child) {
+        setsid();
+        close(1);
+        for (;;) pause();
+    }
+    printf("%d\n", child);
+    fflush(stdout);
+    for (;;) pause();
+    return 0;
+}
+
 #if defined(__x86_64__)
+static int k_ports(char **a) { (void)a; CALL(syscall(SYS_iopl, 3)); }
 static int k_i386(char **a) { long result = 20 /* getpid */; (void)a; __asm__ volatile("int $0x80" : "+a"(result) : : "memory"); return result == getpid() ? 0 : EPERM; }
 #else
+static int k_ports(char **a) { (void)a; return ENOSYS; }
 static int k_i386(char **a) { (void)a; return ENOSYS; }
 #endif
 
@@ -632,7 +647,7 @@ static const struct { const char *name; int (*make)(char **); } attempts[] = {
     ATTEMPT(x_execve), ATTEMPT(x_execve_bare), ATTEMPT(x_execveat), ATTEMPT(x_descriptor), ATTEMPT(x_proc_descriptor),
     ATTEMPT(x_memory), ATTEMPT(x_loader), ATTEMPT(x_loader_fork), ATTEMPT(x_shell_loader), ATTEMPT(x_fork),
     ATTEMPT(x_vfork), ATTEMPT(x_spawn), ATTEMPT(x_system), ATTEMPT(x_popen), ATTEMPT(x_script), ATTEMPT(x_itself),
-    ATTEMPT(x_print), ATTEMPT(x_personality), ATTEMPT(x_own_filter), ATTEMPT(p_kill), ATTEMPT(p_kill_group),
+    ATTEMPT(x_print), ATTEMPT(x_linger), ATTEMPT(x_personality), ATTEMPT(x_own_filter), ATTEMPT(p_kill), ATTEMPT(p_kill_group),
     ATTEMPT(p_tkill), ATTEMPT(p_tgkill), ATTEMPT(p_queue), ATTEMPT(p_pidfd_signal), ATTEMPT(p_owner),
     ATTEMPT(p_owner_ex), ATTEMPT(p_owner_ioctl), ATTEMPT(p_attach), ATTEMPT(p_seize), ATTEMPT(p_readv),
     ATTEMPT(p_memory), ATTEMPT(p_proc), ATTEMPT(p_getfd), ATTEMPT(p_kcmp), ATTEMPT(p_limit), ATTEMPT(p_affinity),

@@ -21,20 +21,18 @@ import pytest
 from pact_agent import kernel
 from pact_agent.sandbox import Plan, executables
 
-from tests.escapes.cage import ON_TERMINAL, Cage, Ended, bounds_of, caged, free, free_typed
+from tests.escapes.cage import ON_TERMINAL, Cage, Ended, bounds_of, caged, compiled, free, free_typed
 from tests.pact_agent.localnode import IS_ROOT
 
-SOURCE = Path(__file__).with_name("misbehave.c")
-COMPILER = shutil.which("cc") or shutil.which("gcc")
 SECRET = "pact-secret-5e1f"
 READ = "cat /etc/hostname"
 SETS = {"nofile": 7, "nproc": 6, "memlock": 8}
-REFUSED = frozenset({errno.EPERM, errno.EACCES})
+# The last is how the filter refuses unix sockets: a library then does without, and says nothing.
+REFUSED = frozenset({errno.EPERM, errno.EACCES, errno.EAFNOSUPPORT})
 HELD = kernel.held_capabilities()
 
 pytestmark = [
     pytest.mark.skipif(not IS_ROOT, reason="the sandbox of a root agent is tested: run the tests as root"),
-    pytest.mark.skipif(COMPILER is None, reason="needs a C compiler: apt-get install gcc libc6-dev"),
 ]
 
 
@@ -57,15 +55,12 @@ class Place(NamedTuple):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     directory = tmp_path_factory.mktemp("m")
-    program = directory / "misbehave"
-    assert COMPILER is not None
-    subprocess.run([COMPILER, "-O1", "-Wall", "-Werror", "-o", str(program), str(SOURCE)], check=True, timeout=60)
-    program.chmod(0o755)
+    program = compiled(directory)
     (directory / "safe").mkdir()
     secret = directory / "safe" / "secret"
     secret.write_text(SECRET)
     for cage in caged(directory, (str(secret), str(directory / "later" / "*"))):
-        yield Place(str(program), directory, cage)
+        yield Place(program, directory, cage)
 
 
 def outcome(ended: Ended) -> int:
@@ -94,7 +89,7 @@ WRITES = (
     "f_openat2", "f_mkdir", "f_rmdir", "f_fifo", "f_mknod_regular", "f_mknod_disk", "f_mknod_memory", "f_symlink",
     "f_link", "f_link_descriptor", "f_rename", "f_exchange", "f_unlink", "f_chmod", "f_fchmod", "f_fchmodat2",
     "f_chown", "f_lchown", "f_times", "f_futimens", "f_setxattr", "f_setxattr_trusted", "f_setflags", "f_setproject",
-    "f_setversion", "f_lease", "f_reopen", "f_reopen_path", "f_through_root", "f_through_child", "f_thread_of_fork",
+    "f_lease", "f_reopen", "f_reopen_path", "f_through_root", "f_through_child", "f_thread_of_fork",
     "f_bind_name", "f_bind_name_pair", "f_shm_open",
 )  # fmt: skip
 # Not on every file system or kernel; where one is missing the attempt proves nothing.
@@ -222,7 +217,7 @@ def test_nothing_else_is_executed(place: Place, name: str) -> None:
 def test_the_loader_starts_nothing_that_may_be_read(place: Place, name: str) -> None:
     """Landlock has to let the loader be executed, and the shell be read: the filter alone is in the way."""
     loader = executables("/bin/sh")[-1]
-    assert outcome(place.cage.run(("/usr/bin/cat", "/bin/sh"), bounds_of(READ))._replace(text="\ndone")) == 0
+    assert place.cage.run(("/usr/bin/cmp", "/bin/sh", "/bin/sh"), bounds_of(READ)) == Ended(0, "")
     attempt(place, name, loader)
 
 
