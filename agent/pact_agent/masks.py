@@ -17,6 +17,7 @@ import stat
 import time
 
 from pact_agent import kernel
+from pact_agent.aliases import aliases
 from pact_agent.mounted import RemoteMounts
 
 # DESIGN.md section 4 and the hazards table "files that no reader may open".
@@ -65,8 +66,10 @@ class SecretPaths:
     def current(self) -> tuple[str, ...]:
         """The real paths that exist now, sorted. `generation` moves on when they, or the files that bear these
         names, are others: a mask goes with the file it covers, and rename(2) puts a new one in its place."""
-        remote = self._remote.refresh()
-        if remote or self._found is None or any(_changed_at(d) != at for d, at in self._seen.items()):
+        before = self._remote.changes
+        self._remote.refresh()
+        mounted = self._remote.changes != before  # a bind mount may show a secret at another place
+        if mounted or self._found is None or any(_changed_at(d) != at for d, at in self._seen.items()):
             now = time.time_ns()
             found, directories = self._search()
             directories |= {os.path.dirname(path) for path in found}
@@ -93,6 +96,8 @@ class SecretPaths:
                 for one in glob.glob(f"{glob.escape(place)}/{name}") if _is_glob(name) else (path,):
                     if not (_is_glob(parent) and self._remote.cover(one)) and os.path.lexists(one):
                         found.add(os.path.realpath(one))
+        elsewhere = {place for path in found for place in aliases(path, self._remote.mounts)}
+        found |= {place for place in elsewhere if not self._remote.cover(place) and os.path.lexists(place)}
         return tuple(sorted(found)), directories
 
     def _local(self, pattern: str, directories: set[str]) -> list[str]:

@@ -11,27 +11,34 @@ import os
 import re
 import select
 
+from pact_agent.aliases import Mount, parse_mounts, plain
+
 # File systems of filesystems(5) and of clusters that wait for a server; also whatever a program serves (fuse).
 _REMOTE = re.compile(
     r"nfs4?|cifs|smb3|smbfs|lustre|gpfs|mmfs|beegfs|ceph|afs|9p|autofs|orangefs|pvfs2|panfs|wekafs|coda|fuse([.].+)?"
 )
-_ESCAPE = re.compile(r"\\([0-7]{3})")
 _MOST_LINKS = 40
 
 
 class RemoteMounts:
-    """The mount points of such file systems, but for the root: a node whose root is gone is gone itself."""
+    """The mount points of such file systems, but for the root: a node whose root is gone is gone itself.
+
+    `mounts` are all there are.
+    """
 
     def __init__(self, mountinfo: str = "/proc/self/mountinfo") -> None:
         self._fd = os.open(mountinfo, os.O_RDONLY | os.O_CLOEXEC)
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLPRI)
+        self.changes = 0
+        self.mounts: tuple[Mount, ...] = ()
         self._points = self._read()
 
     def refresh(self) -> bool:
-        """Take a change of the mounts in; whether the remote ones are others than before."""
+        """Take a change of the mounts in; whether the remote ones are others than before. `changes` counts all."""
         if not self._poll.poll(0):
             return False
+        self.changes += 1
         before, self._points = self._points, self._read()
         return before != self._points
 
@@ -66,8 +73,10 @@ class RemoteMounts:
         while chunk := os.read(self._fd, 1 << 16):
             chunks.append(chunk)
         points: set[str] = set()
-        for line in os.fsdecode(b"".join(chunks)).splitlines():
+        text = os.fsdecode(b"".join(chunks))
+        self.mounts = parse_mounts(text)
+        for line in text.splitlines():
             front, _, back = line.partition(" - ")  # proc_pid_mountinfo(5)
             if _REMOTE.fullmatch(back.split(" ")[0]):
-                points.add(_ESCAPE.sub(lambda m: chr(int(m[1], 8)), front.split(" ")[4]))
+                points.add(plain(front.split(" ")[4]))
         return frozenset(points - {"/"})

@@ -29,7 +29,7 @@ class Plan:
     `read`: paths readable with all below; `*` stands for every top-level directory but /dev.
     `write`, `devices`: paths also writable. `execute`: further programs it may exec; empty
     means no second exec at all. `caps`: capabilities kept. `lookup`: unix sockets may be reached.
-    `uid`, `gid`: None keeps root's. `devices` may end in `*`. `trace`: it may look into other processes,
+    `uid`, `gid`: None keeps root's. `read` and `devices` may end in `*`. `trace`: it may look into other processes,
     which no Landlock domain can, so another user's rights and the filter keep it from writing instead.
     `free`: a bypass, bound by nothing but its limits.
     """
@@ -225,14 +225,16 @@ def _program(
     plan: Plan, pointers: tuple[int, int, int], pid: int, *, domains: bool = True
 ) -> list[tuple[int, int, int, int]]:
     """The filter's steps. Without Landlock's `domains` it keeps a reader from writing, as far as a filter can."""
-    reader = plan.trace or (not domains and plan.confined and not (plan.changing or plan.write))
+    outside = not plan.confined and not plan.changing  # reads, and makes a socket to ask through (chronyc)
+    reader = plan.trace or outside or (not domains and plan.confined and not (plan.changing or plan.write))
     return seccomp.build(
         once=None if plan.execute else pointers,
         network=plan.network,
         lookup=plan.lookup,
-        changing=plan.changing or not plan.confined,
+        changing=plan.changing,
         confined=plan.confined,
         read_only=reader,
+        socket_files=outside,
         opens_both_ways=bool(plan.devices) or (plan.trace and os.geteuid() != 0),
         signals_to=None if plan.signals or plan.execute else pid,
     )
@@ -248,7 +250,8 @@ def _general_rules(plan: Plan, features: Kernel) -> landlock.Ruleset:
                     rules.allow(f"/{name}", landlock.READ)
             rules.allow("/", landlock.READ_DIR)  # `ls /`, and nothing else of it
         else:
-            rules.allow(path, landlock.READ)
+            for one in _matching(path):
+                rules.allow(one, landlock.READ)
     rules.allow("/" if plan.listing else "/dev", landlock.READ_DIR)
     for path in _DEVICES:
         rules.allow(path, _READ_WRITE)
@@ -261,12 +264,17 @@ def _own_rules(rules: landlock.Ruleset, plan: Plan, programs: tuple[str, ...], t
         rules.allow("/dev/tty", _READ_WRITE)
         rules.allow_fd(tty, _READ_WRITE)
     for pattern in plan.devices:
-        for path in glob.glob(pattern) if pattern.endswith("*") else (pattern,):
+        for path in _matching(pattern):
             rules.allow(path, landlock.READ_FILE | landlock.WRITE_FILE | landlock.IOCTL_DEV)
     for path in plan.write:
         rules.allow(path, _CHANGE_EXTRA)
     for path in (*programs, *(e for p in plan.execute for e in executables(p))):
         rules.allow(path, landlock.EXECUTE | landlock.READ_FILE)
+
+
+def _matching(pattern: str) -> list[str]:
+    """The paths that a granted name stands for; it may end in `*`."""
+    return glob.glob(pattern) if pattern.endswith("*") else [pattern]
 
 
 def executables(program: str) -> tuple[str, ...]:

@@ -23,6 +23,12 @@ _NR, _ARCH, _ARGS = 0, 4, 16
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag of clone(2)
 _TIOCSTI, _TIOCLINUX, _FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR = 0x5412, 0x541C, 0x40086602, 0x401C5820
 _F_SETLEASE = 1024
+_LOG_CHANGES = (4, 5, 6, 7, 8)  # syslog(2): clear the kernel's log, turn its console off and on
+# Other ways to have a signal sent (fcntl(2), socket(7)): F_SETOWN, F_SETSIG, F_SETOWN_EX; FIOSETOWN, SIOCSPGRP.
+_SIGNAL_BY_FILE, _SIGNAL_BY_IOCTL = (8, 10, 15), (0x8901, 0x8902)
+# Families of ioctl(2) on files that their owner may do with the file open for reading (ext4 and fs-verity, ext2, XFS,
+# btrfs). One number of them only asks, and is asked.
+_FILE_IOCTLS, _FS_IOC_GETFLAGS = (0x66, 0x76, 0x58, 0x94), 0x80086601
 _AF_INET, _AF_INET6, _AF_UNIX, _AF_NETLINK, _AF_PACKET = 2, 10, 1, 16, 17
 _SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_TYPE = 1, 5, 0xF
 
@@ -39,13 +45,13 @@ NEVER = (
     "ptrace", "process_vm_readv", "process_vm_writev", "open_by_handle_at", "name_to_handle_at", "pivot_root",
     "chroot", "setns", "unshare", "kexec_load", "kexec_file_load", "bpf", "perf_event_open", "userfaultfd",
     "io_uring_setup", "io_uring_enter", "io_uring_register", "keyctl", "add_key", "request_key", "pidfd_getfd",
-    "kcmp", "reboot", "acct", "iopl", "ioperm", "quotactl",
+    "kcmp", "reboot", "acct", "iopl", "ioperm", "quotactl", "listen",
 )  # fmt: skip
 # What changes the machine: for class `read` never, for `change` the capabilities decide.
 CHANGING = (
     "mount", "umount2", "fsopen", "fsmount", "fsconfig", "move_mount", "open_tree", "mount_setattr", "init_module",
     "finit_module", "delete_module", "swapon", "swapoff", "settimeofday", "clock_settime", "sethostname",
-    "setdomainname", "listen",
+    "setdomainname",
 )  # fmt: skip
 # A process without capabilities still has uid 0, so all of root's files, processes and IPC objects are its own.
 # Landlock knows nothing of modes, owners, times and attributes (landlock(7), "Current limitations").
@@ -64,6 +70,7 @@ WRITING = (
     "creat", "openat2", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat", "mknod",
     "mknodat", "link", "linkat", "symlink", "symlinkat", "truncate", "ftruncate", "fallocate",
 )  # fmt: skip
+_SOCKET_FILES = ("unlink", "unlinkat", "chmod", "fchmod", "fchmodat", "fchmodat2")
 # Any of these in open(2)'s flags: write, read and write, create, truncate, a nameless file (asm-generic/fcntl.h).
 _OPEN_TO_WRITE = 0x3 | 0x40 | 0x200 | 0x400000
 
@@ -141,6 +148,7 @@ def build(
     lookup: bool = False,
     confined: bool = True,
     read_only: bool = False,
+    socket_files: bool = False,
     opens_both_ways: bool = False,
     signals_to: int | None = None,
 ) -> list[tuple[int, int, int, int]]:
@@ -148,12 +156,15 @@ def build(
 
     `once` limits exec to the call with these three pointers, `network` opens inet sockets, `lookup` unix
     ones, `changing` lifts CHANGING; without `confined` the process may do to root's files what root's uid
-    may. `read_only` refuses every way to write to a file system; with `opens_both_ways` files that are there may
+    may. `read_only` refuses every way to write to a file system; with `socket_files` a socket of its own may come and go;
+    with `opens_both_ways` files that are there may
     be opened for reading and writing (lsof does that to /dev/null), as far as the user's rights go.
     `signals_to` is the only process that it may signal, None for any.
     """
     numbers = kernel.SYSCALLS
     names = NEVER + (() if changing else CHANGING) + (OWNER if confined else ()) + (WRITING if read_only else ())
+    if socket_files:
+        names = tuple(name for name in names if name not in _SOCKET_FILES)
     if signals_to is not None:
         names += ("pidfd_send_signal",)
     eperm = (_RET, 0, 0, _ERRNO | errno.EPERM)
@@ -179,10 +190,13 @@ def build(
         for name, place in (("open", 1), ("openat", 2)):
             if name in numbers:
                 program += _when(numbers[name], [(_LD, 0, 0, _ARGS + 8 * place), (_JSET, 0, 1, refused), eperm])
-    requests = (_TIOCSTI, _TIOCLINUX, *((_FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR) if confined else ()))
-    program += _when(numbers["ioctl"], _only(1, requests, errno.EPERM, allowed=False))
+    alone = signals_to is not None
+    program += _ioctls(owner=not confined, signals=not alone)
+    commands = (*((_F_SETLEASE,) if confined else ()), *(_SIGNAL_BY_FILE if alone else ()))
+    if commands:
+        program += _when(numbers["fcntl"], _only(1, commands, errno.EPERM, allowed=False))
     if confined:
-        program += _when(numbers["fcntl"], _only(1, (_F_SETLEASE,), errno.EPERM, allowed=False))
+        program += _when(numbers["syslog"], _only(0, _LOG_CHANGES, errno.EPERM, allowed=False))
         for name in SELF:
             program += _when(numbers[name], _only(0, (0,), errno.EPERM))
         program += _sockets(network=network, lookup=lookup)
@@ -193,6 +207,23 @@ def build(
         program += [(_JEQ, 0, 1, numbers["execveat"]), eperm]
         program += _exec_once(numbers["execve"], once)
     return [*program, (_RET, 0, 0, _ALLOW)]
+
+
+def _ioctls(*, owner: bool, signals: bool) -> list[tuple[int, int, int, int]]:
+    """Requests that no command makes: to type into a terminal; without `owner` to change a file that is open for
+    reading; without `signals` to have one sent to another process."""
+    requests = (_TIOCSTI, _TIOCLINUX, *(() if owner else (_FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR)))
+    requests += () if signals else _SIGNAL_BY_IOCTL
+    body = _only(1, requests, errno.EPERM, allowed=False)
+    if not owner:
+        families = [kind << 8 for kind in _FILE_IOCTLS]
+        left = len(families)
+        body += [(_LD, 0, 0, _ARGS + 8), (_JEQ, left + 2, 0, _FS_IOC_GETFLAGS), (_AND, 0, 0, 0xFF00)]
+        for family in families:
+            left -= 1
+            body.append((_JEQ, left, 0 if left else 1, family))
+        body.append((_RET, 0, 0, _ERRNO | errno.EPERM))
+    return _when(kernel.SYSCALLS["ioctl"], body)
 
 
 def _sockets(*, network: bool, lookup: bool) -> list[tuple[int, int, int, int]]:

@@ -32,6 +32,7 @@ def environment(io: Io) -> dict[str, str]:
         "SYSTEMD_PAGER": "",
         "SYSTEMD_PAGERSECURE": "1",
         "LESSSECURE": "1",
+        "SYSTEMCTL_SKIP_SYSV": "1",
         "HOME": "/",
     }
     if io.columns:

@@ -20,13 +20,14 @@ GROUPS = ("files", "text", "system", "processes", "hardware", "network", "logs",
 class Grants(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a process may do beyond reading its files: the sandbox enforces this.
 
-    `caps` are Linux capabilities (`cap_net_raw`), `read` and `write` extra path trees, `only` the few
-    trees that are all it reads, where it has to see the node as it is, without masks (`mount`), `exec`
-    absolute programs it may start, `devices` device files it may open, for their ioctls also for
-    writing (an entry may end in `*`). `net` leaves it the network, `lookup` unix sockets (behind
-    some of them the names of users are found), `terminal` a controlling terminal. `trace`: other
-    processes' open files, which no Landlock domain can see, so the filter alone keeps it from
-    writing; `unconfined`: no Landlock domain and no masks (mount, D-Bus clients).
+    `caps` are Linux capabilities (`cap_net_raw`), `read` extra path trees, `write` those it may
+    change. `only`: these trees are all it reads, without masks, where it has to see the node as it
+    is (`mount`) or reach the bus (`systemctl`). `exec` are absolute programs it may start, `devices`
+    device files it may open, for their ioctls also for writing; those in `read` for reading alone. An
+    entry of either may end in `*`. `net` leaves it the network, `lookup` unix sockets (behind some of
+    them the names of users are found), `terminal` a controlling terminal. `trace`: other processes'
+    open files, which no Landlock domain can see, so the filter alone keeps it from writing;
+    `unconfined`: no Landlock domain and no masks (mount and swapon, chronyc's socket).
     """
 
     caps: tuple[str, ...] = ()

@@ -127,6 +127,18 @@ def test_threads_and_processes_yes_namespaces_no(plan: str) -> None:
         ("change", TIOCSTI, errno.EPERM),
         ("change", FS_IOC_SETFLAGS, errno.EPERM),
         ("unconfined", TIOCSTI, errno.EPERM),
+        ("read", 0x40087602, errno.EPERM),  # FS_IOC_SETVERSION
+        ("read", 0x40806685, errno.EPERM),  # FS_IOC_ENABLE_VERITY
+        ("read", 0xC0045877, errno.EPERM),  # FIFREEZE
+        ("read", 0x40049409, errno.EPERM),  # FICLONE
+        ("read", 0x80086601, 0),  # FS_IOC_GETFLAGS
+        ("read", 0x8901, errno.EPERM),  # FIOSETOWN
+        ("read", 0x8902, errno.EPERM),  # SIOCSPGRP
+        ("read", 0x8912, 0),  # SIOCGIFCONF
+        ("read", 0xC020462A, 0),  # of NVIDIA's driver
+        ("change", 0x40087602, errno.EPERM),
+        ("change", 0x8901, 0),
+        ("unconfined", 0x40087602, 0),
         ("unconfined", FS_IOC_SETFLAGS, 0),
     ],
 )
@@ -189,6 +201,13 @@ def test_without_landlock_the_filter_keeps_readers_from_writing() -> None:
     assert verdict(sandbox._program(Plan(), (1, 2, 3), 77, domains=False), NUMBERS["unlinkat"]) == errno.EPERM
     assert opening(Plan(devices=("/dev/nvidia*",)), os.O_RDWR) == 0
     assert opening(Plan(changing=True, write=("/proc/sys",)), os.O_WRONLY) == 0
+
+
+@pytest.mark.parametrize("command", [8, 10, 15])  # F_SETOWN, F_SETSIG, F_SETOWN_EX
+def test_no_signal_is_sent_by_way_of_a_file(command: int) -> None:
+    of = {name: verdict(program, NUMBERS["fcntl"], 3, command) for name, program in plans().items()}
+    assert {name for name, found in of.items() if found == 0} == {"change", "unconfined"}
+    assert verdict(plans()["read"], NUMBERS["fcntl"], 3, 3) == 0  # F_GETFL
 
 
 def test_leases_and_other_processes_limits() -> None:

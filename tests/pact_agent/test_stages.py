@@ -49,6 +49,7 @@ def test_the_environment_is_fixed(monkeypatch: pytest.MonkeyPatch) -> None:
         "SYSTEMD_PAGER": "",
         "SYSTEMD_PAGERSECURE": "1",
         "LESSSECURE": "1",
+        "SYSTEMCTL_SKIP_SYSV": "1",
         "HOME": "/",
     }
 
