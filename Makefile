@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= 2
+FUZZ_SECONDS ?= 60
 # xonsh brings a pytest plugin that takes signals and slows every start; we use its parser alone.
 PYTEST := $(BIN)/python -m pytest -p no:xonsh
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -42,7 +43,8 @@ types: $(STAMP)
 
 # Installs an optional group, and puts our own launcher back over the console script that pip makes.
 define extra
-@$(BIN)/python -m pip install --quiet --editable ".[$(1)]" < /dev/null
+@$(BIN)/python -m pip install --quiet --editable ".[$(1)]" < /dev/null || \
+	{ echo "make: what [$(1)] in pyproject.toml needs can't be installed for this Python, so $@ did not run" >&2; exit 1; }
 @$(BIN)/python -m pactsh.shell.launcher "$(BIN)/pactsh"
 endef
 
@@ -52,7 +54,7 @@ bench: $(STAMP) system-packages
 
 fuzz: $(STAMP)
 	$(call extra,fuzz)
-	$(BIN)/python -m fuzz
+	$(BIN)/python -m fuzz $(FUZZ_SECONDS)
 
 proto: $(STAMP)
 	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. pactsh/rpc/pact.proto

@@ -72,7 +72,7 @@ def _receive_request(link: socket.socket) -> tuple[dict[str, Any], list[int]]:
     return json.loads(data[4:]), fds
 
 
-def serve(link: socket.socket, report: int, features: Kernel, group: str) -> None:
+def serve(link: socket.socket, report: int, features: Kernel, group: cgroup.Group) -> None:
     """The whole life of a child: prepare, wait, run. Never returns."""
     status = _FAILED
     try:
@@ -94,7 +94,7 @@ def serve(link: socket.socket, report: int, features: Kernel, group: str) -> Non
         os._exit(status)
 
 
-def _warm_up(features: Kernel, group: str) -> sandbox.Prepared:
+def _warm_up(features: Kernel, group: cgroup.Group) -> sandbox.Prepared:
     """What every job needs: groups and a session of its own, clean signals, the masked view, the usual rules."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     cgroup.enter(group)

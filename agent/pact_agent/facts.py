@@ -75,7 +75,8 @@ class NodeFacts:
             parts.append(f"secrets not masked ({features['masks_error']})")
         else:
             parts.append("agent without root")
-        parts.append("control groups" if features["cgroups"] else "no control groups")
+        groups = "control groups" if features["cgroups"] else "no control groups"
+        parts.append(groups if features["bounded"] else f"{groups}, processes not bounded")
         return ", ".join([*parts, self._required()])
 
     def enforcement(self) -> dict[str, object]:
@@ -91,6 +92,7 @@ class NodeFacts:
             "masks": features["masks"],
             "capabilities": features["capabilities"],
             "control_groups": features["cgroups"],
+            "processes_bounded": features["bounded"],
             "required": self._required() == "required",
         }
 

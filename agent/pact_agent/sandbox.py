@@ -96,7 +96,7 @@ class Kernel:
         self.masked: tuple[str, ...] = ()
         self.masks_error = "not built"
         self.root = os.geteuid() == 0
-        self.cgroups = False
+        self.cgroups = self.bounded = False
 
     def to_json(self) -> dict[str, object]:
         """Facts for `pact cap` and the journal."""
@@ -107,6 +107,7 @@ class Kernel:
             "masks_error": self.masks_error,
             "capabilities": self.root,
             "cgroups": self.cgroups,
+            "bounded": self.bounded,
         }
 
 

@@ -34,7 +34,7 @@ class Warm:
 
     __slots__ = ("group", "link", "pid", "report", "view")
 
-    def __init__(self, pid: int, link: socket.socket, report: int, view: tuple[int, int], group: str) -> None:
+    def __init__(self, pid: int, link: socket.socket, report: int, view: tuple[int, int], group: cgroup.Group) -> None:
         self.pid, self.link, self.report, self.view, self.group = pid, link, report, view, group
 
 
@@ -43,7 +43,7 @@ class Job:
 
     __slots__ = ("group", "number", "pid", "report")
 
-    def __init__(self, number: int, pid: int, report: int, group: str) -> None:
+    def __init__(self, number: int, pid: int, report: int, group: cgroup.Group) -> None:
         self.number, self.pid, self.report, self.group = number, pid, report, group
 
 
@@ -62,7 +62,7 @@ class Spawner:
         self._mounts.register(os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC), select.POLLPRI)
         self._groups = cgroup.Groups(scratch)
         self._features = Kernel()
-        self._features.cgroups = self._groups.available
+        self._features.cgroups, self._features.bounded = self._groups.available, self._groups.bounded
         self._jobs: dict[int, Job] = {}
         self._buffer = b""
         self._fds: list[int] = []
@@ -241,9 +241,17 @@ class Spawner:
                     raise
                 continue
             child.link.close()
+            self._limit(child.group, request["stages"])
             self._jobs[number] = Job(number, child.pid, child.report, child.group)
             self._send({"ev": "started", "id": number, "pid": child.pid})
             return
+
+    def _limit(self, group: cgroup.Group, stages: list[dict[str, Any]]) -> None:
+        """The limits of a job's plans, where they are not those that its group has already."""
+        processes = max(stage["plan"]["processes"] for stage in stages)
+        memory = max(stage["plan"]["memory"] for stage in stages)
+        if (processes, memory) != (cgroup.PROCESSES, cgroup.MEMORY):
+            self._groups.limit(group, processes, memory)
 
     def _reap(self) -> None:
         while True:

@@ -84,6 +84,7 @@ def _valued(reading: Reading, option: Option, index: int, kept: str, attached: s
         raise reading.refuse("missing-value", f"{label} needs a value", rule=label, word=index)
     take(reading, option, label, value, index, end - 1)
     if not option.into:
+        reading.out[index] = ("-" if label[0] == "-" else "") + kept + label.removeprefix("-") + attached
         return end
     if kept and attached:
         reason = f"write {label} and its value as words of their own"

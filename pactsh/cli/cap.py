@@ -61,6 +61,7 @@ class Enforces(msgspec.Struct, frozen=True):
     masks: int
     capabilities: bool
     control_groups: bool
+    processes_bounded: bool
     required: bool
 
 

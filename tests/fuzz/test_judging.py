@@ -37,21 +37,6 @@ def test_known_lines_hold(judge: Judge) -> None:
     assert judge.counts["bash"] > 500
 
 
-# Found by a long run and not mended yet; each fails here as soon as it is, and then belongs into found.txt.
-@pytest.mark.xfail(strict=True, raises=(Finding, Refusal))
-@pytest.mark.parametrize(
-    "line",
-    [
-        pytest.param("cat </etc/shadow </etc/hosts", id="only the last input is judged"),
-        pytest.param("cd /etc; cat shadow", id="judged where the session stands, not where cd leads"),
-        pytest.param("ps -eCx", id="the e stays behind its dash where -C ends the cluster"),
-        pytest.param("pkill -P 4711 -q -19 sleep", id="pkill takes the value of -q for a signal, which is STOP"),
-    ],
-)
-def test_what_is_known_to_be_wrong(judge: Judge, line: str) -> None:
-    judge.check(line, OPERATOR, judge.policies[0], judge.cwds[0], 0)
-
-
 @pytest.mark.parametrize("version", range(1, 8))
 def test_known_lines_hold_under_other_policies(judge: Judge, version: int) -> None:
     for line in case_lines()[version::3]:

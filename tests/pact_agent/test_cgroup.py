@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pact_agent.cgroup import Groups, enter
+from pact_agent.cgroup import PROCESSES, Group, Groups, enter
 from pact_agent.sandbox import Plan
 from pact_agent.spawnclient import Ended, Job, Spawner, StageSpec
 
@@ -19,6 +19,7 @@ PROBE = Groups("probe")
 pytestmark = pytest.mark.skipif(
     not PROBE.available, reason="no control groups of version 2 that may be written to: run as root where there are"
 )
+BOUNDED = PROBE.bounded
 PROBE.close()
 # Two forks, a session of its own, no terminal and no descriptors left: what daemons do.
 DAEMON = (
@@ -34,9 +35,14 @@ def groups(tmp_path: Path) -> Iterator[Groups]:
     made.close()
 
 
-def in_group(path: str, script: str) -> subprocess.Popen[bytes]:
-    join = f"open(G, '>', '{path}/cgroup.procs') or die; syswrite(G, '0') or die; close G; "
-    return subprocess.Popen(["/usr/bin/perl", "-e", join + script])
+def in_group(group: Group, script: str) -> subprocess.Popen[bytes]:
+    """A perl script that is in the group once this returns."""
+    join = "".join(f"open(G, '>', '{p}/cgroup.procs') or die; syswrite(G, '0') or die; close G; " for p in group)
+    started = subprocess.Popen(["/usr/bin/perl", "-e", f"{join} print 'in'; close STDOUT; {script}"], stdout=-1)
+    assert started.stdout is not None
+    with started.stdout as output:
+        assert output.read() == b"in"
+    return started
 
 
 def daemon(mark: Path, parent: str) -> str:
@@ -73,7 +79,7 @@ def test_a_group_ends_what_has_left_its_session_and_process_group(tmp_path: Path
     groups.end(group)
     assert gone(pid)
     groups.tidy()
-    assert not Path(group).exists()
+    assert not any(Path(path).exists() for path in group)
 
 
 def test_groups_are_apart(tmp_path: Path, groups: Groups) -> None:
@@ -106,16 +112,16 @@ def test_the_next_agent_ends_what_a_killed_one_left(tmp_path: Path) -> None:
 
 
 def test_without_a_hierarchy_there_are_no_groups() -> None:
-    none = Groups("x", root="/proc/no-such-place")
-    assert (none.available, none.make()) == (False, "")
+    none = Groups("x", ("/proc/no-such-place",))
+    assert (none.available, none.bounded, none.make()) == (False, False, ())
     none.reclaim()
-    none.end("")
+    none.end(())
     none.close()
-    enter("")
+    enter(())
 
 
 def test_a_directory_that_is_no_control_group_is_none(tmp_path: Path) -> None:
-    assert not Groups("x", root=str(tmp_path)).available
+    assert not Groups("x", (str(tmp_path),)).available
 
 
 @pytest.mark.parametrize("how", ["KILL", "its end", "the spawner's end"])
@@ -151,3 +157,33 @@ def test_a_daemon_of_a_contained_command_ends_with_its_line(tmp_path: Path, how:
     finally:
         os.waitpid(spawner.pid, 0)
     assert gone(pids[0])
+
+
+@pytest.mark.skipif(not BOUNDED, reason="no controller for the number of processes in any hierarchy here")
+@pytest.mark.parametrize("processes", [PROCESSES, 20])
+def test_root_too_makes_only_so_many_processes(tmp_path: Path, processes: int) -> None:
+    """RLIMIT_NPROC does not bind uid 0 (fork(2))."""
+    script = (
+        "for (1 .. 700) { my $p = fork; if (!defined $p) { print $_ - 1; exit } if (!$p) { sleep 300 } } print 'all'"
+    )
+    read, write = os.pipe()
+    argv = ("/usr/bin/perl", "-e", script)
+    plan = Plan(processes=processes)
+    spec = StageSpec(path=argv[0], argv=argv, env={"PATH": "/usr/bin"}, cwd="/", plan=plan, stdio=(-2, 0, -2))
+    scratch = tmp_path / "masks"
+    scratch.mkdir()
+    spawner = Spawner.launch(scratch)
+
+    async def go() -> None:
+        await spawner.start()
+        running = await spawner.spawn(Job(stages=(spec,), fds=(write,)))
+        os.close(write)
+        await asyncio.wait_for(running.wait(), 60)
+        spawner.close()
+
+    try:
+        asyncio.run(go())
+    finally:
+        os.waitpid(spawner.pid, 0)
+    with os.fdopen(read, "rb") as output:
+        assert output.read() == str(processes - 1).encode()

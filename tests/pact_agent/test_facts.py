@@ -12,7 +12,15 @@ from pact_agent.facts import NodeFacts
 from pactsh import __version__
 from tests.pact_agent.recording import ALICE, Recording, recording
 
-ALL = {"landlock_abi": 6, "seccomp": True, "masks": 12, "masks_error": "", "capabilities": True, "cgroups": True}
+ALL = {
+    "landlock_abi": 6,
+    "seccomp": True,
+    "masks": 12,
+    "masks_error": "",
+    "capabilities": True,
+    "cgroups": True,
+    "bounded": True,
+}
 
 
 @dataclass
@@ -47,7 +55,11 @@ def facts_of(
             "landlock 6, seccomp, secrets not masked (not permitted), control groups, required",
             False,
         ),
-        ({"cgroups": False}, "landlock 6, seccomp, 12 secrets masked, no control groups, required", True),
+        (
+            {"cgroups": False, "bounded": False},
+            "landlock 6, seccomp, 12 secrets masked, no control groups, processes not bounded, required",
+            True,
+        ),
         # Without root the agent reads no secret that its user may not read anyway.
         (
             {"masks": 0, "capabilities": False},

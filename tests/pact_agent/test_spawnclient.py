@@ -94,7 +94,15 @@ def test_everybody_who_waits_learns_that_the_spawner_died(tmp_path: Path) -> Non
 
 def test_it_says_what_the_kernel_enforces(tmp_path: Path) -> None:
     async def use(spawner: Spawner) -> None:
-        assert spawner.features.keys() == {"landlock_abi", "seccomp", "masks", "masks_error", "capabilities", "cgroups"}
+        assert spawner.features.keys() == {
+            "landlock_abi",
+            "seccomp",
+            "masks",
+            "masks_error",
+            "capabilities",
+            "cgroups",
+            "bounded",
+        }
         assert spawner.features["capabilities"] == (os.geteuid() == 0)
 
     play(tmp_path, use)

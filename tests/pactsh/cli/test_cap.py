@@ -82,7 +82,7 @@ def test_all_of_it() -> None:
 def test_what_the_kernel_enforces_is_told_down_to_the_abi(
     abi: int, covers: tuple[str, ...], missing: tuple[str, ...], lines: list[str]
 ) -> None:
-    enforces = Enforces(abi, covers, missing, True, 12, True, True, True)
+    enforces = Enforces(abi, covers, missing, True, 12, True, True, True, True)
     found = shown(Result("n", containment="landlock", enforces=enforces))
     assert found[found.index("Containment: landlock") + 1 : -1] == lines
 
