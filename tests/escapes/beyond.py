@@ -25,22 +25,14 @@ BEYOND = (
            "(`date -f`, `dmesg -F`)", "Landlock allows by tree, and what is looked for may be anywhere"),
     Beyond("hard-link", "every command", "opens a secret by another name that somebody else made: a hard link, a "
            "directory that was renamed", "a mask covers a place, not the file that lies there"),
-    Beyond("bind-mount", "every command", "opens a secret through a bind mount that somebody else made of the "
-           "directory above it", "as above; it is another place"),
     Beyond("replaced", "a command that goes on running", "opens a secret that is replaced meanwhile",
            "rename(2) takes the mask away with the old file; only commands that start later have the new view"),
-    Beyond("inode", "every command", "changes what an inode's owner may through ioctl(2) on a file open for reading: "
-           "its generation, on some file systems more",
-           "Landlock's right for ioctl(2) is for devices; the filter refuses those for flags alone"),
-    Beyond("processes", "every command", "makes as many processes as the machine allows",
-           "RLIMIT_NPROC does not bind root's uid (fork(2)); there is no control group's limit yet"),
     Beyond("outliving", "every command", "outlives an agent that is killed, as a child in a session of its own",
            "the parent-death signal goes to children alone; control groups, where there are any, end it when the "
            "agent starts again"),
-    Beyond("unconfined", "`systemctl hostnamectl loginctl timedatectl`, and `chronyc` where it asks through its "
-           "socket, class `read` too",
-           "writes any file, opens secrets, signals any process through fcntl(2) and F_SETOWN",
-           "no Landlock domain and no masks: what they do happens in a daemon behind a socket"),
+    Beyond("unconfined", "`chronyc` where it asks through its socket", "opens secrets, changes modes and removes "
+           "names of root's files", "it makes a socket of its own and opens that to chronyd, which no Landlock domain "
+           "with masks allows; it opens nothing for writing and signals nobody"),
     Beyond("mounting", "`mount umount`, `swapon` and `swapoff` by label or file",
            "mounts anything anywhere, writes any file", "mount(2) is refused within a Landlock domain"),
     Beyond("trace", "`lsof`, `ss -p`", "reads other processes' environment and, through `/proc/PID/root`, secrets",
@@ -54,29 +46,17 @@ BEYOND = (
     Beyond("packets", "`ping traceroute`", "reads all packets of the node", "CAP_NET_RAW is for that as well"),
     Beyond("network-admin", "changing forms of `ip ethtool`; of class `read`: `ethtool -d -e -m`",
            "changes any setting of the network", "CAP_NET_ADMIN is not divided"),
-    Beyond("listening", "changing forms of `ip ethtool sysctl`", "listens on a port of the kernel's choice",
-           "Landlock looks at bind(2), and listen(2) does without"),
-    Beyond("kernel-log", "`dmesg`", "clears the kernel's log and writes lines into it",
-           "CAP_SYSLOG and the device are not divided into reading and writing"),
     Beyond("sysctl", "`sysctl -w`", "sets any key, `kernel.core_pattern` too", "one tree of files is granted, the key "
            "is an argument"),
     Beyond("helpers", "`rocm-smi`", "runs any program that it can read", "it starts helpers, so the filter lets exec "
            "pass, and their loader is a program for files"),
-    Beyond("devices", "`swapon`, `ipmitool nvidia-smi rocm-smi cxi_stat ibv_devinfo perfquery`", "writes to the "
-           "devices it is granted: disks, GPUs, the management controller",
-           "their ioctl(2) calls need them open for writing"),
+    Beyond("devices", "`ipmitool nvidia-smi rocm-smi cxi_stat ibv_devinfo perfquery`", "writes to the devices it is "
+           "granted: GPUs, adapters, the management controller", "their ioctl(2) calls need them open for writing"),
 )  # fmt: skip
 
 FINDINGS = {
-    "bind-mount": "masks could be repeated for each mount of the same file system that shows the directory",
     "replaced": "the mask could be put into the running commands' view as well",
-    "inode": "the filter could refuse whole families of ioctl(2): those of types f, v, X and btrfs's 0x94",
-    "unconfined": "forms of class read could have the filter of trace, which writes nothing; it could refuse F_SETOWN, "
-    "F_SETOWN_EX, FIOSETOWN and SIOCSPGRP, also for kernels whose Landlock scopes no signals",
     "outliving": "where the agent runs in a unit of its own, systemd ends what is left in its control group",
-    "processes": "a pids limit on the job's control group would bind root",
-    "kernel-log": "the device could be granted for reading alone: dmesg only reads it",
-    "devices": "swapon without operands only reads /proc/swaps; the disks are for its changing forms",
     "network-admin": "ethtool's reading forms could lose the capability on cards that don't ask for it",
 }
 """Rows that a change of the agent or the catalog could close: how. They stay listed until it is made."""

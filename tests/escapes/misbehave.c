@@ -594,21 +594,6 @@ static int k_tty_discipline(char **a) { int kind = 2 /* N_MOUSE */; (void)a; if 
 static int k_tty_console(char **a) { (void)a; CALL(ioctl(0, TIOCCONS, 0)); }
 static int k_memory(char **a) { CALL(mmap(NULL, (size_t)number(a, 0) << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED ? -1 : 0); }
 static int k_files(char **a) { for (long n = 0; n < number(a, 0); n++) if (open("/dev/null", O_RDONLY) < 0) return errno; return 0; }
-static int k_processes(char **a) { /* NUMBER of children at once */
-    long wanted = number(a, 0), made = 0;
-    int error = 0;
-    pid_t parent = getpid();
-    for (; made < wanted; made++) {
-        pid_t child = fork();
-        if (child < 0) { error = errno; break; }
-        if (!child) {
-            prctl(PR_SET_PDEATHSIG, SIGKILL);
-            while (getppid() == parent) pause();
-            _exit(0);
-        }
-    }
-    return error;
-}
 static int x_linger(char **a) { /* a child with a session of its own, and nobody's death to follow */
     pid_t child = fork();
     (void)a;
@@ -663,7 +648,7 @@ static const struct { const char *name; int (*make)(char **); } attempts[] = {
     ATTEMPT(k_score), ATTEMPT(k_fanotify), ATTEMPT(k_shm), ATTEMPT(k_queue), ATTEMPT(k_syslog), ATTEMPT(k_module),
     ATTEMPT(k_real_time), ATTEMPT(k_nice), ATTEMPT(k_limit), ATTEMPT(k_capabilities),
     ATTEMPT(k_capability), ATTEMPT(k_setuid), ATTEMPT(k_groups), ATTEMPT(k_tty_type), ATTEMPT(k_tty_discipline),
-    ATTEMPT(k_tty_console), ATTEMPT(k_memory), ATTEMPT(k_files), ATTEMPT(k_processes), ATTEMPT(k_i386),
+    ATTEMPT(k_tty_console), ATTEMPT(k_memory), ATTEMPT(k_files), ATTEMPT(k_i386),
 };
 
 int main(int count, char **words) {

@@ -89,6 +89,7 @@ WRITES = (
     "f_openat2", "f_mkdir", "f_rmdir", "f_fifo", "f_mknod_regular", "f_mknod_disk", "f_mknod_memory", "f_symlink",
     "f_link", "f_link_descriptor", "f_rename", "f_exchange", "f_unlink", "f_chmod", "f_fchmod", "f_fchmodat2",
     "f_chown", "f_lchown", "f_times", "f_futimens", "f_setxattr", "f_setxattr_trusted", "f_setflags", "f_setproject",
+    "f_setversion",
     "f_lease", "f_reopen", "f_reopen_path", "f_through_root", "f_through_child", "f_thread_of_fork",
     "f_bind_name", "f_bind_name_pair", "f_shm_open",
 )  # fmt: skip

@@ -6,6 +6,7 @@ import asyncio
 import fnmatch
 import os
 import signal
+import subprocess
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path, PurePosixPath
@@ -131,3 +132,33 @@ def test_paths_are_found_again_when_their_directory_changes(tmp_path: Path) -> N
     (tmp_path / "key").symlink_to(tmp_path / "real")
     (tmp_path / "real").write_text("x")
     assert mine() == [f"{tmp_path}/alice/.ssh", f"{tmp_path}/real"], "a link's target is what has to be hidden"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_secret_is_masked_where_a_bind_mount_shows_it_too(tmp_path: Path, when: str) -> None:
+    """A mask covers a place; the kernel's list of mounts tells the others."""
+    (tmp_path / "safe" / "deep").mkdir(parents=True)
+    (tmp_path / "safe" / "deep" / "secret").write_text("xyzzy")
+    for name in ("whole", "part"):
+        (tmp_path / name).mkdir()
+    binds = (("safe", "whole"), ("safe/deep", "part"))
+    found = SecretPaths((str(tmp_path / "safe" / "deep" / "secret"), str(tmp_path / "safe" / "*" / "nothing")))
+
+    def bind() -> None:
+        for source, target in binds:
+            subprocess.run(["mount", "--bind", str(tmp_path / source), str(tmp_path / target)], check=True, timeout=20)
+
+    try:
+        if when == "before":
+            bind()
+            found = SecretPaths((str(tmp_path / "safe" / "deep" / "secret"),))
+        else:
+            assert found.current()
+            bind()
+        ours = [path.removeprefix(str(tmp_path)) for path in found.current() if path.startswith(str(tmp_path))]
+        assert ours == ["/part/secret", "/safe/deep/secret", "/whole/deep/secret"]
+    finally:
+        for _, target in binds:
+            subprocess.run(["umount", str(tmp_path / target)], check=False, capture_output=True, timeout=20)
+    left = [path for path in found.current() if path.startswith(str(tmp_path))]
+    assert left == [str(tmp_path / "safe" / "deep" / "secret")]
