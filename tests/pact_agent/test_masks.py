@@ -6,8 +6,8 @@ import asyncio
 import fnmatch
 import os
 import signal
-import subprocess
 import socket
+import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path, PurePosixPath
 
