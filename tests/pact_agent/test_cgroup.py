@@ -62,10 +62,10 @@ def gone(pid: int) -> bool:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
             return True
-        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+        if state == "Z":
             return True  # dead; whoever is its parent here has not looked yet
         time.sleep(0.01)
     return False
@@ -140,17 +140,18 @@ def test_a_daemon_of_a_contained_command_ends_with_its_line(tmp_path: Path, how:
 
     async def go() -> None:
         await spawner.start()
-        running = await spawner.spawn(Job(stages=(spec,), fds=()))
-        pids.append(await asyncio.to_thread(written, mark))
-        if how == "KILL":
-            running.kill("KILL")
-        if how == "the spawner's end":
+        try:
+            running = await spawner.spawn(Job(stages=(spec,), fds=()))
+            pids.append(await asyncio.to_thread(written, mark))
+            if how == "KILL":
+                running.kill("KILL")
+            if how == "the spawner's end":
+                return
+            ended = await asyncio.wait_for(running.wait(), 20)
+            assert ended in (Ended((0,)), Ended((137,)))
+            assert await asyncio.to_thread(gone, pids[0])
+        finally:
             spawner.close()
-            return
-        ended = await asyncio.wait_for(running.wait(), 20)
-        assert ended in (Ended((0,)), Ended((137,)))
-        assert await asyncio.to_thread(gone, pids[0])
-        spawner.close()
 
     try:
         asyncio.run(go())

@@ -177,7 +177,8 @@ def test_on_a_full_spool_others_run_nothing_in_or_out_of_an_emergency(make_node:
 def test_the_verb_says_what_it_needs(make_node: MakeNode) -> None:
     node = make_node()
     env = {"PACT_AGENT_SOCKET": str(node.socket), "PATH": os.environ["PATH"]}
-    for words in ([], ["--reason", "x", "--end"], ["--force"]):
+    wrong: tuple[tuple[str, ...], ...] = ((), ("--reason", "x", "--end"), ("--force",))
+    for words in wrong:
         done = subprocess.run([BIN / "pact", "emergency", *words], capture_output=True, text=True, env=env, timeout=60)
         assert done.returncode == 1, words
         assert "pact: emergency: " in done.stderr
