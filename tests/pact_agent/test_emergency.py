@@ -179,7 +179,7 @@ def test_the_verb_says_what_it_needs(make_node: MakeNode) -> None:
     env = {"PACT_AGENT_SOCKET": str(node.socket), "PATH": os.environ["PATH"]}
     wrong: tuple[tuple[str, ...], ...] = ((), ("--reason", "x", "--end"), ("--force",))
     for words in wrong:
-        done = subprocess.run([BIN / "pact", "emergency", *words], capture_output=True, text=True, env=env, timeout=60)
+        done = subprocess.run([str(BIN / "pact"), "emergency", *words], capture_output=True, text=True, env=env, timeout=60)
         assert done.returncode == 1, words
         assert "pact: emergency: " in done.stderr
     done = subprocess.run([BIN / "pact", "emergency", "--end"], capture_output=True, text=True, env=env, timeout=60)
