@@ -179,12 +179,14 @@ def test_the_verb_says_what_it_needs(make_node: MakeNode) -> None:
     env = {"PACT_AGENT_SOCKET": str(node.socket), "PATH": os.environ["PATH"]}
     wrong: tuple[tuple[str, ...], ...] = ((), ("--reason", "x", "--end"), ("--force",))
     for words in wrong:
-        done = subprocess.run([str(BIN / "pact"), "emergency", *words], capture_output=True, text=True, env=env, timeout=60)
+        done = subprocess.run(
+            [str(BIN / "pact"), "emergency", *words], capture_output=True, text=True, env=env, timeout=60
+        )
         assert done.returncode == 1, words
         assert "pact: emergency: " in done.stderr
     done = subprocess.run([BIN / "pact", "emergency", "--end"], capture_output=True, text=True, env=env, timeout=60)
     assert done.returncode == 4
-    again = [BIN / "pact", "--output", "json", "emergency", "--reason", "test"]
+    again = [str(BIN / "pact"), "--output", "json", "emergency", "--reason", "test"]
     assert subprocess.run(again, capture_output=True, text=True, env=env, timeout=60).returncode == 0
     status = subprocess.run([BIN / "pact", "status"], capture_output=True, text=True, env=env, timeout=60)
     assert "EMERGENCY" in status.stdout
