@@ -22,6 +22,9 @@ def read_lsof(reading: Reading, command: Command) -> None:
             index += 1
             break
         index = _cluster(reading, command, index)
+    if index < len(words) and words[index] in ("-", "+"):
+        # lsof goes on reading options behind it, or doesn't, by its release.
+        raise reading.refuse("bad-value", f"{shown(words[index])} has no place in lsof", word=index)
     reading.operands(command.operands, range(index, len(words)), command.extra)
 
 
