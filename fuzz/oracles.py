@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import os.path
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fuzz.glibc import Found, Scanner, UsageError
-from pactsh.catalog.bsdps import read_ps
-from pactsh.catalog.getopt import read_getopt, read_tree
 from pactsh.catalog.kinds import KINDS, Places
-from pactsh.catalog.lsofargs import read_lsof
-from pactsh.catalog.mounting import read_mount
+from pactsh.catalog.match import READERS
 from pactsh.catalog.reading import Reading
 from pactsh.catalog.schema import Command, Effect, Option, Sub
-from pactsh.catalog.sysstat import read_sysstat
 from pactsh.policy.decision import StageDecision
 from pactsh.policy.model import CommandOverlay
 
@@ -59,25 +55,11 @@ class Watched(Reading):
         super().check(kind, place, value, rule=rule, word=word)
 
 
-_READERS: Mapping[str, Callable[[Reading, Command], None]] = {
-    "getopt": read_getopt,
-    "exact": read_getopt,
-    "tree": read_tree,
-    "ps": read_ps,
-    "lsof": read_lsof,
-    "sysstat": read_sysstat,
-    "mount": read_mount,
-    "words": lambda reading, command: reading.operands(command.operands, range(1, len(reading.words)), command.extra),
-}
-
-
 def watch(command: Command, argv: tuple[str, ...], cwd: str) -> Watched:
     """Read an allowed argv again, watching; raises `Refusal` if it is refused now."""
     reading = Watched(command.name, argv, cwd, out=list(argv), walked=command.walks)
     reading.use(command, command.name, 0)
-    if command.grammar not in _READERS:
-        raise Finding(f"no reader for the grammar {command.grammar}")
-    _READERS[command.grammar](reading, command)
+    READERS[command.grammar](reading, command)
     reading.finish()
     return reading
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pactsh.catalog.bsdps import read_ps
@@ -11,6 +12,23 @@ from pactsh.catalog.mounting import read_mount
 from pactsh.catalog.reading import Reading
 from pactsh.catalog.schema import Command, Grants
 from pactsh.catalog.sysstat import read_sysstat
+
+
+def _read_words(reading: Reading, command: Command) -> None:
+    reading.operands(command.operands, range(1, len(reading.words)), command.extra)
+
+
+READERS: Mapping[str, Callable[[Reading, Command], None]] = {
+    "getopt": read_getopt,
+    "exact": read_getopt,
+    "tree": read_tree,
+    "ps": read_ps,
+    "lsof": read_lsof,
+    "mount": read_mount,
+    "sysstat": read_sysstat,
+    "words": _read_words,
+}
+"""How the words of a command are read, by its grammar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +48,7 @@ def match(command: Command, argv: tuple[str, ...], cwd: str) -> Match:
     """The meaning of `argv` (argv[0] names the command); raises `Refusal` with the offending word."""
     reading = Reading(command.name, argv, cwd, out=list(argv), walked=command.walks)
     reading.use(command, command.name, 0)
-    if command.grammar == "tree":
-        read_tree(reading, command)
-    elif command.grammar == "ps":
-        read_ps(reading, command)
-    elif command.grammar == "lsof":
-        read_lsof(reading, command)
-    elif command.grammar == "mount":
-        read_mount(reading, command)
-    elif command.grammar == "sysstat":
-        read_sysstat(reading, command)
-    elif command.grammar == "words":
-        reading.operands(command.operands, range(1, len(argv)), command.extra)
-    else:
-        read_getopt(reading, command)
+    READERS[command.grammar](reading, command)
     reading.finish()
     run = [word for word in reading.out if word is not None]
     return Match((run[0], *command.inject, *run[1:]), reading.dimension, reading.grants, _fed(reading, command))
