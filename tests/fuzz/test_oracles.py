@@ -239,5 +239,5 @@ def test_every_grammar_of_the_catalog_has_a_check() -> None:
         if decided(command.name).verdict == "allow":
             oracles.check_options(command, argv, oracles.watch(command, argv, "/"))
     unknown = Command(name="x", summary="", group="text", grammar="nosuch")
-    with pytest.raises(Finding, match="no reader"):
-        oracles.watch(unknown, ("x",), "/")
+    with pytest.raises(Finding, match="no check"):
+        oracles.check_options(unknown, ("x",), oracles.watch(shipped()["true"], ("true",), "/"))
