@@ -160,7 +160,8 @@ def _same(command: Command, run: tuple[str, ...], found: Found, watched: Watched
         if sub is None or sub.deny:
             raise Finding(f"subcommand {verb!r} is not allowed, and in {run!r}")
     if command.name in _OLD_FIRST_WORD:  # an old form in a later place is a file of that name
-        operands = [word for word in operands if not re.fullmatch(command.numeric, word, re.ASCII)]
+        old = re.compile(command.numeric, re.ASCII)
+        operands, judged = ([w for w in words if not old.fullmatch(w)] for words in (operands, judged))
     if command.name in _PLUS_COMMANDS:
         operands, judged = ([w for w in words if not w.startswith("+")] for words in (operands, judged))
     if command.grammar == "sysstat":  # numbers and names each go to places of their own
