@@ -14,24 +14,26 @@ _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 class Mount(NamedTuple):
-    """A line of the list: which file system, which directory of it, and where that is shown."""
+    """A line of the list: which file system, which directory of it, where that is shown, and the system's type."""
 
     device: str
     root: str
     point: str
+    kind: str = ""
 
 
 def parse_mounts(text: str) -> tuple[Mount, ...]:
     """The mounts of a `mountinfo`, in its order.
 
-    >>> parse_mounts("30 1 8:1 / / rw - ext4 /dev/sda1 rw\\n31 30 8:1 /etc /srv/a\\\\040b rw - ext4 /dev/sda1 rw\\n")
-    (Mount(device='8:1', root='/', point='/'), Mount(device='8:1', root='/etc', point='/srv/a b'))
+    >>> parse_mounts("30 1 8:1 / / rw - ext4 /dev/sda1 rw\\n31 30 8:1 /etc /a\\\\040b rw - ext4 /dev/sda1 rw\\n")
+    (Mount(device='8:1', root='/', point='/', kind='ext4'), Mount(device='8:1', root='/etc', point='/a b', kind='ext4'))
     """
     found = []
-    for line in text.splitlines():
-        fields = line.split(" ")
+    for line in text.split("\n"):  # no other end of a line is escaped: a user's mount point may hold "\r" or "\f"
+        front, _, back = line.partition(" - ")
+        fields = front.split(" ")
         if len(fields) > 4:
-            found.append(Mount(fields[2], plain(fields[3]), plain(fields[4])))
+            found.append(Mount(fields[2], _plain(fields[3]), _plain(fields[4]), back.split(" ")[0]))
     return tuple(found)
 
 
@@ -63,6 +65,6 @@ def _join(above: str, rest: str) -> str:
     return (above.rstrip("/") + rest) or "/"
 
 
-def plain(text: str) -> str:
+def _plain(text: str) -> str:
     """A field of the list without its escapes."""
     return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)

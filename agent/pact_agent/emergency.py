@@ -6,6 +6,7 @@ lets a platform admin go on, recorded in the kernel's log (section 3). It ends w
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ class Emergency:
     def __init__(self, recorder: Recorder, clock: Clock) -> None:
         self._recorder, self._clock = recorder, clock
         self._active: Active | None = None
+        self._changing = asyncio.Lock()  # recording takes time: of two who begin at once, the second is told
 
     def active(self) -> Active | None:
         """The emergency that is on and whose time has not run out."""
@@ -49,30 +51,32 @@ class Emergency:
         reason = " ".join(reason.split())
         if not reason or len(reason) > _LONGEST_REASON or not reason.isprintable():
             raise UsageError("emergency: say why, in one line", hint="pact emergency --reason 'its disk died'")
-        before = self.active()
-        if before is not None:
-            raise ConflictError(
-                f"emergency: on already, by {before.principal} until {timestamp(before.until)}: {before.reason}",
-                hint="pact emergency --end ends it",
-            )
-        until = self._clock.now() + timedelta(seconds=LENGTH_S)
-        body = {"reason": reason, "until": timestamp(until)}
-        await self._recorder.write("emergency.start", identity, dict(body), message=reason)
-        self._active = Active(identity.principal, reason, until, self._clock.monotonic() + LENGTH_S)
-        return self._active
+        async with self._changing:
+            before = self.active()
+            if before is not None:
+                raise ConflictError(
+                    f"emergency: on already, by {before.principal} until {timestamp(before.until)}: {before.reason}",
+                    hint="pact emergency --end ends it",
+                )
+            until = self._clock.now() + timedelta(seconds=LENGTH_S)
+            body = {"reason": reason, "until": timestamp(until)}
+            await self._recorder.write("emergency.start", identity, dict(body), message=reason)
+            self._active = Active(identity.principal, reason, until, self._clock.monotonic() + LENGTH_S)
+            return self._active
 
     async def end(self, identity: Identity, *, force: bool) -> Active:
         """End it; raises `ConflictError` when there is none, `ForbiddenError` for another's that is not over."""
-        mine = self._active
-        if mine is None:
-            raise ConflictError("emergency: this node is in none")
-        if mine.principal != identity.principal and (self.active() is not None or not force):
-            raise ForbiddenError(
-                f"emergency: {mine.principal} began it and ends it",
-                hint="--force ends one whose time has run out",
-            )
-        body: JsonObject = {"reason": mine.reason, "began_by": mine.principal}
-        body["forced"] = mine.principal != identity.principal
-        await self._recorder.write("emergency.end", identity, body, message="emergency ended")
-        self._active = None
-        return mine
+        async with self._changing:
+            mine = self._active
+            if mine is None:
+                raise ConflictError("emergency: this node is in none")
+            if mine.principal != identity.principal and (self.active() is not None or not force):
+                raise ForbiddenError(
+                    f"emergency: {mine.principal} began it and ends it",
+                    hint="--force ends one whose time has run out",
+                )
+            body: JsonObject = {"reason": mine.reason, "began_by": mine.principal}
+            body["forced"] = mine.principal != identity.principal
+            await self._recorder.write("emergency.end", identity, body, message="emergency ended")
+            self._active = None
+            return mine

@@ -64,6 +64,8 @@ def _one(source: int, ticket: ExecTicket) -> tuple[int, str]:
             os._exit(126)
     os.close(read)
     trouble = ""
+    # A stage dies of a broken pipe; here it only means that this file has been read enough.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
         for text in plain(source):
             while text:
@@ -75,6 +77,7 @@ def _one(source: int, ticket: ExecTicket) -> tuple[int, str]:
     except OSError as error:
         trouble = error.strerror or ""
     os.close(write)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return (128 - code if code < 0 else code), trouble
 

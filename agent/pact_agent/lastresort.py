@@ -25,6 +25,8 @@ KMSG = "/dev/kmsg"
 _PART_BYTES = 800
 _PRIORITY = 13 << 3 | 5
 _MOST_KEPT = 10_000
+# The kernel's ring of records holds a few of these, and any spool takes one later: what it doesn't would stop the rest.
+_MOST_BYTES = 64 << 10
 
 
 class LastResort:
@@ -44,8 +46,10 @@ class LastResort:
             raise PactError(f"{_MOST_KEPT} entries wait for the spool, more are not kept")
         body: JsonObject = {**(draft.body or {}), "recorded": "kernel-log"}
         late = msgspec.structs.replace(draft, body=body)
-        self._written += 1
         text = json.dumps(msgspec.to_builtins(late), sort_keys=True, separators=(",", ":")).encode("ascii")
+        if len(text) > _MOST_BYTES:
+            raise PactError(f"can't record {draft.type}: {len(text)} bytes are too many for the kernel's log")
+        self._written += 1
         parts = [text[at : at + _PART_BYTES] for at in range(0, len(text), _PART_BYTES)]
         try:
             for number, part in enumerate(parts, 1):

@@ -10,13 +10,12 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
-from pactsh.policy.decision import WHITELIST_CODES, Decision, Request
+from pactsh.policy.decision import SYSTEM_DIRECTORIES, WHITELIST_CODES, Decision, Request
 from pactsh.policy.model import Policy
 
 if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject
 
-DIRECTORIES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.+-]{0,63}")
 _MOST_WORDS, _MOST_LETTERS = 64, 256
 
@@ -36,7 +35,7 @@ def find_program(name: str) -> str | None:
     """Where a program of this name is in the system directories; None when it isn't, or is no plain name."""
     if not _NAME.fullmatch(name):
         return None
-    for directory in DIRECTORIES:
+    for directory in SYSTEM_DIRECTORIES:
         path = f"{directory}/{name}"
         try:
             info = os.stat(path)

@@ -11,7 +11,7 @@ import os
 import re
 import select
 
-from pact_agent.aliases import Mount, parse_mounts, plain
+from pact_agent.aliases import Mount, parse_mounts
 
 # File systems of filesystems(5) and of clusters that wait for a server; also whatever a program serves (fuse).
 _REMOTE = re.compile(
@@ -72,11 +72,5 @@ class RemoteMounts:
         chunks: list[bytes] = []
         while chunk := os.read(self._fd, 1 << 16):
             chunks.append(chunk)
-        points: set[str] = set()
-        text = os.fsdecode(b"".join(chunks))
-        self.mounts = parse_mounts(text)
-        for line in text.splitlines():
-            front, _, back = line.partition(" - ")  # proc_pid_mountinfo(5)
-            if _REMOTE.fullmatch(back.split(" ")[0]):
-                points.add(plain(front.split(" ")[4]))
-        return frozenset(points - {"/"})
+        self.mounts = parse_mounts(os.fsdecode(b"".join(chunks)))
+        return frozenset(mount.point for mount in self.mounts if _REMOTE.fullmatch(mount.kind)) - {"/"}

@@ -9,25 +9,22 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
+from pact_agent.aliases import Mount
 from pactsh.policy.decision import StageDecision
 
 
-class Remote(Protocol):
-    """What knows where a server must be asked (`mounted.RemoteMounts`)."""
+class Mounts(Protocol):
+    """The node's mounts, and where a server must be asked (`mounted.RemoteMounts`)."""
+
+    mounts: tuple[Mount, ...]
 
     def cover(self, path: str) -> bool:
         """Whether `path` is, or lies on, a file system of a server."""
 
 
-def stray_mount_point(
-    stages: Sequence[StageDecision],
-    remote: Remote,
-    mountinfo: Path = Path("/proc/self/mountinfo"),
-    root: str = "",
-) -> str | None:
+def stray_mount_point(stages: Sequence[StageDecision], mounts: Mounts, root: str = "") -> str | None:
     """Why what a `mount` or `umount` among `stages` names is no plain mount point, or None.
 
     `root` is what paths are below (for tests). Looks at no directory that a server must answer for.
@@ -37,21 +34,20 @@ def stray_mount_point(
             continue
         # No source and no value that the catalog takes starts with a slash.
         for path in (word for word in stage.argv[1:] if word.startswith("/")):
-            reason = _not_mounted(path, mountinfo) if stage.name == "umount" else _crooked(path, remote, root)
+            reason = _not_mounted(path, mounts) if stage.name == "umount" else _crooked(path, mounts, root)
             if reason:
                 return f"{path} {reason}"
     return None
 
 
-def _not_mounted(path: str, mountinfo: Path) -> str:
-    """The kernel's list has real paths only. Those the catalog takes need none of its escapes (proc(5))."""
-    lines = mountinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    mounted = any(line.split()[4] == path for line in lines)
+def _not_mounted(path: str, mounts: Mounts) -> str:
+    """The kernel's list has real paths only."""
+    mounted = any(mount.point == path for mount in mounts.mounts)
     return "" if mounted else "is no mount point under this name; findmnt shows those there are"
 
 
-def _crooked(path: str, remote: Remote, root: str) -> str:
-    if remote.cover(root + path):
+def _crooked(path: str, mounts: Mounts, root: str) -> str:
+    if mounts.cover(root + path):
         return "is or lies on a network file system already"
     here, parts = root, path.strip("/").split("/")
     for number, part in enumerate(parts):

@@ -14,9 +14,9 @@ from pact_agent.sandbox import Plan
 from pact_agent.spawnclient import StageSpec
 from pactsh.catalog import Grants
 from pactsh.errors import NotFoundError
-from pactsh.policy.decision import Program, StageDecision
+from pactsh.policy.decision import SYSTEM_DIRECTORIES, Program, StageDecision
 
-PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = ":".join(SYSTEM_DIRECTORIES)
 _NOBODY = 65534  # who owns nothing on any distribution
 _ENV = (b"#!/usr/bin/env", b"#!/bin/env")
 _INTERPRETER = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
@@ -74,7 +74,7 @@ def launch(path: str, argv: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     if len(first) != 2 or first[0] not in _ENV or not _INTERPRETER.fullmatch(first[1]):
         return path, argv
     name = os.fsdecode(first[1])
-    interpreter = resolve_program(name, Program(tuple(f"{place}/{name}" for place in PATH.split(":")), Grants()))
+    interpreter = resolve_program(name, Program(tuple(f"{place}/{name}" for place in SYSTEM_DIRECTORIES), Grants()))
     return interpreter, (interpreter, path, *argv[1:])
 
 

@@ -13,6 +13,7 @@ from pactsh.catalog.kinds import regex, shown
 from pactsh.catalog.reading import Reading
 from pactsh.catalog.schema import Command, Option, Sub
 
+_MOST_LETTERS = 100
 Table = Mapping[str, Option]
 
 
@@ -142,6 +143,8 @@ def resolve_long(reading: Reading, table: Table, name: str, index: int) -> str:
 def _cluster(reading: Reading, table: Table, index: int) -> int:
     word = reading.words[index]
     for position in range(1, len(word)):
+        if position > _MOST_LETTERS:
+            raise reading.refuse("bad-value", f"{shown(word)} has more letters than there are options", word=index)
         label = f"-{word[position]}"
         option = table.get(label)
         if option is None:

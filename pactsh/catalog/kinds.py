@@ -60,6 +60,7 @@ KINDS: dict[str, Kind] = {
     "enum": Kind("WORD", "", "enum"),
     "list": Kind("LIST", "", "enum"),
 }
+LONGEST = 4096  # PATH_MAX of limits.h, and more than any other value needs
 Places = Option | Operand | Keyword | Form
 
 
@@ -84,6 +85,9 @@ def judge(kind: str, place: Places, word: str, cwd: str, *, walked: bool = False
     `walked`: the command goes down directory trees, so /proc and the like are refused too.
     """
     row = KINDS[kind]
+    if len(word) > LONGEST and (row.pattern or place.match or place.refuse):
+        # Matching may take the square of the length, and the agent has one thread for everybody.
+        return Objection("bad-value", f"{shown(word)} is longer than any {row.noun} there is", place.hint)
     if row.pattern and not regex(row.pattern).fullmatch(word):
         return Objection("bad-value", f"{shown(word)} is not a {row.noun} this command may be given", place.hint)
     if place.choices and not _chosen(kind, place.choices, word):

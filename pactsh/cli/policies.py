@@ -15,13 +15,13 @@ from pactsh.model.entry import Author, Draft, Entry
 from pactsh.policy.files import checked_policy
 from pactsh.policy.model import Policy, build_policy
 from pactsh.policy.proposals import Refused
+from pactsh.policy.rbac import ADMIN
 
 if TYPE_CHECKING:
     from pactsh.cli.context import Context
     from pactsh.model.identity import Identity
     from pactsh.policy.difference import Change
 
-ADMIN = "pact-platform-admin"
 MOST_REFUSALS = 10_000
 _MOST_POLICIES = 1_000
 

@@ -42,7 +42,7 @@ WHITELIST_CODES = frozenset(
 """Codes that say what the whitelist lacks: what learning mode collects, and what `bypass` is there for."""
 
 _BARE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
-_BYPASS_DIRECTORIES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
+SYSTEM_DIRECTORIES = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 _INSTEAD = {
     "vi": "view it with 'less FILE'",
@@ -252,7 +252,7 @@ def _bypassing(request: Request, identity: Identity, policy: Policy, catalog: Ca
     refused = _inputs(stage, stage.cwd or request.cwd)
     if refused is not None:
         return refused
-    paths = tuple(f"{directory}/{name}" for directory in _BYPASS_DIRECTORIES)
+    paths = tuple(f"{directory}/{name}" for directory in SYSTEM_DIRECTORIES)
     program = Program(paths, Grants())
     decided = StageDecision(stage.argv[1:], name, False, "change", None, program, bypass=True)
     return Decision("allow", 0, BYPASS, BYPASS, "", "", None, (decided,))

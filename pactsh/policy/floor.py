@@ -34,7 +34,8 @@ _GUARDED = (
     "/bin", "/boot", "/dev", "/efi", "/etc", "/lib", "/lib32", "/lib64", "/libx32",
     "/opt", "/proc", "/root", "/run", "/sbin", "/sys", "/usr", "/var/lib", "/var/spool",
 )  # fmt: skip
-_STATE = ("/etc/pact", "/var/lib/pact", "/run/pact")
+# And for reading: pact's own, and devices, among them the disks with all that is on them.
+_UNREAD = ("/etc/pact", "/var/lib/pact", "/run/pact", "/dev")
 # Lists of what there is for a policy: what the format learns later is not, until somebody has thought about it.
 _GRANTS = frozenset({"caps", "read", "write", "devices", "net", "terminal"})
 _WHY_NOT = {
@@ -250,7 +251,9 @@ def _grant_faults(grants: Grants, *, changing: bool) -> Iterator[Fault]:
             yield ("caps", number), f"{capability} is not granted by a policy; one of {allowed} is"
     for number, path in enumerate(grants.read):
         plain = normalise(path, "/")
-        if plain != path or is_secret(path, "/") or is_hidden(path, "/") or _touches(plain, _STATE):
+        # A pattern is the catalog's to write: `/de*` would be all devices.
+        odd = "*" in path or plain != path
+        if odd or is_secret(path, "/") or is_hidden(path, "/") or _touches(plain, _UNREAD):
             yield ("read", number), "is a secret, leads to one, or is not written out"
     for number, path in enumerate(grants.write):
         plain = normalise(path, "/")

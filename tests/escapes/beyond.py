@@ -33,8 +33,10 @@ BEYOND = (
     Beyond("unconfined", "`chronyc` where it asks through its socket", "opens secrets, changes modes and removes "
            "names of root's files", "it makes a socket of its own and opens that to chronyd, which no Landlock domain "
            "with masks allows; it opens nothing for writing and signals nobody"),
-    Beyond("mounting", "`mount umount`, `swapon` and `swapoff` by label or file",
+    Beyond("mounting", "`mount umount swapon`, `swapoff -a` and of a file",
            "mounts anything anywhere, writes any file", "mount(2) is refused within a Landlock domain"),
+    Beyond("swapping", "`swapoff` of a device", "writes any device, and so any file",
+           "swapoff(2) opens the area for writing, within the caller's domain, and may be given any"),
     Beyond("trace", "`lsof`, `ss -p`", "reads other processes' environment and, through `/proc/PID/root`, secrets",
            "no Landlock domain sees other processes, and the masks are not in theirs"),
     Beyond("kill", "`kill pkill`", "signals any process", "the kernel does not know which is meant; the agent "

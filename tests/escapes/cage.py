@@ -128,6 +128,7 @@ class Cage:
                 return int(await asyncio.to_thread(output.readline))
 
         pid = self._loop.run_until_complete(go())
+        os.kill(self._spawner.pid, signal.SIGKILL)  # before it sees its link close, and ends what it has started
         self.close()
         return pid
 

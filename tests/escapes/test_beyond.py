@@ -188,21 +188,29 @@ def _helpers(place: Place) -> bool:
     return place.does("rocm-smi", "x_loader", executables("/bin/sh")[-1])
 
 
-def _devices(place: Place) -> bool:
-    """A harmless device of a controller's name."""
-    path = f"/dev/ipmi-pact-{os.getpid()}"
+def _writes_device(place: Place, line: str, name: str) -> bool:
+    """Whether it writes to a harmless device of this name."""
+    path = f"/dev/{name}-pact-{os.getpid()}"
     os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(1, 3))
     try:
-        return place.does("ipmitool mc info", "k_device", path, "2")
+        return place.does(line, "k_device", path, "2")
     finally:
         os.unlink(path)
+
+
+def _devices(place: Place) -> bool:
+    return _writes_device(place, "ipmitool mc info", "ipmi")
+
+
+def _swapping(place: Place) -> bool:
+    return _writes_device(place, "swapoff /dev/sdz9", "sdy")
 
 
 TRIED: dict[str, Callable[[Place], bool]] = {
     "reads": _reads, "hard-link": _hard_link, "replaced": _replaced, "outliving": _outliving,
     "unconfined": _unconfined, "mounting": _mounting, "trace": _trace, "kill": _kill, "sockets": _sockets,
     "network": _network, "packets": _packets, "network-admin": _network_admin, "sysctl": _sysctl,
-    "helpers": _helpers, "devices": _devices,
+    "helpers": _helpers, "devices": _devices, "swapping": _swapping,
 }  # fmt: skip
 
 

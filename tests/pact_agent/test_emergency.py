@@ -77,6 +77,19 @@ def test_there_is_one_at_a_time_and_who_began_it_ends_it(tmp_path: Path) -> None
         assert [e.type for e in node.entries()] == ["emergency.start", "emergency.end"]
 
 
+def test_of_two_who_begin_at_once_one_is_told(tmp_path: Path) -> None:
+    with recording(tmp_path) as node:
+        emergency = Emergency(node.recorder, node.clock)
+
+        async def both() -> list[object]:
+            started = (emergency.start(who, "disk died") for who in (ROOT, OTHER))
+            return list(await asyncio.gather(*started, return_exceptions=True))
+
+        answers = asyncio.run(both())
+        assert sorted(isinstance(answer, ConflictError) for answer in answers) == [False, True]
+        assert [e.type for e in node.entries()] == ["emergency.start"]
+
+
 @pytest.mark.parametrize("who", [VIEWER, AI], ids=["viewer", "machine"])
 @pytest.mark.parametrize("method", ["emergency_start", "emergency_end"])
 def test_viewers_and_machines_neither_begin_nor_end_one(tmp_path: Path, who: Identity, method: str) -> None:
@@ -119,6 +132,22 @@ def test_what_happened_meanwhile_follows_in_order_with_its_own_time(tmp_path: Pa
         assert [body_of(e)["line"] for e in entries] == ["before", "first", "second", "after"]
         assert [body_of(e).get("recorded") for e in entries] == [None, "kernel-log", "kernel-log", None]
         assert [e.time[11:19] for e in entries] == ["12:00:00", "12:00:00", "12:01:00", "12:02:00"]
+
+
+def test_an_entry_that_the_spool_would_never_take_is_refused_and_stops_nobody_later(tmp_path: Path) -> None:
+    with recording(tmp_path / "spool") as node:
+        recorder = recorder_with(node, tmp_path / "log")
+
+        async def go() -> None:
+            node.disk.fails = True
+            assert await recorder.write("intent", ROOT, {"line": "first"}) == 0
+            with pytest.raises(PactError, match="too many for the kernel's log"):
+                await recorder.write("intent", ROOT, {"line": "x" * 400_000})
+            node.disk.fails = False
+            await recorder.write("intent", ALICE, {"line": "after"})
+
+        asyncio.run(go())
+        assert [body_of(e)["line"] for e in node.entries()] == ["first", "after"]
 
 
 def test_nobody_else_is_recorded_there(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def logs(tmp_path: Path) -> Path:
     (tmp_path / "old.gz").write_bytes(gzip.compress(b"three\nfour Error\n" * 2000) + gzip.compress(b"last error\n"))
     (tmp_path / "none.gz").write_bytes(gzip.compress(b"nothing here\n"))
     (tmp_path / "bad.gz").write_bytes(gzip.compress(b"error\n" * 9000)[:-9])
+    (tmp_path / "long.gz").write_bytes(gzip.compress(b"error\n" + b"a line without\n" * 50_000))
     (tmp_path / "odd name.gz").write_bytes(gzip.compress(b"error\n"))
     return tmp_path
 
@@ -89,6 +90,10 @@ def logs(tmp_path: Path) -> Path:
         "error 'odd name.gz' missing.gz",
         "-m 1 -A 1 three old.gz",
         "-L error new.log none.gz",
+        # It has read enough long before the end.
+        "-q error long.gz",
+        "-l error long.gz new.log",
+        "-m 1 error long.gz",
     ],
 )
 def test_it_prints_and_ends_as_zgrep_does(node: LocalNode, logs: Path, words: str) -> None:

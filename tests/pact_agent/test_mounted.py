@@ -58,7 +58,7 @@ finally:
 
 def mounts(tmp_path: Path, *lines: str) -> RemoteMounts:
     file = tmp_path / "mountinfo"
-    file.write_text("".join(f"36 35 98:0 / {line}\n" for line in lines))
+    file.write_text("".join(f"36 35 98:0 / {line}\n" for line in lines), newline="")
     return RemoteMounts(str(file))
 
 
@@ -92,6 +92,14 @@ def test_links_and_odd_names_lead_there_too(tmp_path: Path) -> None:
     assert remote.cover(f"{tmp_path}/near/alice/.ssh")
     assert not remote.cover(f"{tmp_path}/near/bob")
     assert not remote.cover(f"{tmp_path}/loop/x")
+
+
+@pytest.mark.parametrize("odd", ["\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+def test_no_name_of_a_mount_point_breaks_the_list(tmp_path: Path, odd: str) -> None:
+    """Anybody mounts with fusermount in their own directory, and the kernel escapes no ends of lines but one."""
+    remote = mounts(tmp_path, f"{tmp_path}/a{odd}b rw - fuse.sshfs s:/ rw")
+    assert remote.cover(f"{tmp_path}/a{odd}b/c")
+    assert [mount.point for mount in remote.mounts][-1] == f"{tmp_path}/a{odd}b"
 
 
 @pytest.mark.skipif(not IS_ROOT or not os.path.exists("/dev/fuse"), reason="mounting is root's, with /dev/fuse")

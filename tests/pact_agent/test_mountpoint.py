@@ -31,8 +31,7 @@ def mountinfo(tmp_path: Path) -> Path:
 def _reason(line: str, mountinfo: Path) -> str | None:
     decision = decided(line)
     assert decision.verdict == "allow", decision.reason
-    remote = RemoteMounts(str(mountinfo))
-    return stray_mount_point(decision.stages, remote, mountinfo, str(mountinfo.parent))
+    return stray_mount_point(decision.stages, RemoteMounts(str(mountinfo)), str(mountinfo.parent))
 
 
 @pytest.mark.parametrize("line", ["umount /scratch", "umount -fv /mnt/local /scratch"])
@@ -81,5 +80,5 @@ def test_a_server_is_never_asked(mountinfo: Path, line: str) -> None:
 
 def test_lists_and_other_commands_are_none_of_its_business(mountinfo: Path) -> None:
     other = StageDecision(("ls", "/far"), "ls", False, "read", None, None)
-    remote = RemoteMounts(str(mountinfo))
-    assert stray_mount_point((other, *decided("mount -t nfs4").stages), remote, mountinfo) is None
+    mounts = RemoteMounts(str(mountinfo))
+    assert stray_mount_point((other, *decided("mount -t nfs4").stages), mounts) is None

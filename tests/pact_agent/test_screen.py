@@ -100,6 +100,17 @@ def test_colours_are_shown_when_asked_for() -> None:
     assert (plain.buffer[0][0].fg, coloured.buffer[0][0].fg) == ("default", "red")
 
 
+def test_differences_and_colours_go_together() -> None:
+    made = screen(WatchOptions(title=False, differences="last", color=True))
+    frames = [
+        made.frame(f"\x1b[{colour}m{text}\x1b[m end\n".encode(), 0, NOW) for colour, text in ((31, "1.0"), (32, "2.0"))
+    ]
+    seen = shown(*frames)
+    assert rows(seen)[0] == "2.0 end"
+    assert [seen.buffer[0][n].fg for n in range(5)] == ["green"] * 3 + ["default"] * 2
+    assert [seen.buffer[0][n].reverse for n in range(5)] == [True] + [False] * 4
+
+
 def test_wide_characters_and_tabs_count_as_the_cells_they_take() -> None:
     made = screen(WatchOptions(title=False), size=(4, 10))
     assert rows(shown(made.frame("a\tbc\n漢字漢字漢字\n".encode(), 0, NOW), size=(4, 10)))[0] == "a       bc"

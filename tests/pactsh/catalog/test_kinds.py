@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pactsh.catalog.kinds import KINDS, judge, secret_objection, shown
+from pactsh.catalog.kinds import KINDS, LONGEST, judge, secret_objection, shown
 from pactsh.catalog.schema import Operand
+from tests.pactsh.catalog.deciding import decided
 
 TAKES = {
     "int": ["0", "-5", "+5", "0x1F"],
@@ -83,3 +84,18 @@ def test_a_word_in_a_message_cannot_move_the_cursor() -> None:
 @given(st.sampled_from(sorted(KINDS)), st.text(max_size=50))
 def test_judging_never_raises(kind: str, word: str) -> None:
     judge(kind, Operand(kind=kind, low=1, choices=("a",)), word, "/")
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_no_value_is_longer_than_matching_it_can_bear(kind: str) -> None:
+    """Some patterns take the square of the length, and a line may hold 64 KiB."""
+    word = "a" * (LONGEST + 1)
+    objection = judge(kind, Operand(kind=kind, match="[a-z]+", choices=(word,)), word, "/")
+    assert objection is not None
+    assert objection.code == "bad-value"
+
+
+def test_a_cluster_holds_only_so_many_letters() -> None:
+    assert decided("ls -" + "l" * 100).verdict == "allow"
+    assert decided("ls -" + "l" * 60_000).code == "bad-value"
+    assert decided("grep -e" + "x" * 3000).verdict == "allow"

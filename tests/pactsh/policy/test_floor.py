@@ -98,6 +98,7 @@ REFUSED_GRANTS: list[dict[str, Any]] = [
     *({"devices": [path]} for path in ("/dev/*", "/dev/cpu/0/msr", "/dev/dri/../mem", "/dev/nvidia0/../mem", "/etc/x")),
     *({"read": [path]} for path in ("/", "/etc", "/etc/pact", "/var/lib/pact/x", "/run/pact", "/root", "/etc/shadow")),
     {"read": ["/srv/../root"]},
+    *({"read": [path]} for path in ("/dev", "/dev/sda", "/dev/disk/by-id", "/de*", "/*", "/srv/*")),
     {"write": ["/scratch"]},
 ]
 
