@@ -14,26 +14,28 @@ _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 class Mount(NamedTuple):
-    """A line of the list: which file system, which directory of it, where that is shown, and the system's type."""
+    """A line of the list: which file system, which directory of it, where that is shown; its type and options."""
 
     device: str
     root: str
     point: str
     kind: str = ""
+    options: str = ""
 
 
 def parse_mounts(text: str) -> tuple[Mount, ...]:
     """The mounts of a `mountinfo`, in its order.
 
-    >>> parse_mounts("30 1 8:1 / / rw - ext4 /dev/sda1 rw\\n31 30 8:1 /etc /a\\\\040b rw - ext4 /dev/sda1 rw\\n")
-    (Mount(device='8:1', root='/', point='/', kind='ext4'), Mount(device='8:1', root='/etc', point='/a b', kind='ext4'))
+    >>> parse_mounts("31 30 8:1 /etc /a\\\\040b rw - ext4 /dev/sda1 ro,acl\\n")
+    (Mount(device='8:1', root='/etc', point='/a b', kind='ext4', options='ro,acl'),)
     """
     found = []
     for line in text.split("\n"):  # no other end of a line is escaped: a user's mount point may hold "\r" or "\f"
         front, _, back = line.partition(" - ")
         fields = front.split(" ")
         if len(fields) > 4:
-            found.append(Mount(fields[2], _plain(fields[3]), _plain(fields[4]), back.split(" ")[0]))
+            kind, _, rest = back.partition(" ")
+            found.append(Mount(fields[2], _plain(fields[3]), _plain(fields[4]), kind, rest.partition(" ")[2]))
     return tuple(found)
 
 

@@ -18,6 +18,8 @@ import signal
 import time
 from collections.abc import Iterator
 
+from pact_agent.aliases import Mount, parse_mounts
+
 PROCESSES, MEMORY = 512, 8 << 30
 _WAIT_S = 0.5
 # What systemd puts on the group of a unit with Delegate=yes (systemd.resource-control(5)): ours to divide.
@@ -34,7 +36,7 @@ class Groups:
         name = f"pact-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
         own = _own() if places is None else places
         self._bases = tuple(base for base in (_base(place, name) for place in own) if base)
-        self._prefix = f"job-{os.getpid()}-"
+        self._prefix = f"job-{os.urandom(4).hex()}-"  # not the pid: the next agent may have the same
         self._made = 0
         self._ending: list[str] = []
 
@@ -57,7 +59,7 @@ class Groups:
             try:
                 os.mkdir(path, 0o700)
             except OSError:
-                continue
+                continue  # the memory or the number of groups is used up; the other hierarchy may have room
             made.append(path)
         self.limit(tuple(made), PROCESSES, MEMORY)
         return tuple(made)
@@ -191,27 +193,26 @@ def _is_delegated(place: str) -> bool:
 def _own() -> tuple[str, ...]:
     """This process's groups: in the second version's hierarchy, and in the first one's that counts processes."""
     try:
-        with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+        with open("/proc/self/cgroup", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             mine = [line.rstrip("\n").split(":", 2) for line in file]
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            mounts = [line.rstrip("\n").partition(" - ") for line in file]
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            mounts = parse_mounts(file.read())
     except OSError:
         return ()
+    second = next((path for _, kinds, path in mine if not kinds), "")
+    first = next((path for _, kinds, path in mine if "pids" in kinds.split(",")), "")
     found = [
-        _shown(mounts, "cgroup2", "", next((path for _, kinds, path in mine if not kinds), "")),
-        _shown(mounts, "cgroup", "pids", next((path for _, kinds, path in mine if "pids" in kinds.split(",")), "")),
+        _shown([mount for mount in mounts if mount.kind == "cgroup2"], second),
+        _shown([mount for mount in mounts if mount.kind == "cgroup" and "pids" in mount.options.split(",")], first),
     ]
     return tuple(place for place in found if place)
 
 
-def _shown(mounts: list[tuple[str, str, str]], kind: str, controller: str, path: str) -> str:
-    """Where the group `path` of a hierarchy is mounted; "" if it isn't."""
-    for before, _, after in mounts:
-        name, _, options = after.split(" ", 2)
-        if path and name == kind and (not controller or controller in options.split(",")):
-            root, point = before.split(" ")[3:5]
-            below = path if root == "/" else path.removeprefix(root)
-            return (point + below).rstrip("/")
+def _shown(mounts: list[Mount], group: str) -> str:
+    """Where `group` of a hierarchy is seen; "" if it isn't mounted."""
+    for mount in mounts:
+        if group == mount.root or group.startswith(mount.root.rstrip("/") + "/"):
+            return mount.point + group[len(mount.root.rstrip("/")) :].rstrip("/")
     return ""
 
 

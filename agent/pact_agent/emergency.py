@@ -52,11 +52,12 @@ class Emergency:
         if not reason or len(reason) > _LONGEST_REASON or not reason.isprintable():
             raise UsageError("emergency: say why, in one line", hint="pact emergency --reason 'its disk died'")
         async with self._changing:
-            before = self.active()
+            before = self._active
             if before is not None:
+                over = "over but not ended" if self.active() is None else "on already"
                 raise ConflictError(
-                    f"emergency: on already, by {before.principal} until {timestamp(before.until)}: {before.reason}",
-                    hint="pact emergency --end ends it",
+                    f"emergency: {over}, by {before.principal} until {timestamp(before.until)}: {before.reason}",
+                    hint="pact emergency --end ends it; with --force another's whose time has run out",
                 )
             until = self._clock.now() + timedelta(seconds=LENGTH_S)
             body = {"reason": reason, "until": timestamp(until)}

@@ -72,7 +72,7 @@ class Recorder:
         except SpoolError:
             if self._last_resort is None or not _goes_on(identity) or self._spool.level() != "unwritable":
                 raise
-            self._last_resort.write(draft)
+            await asyncio.to_thread(self._last_resort.write, draft)  # a serial console may be slow to take it
             return 0
 
     async def catch_up(self) -> None:
@@ -81,8 +81,13 @@ class Recorder:
             return
         async with self._catching_up:
             while (draft := self._last_resort.next()) is not None:
-                await self._spool.append(draft)
-                self._last_resort.done(draft)
+                await asyncio.shield(self._hand_over(draft))
+
+    async def _hand_over(self, draft: Unnumbered) -> None:
+        """Give the spool one entry and forget it: both, or it would be there twice."""
+        assert self._last_resort is not None
+        await self._spool.append(draft)
+        self._last_resort.done(draft)
 
     async def acknowledged(self, number: int, timeout_s: float) -> bool:
         """Whether the journal has entry `number` within `timeout_s` (policy `audit = "strict"`)."""

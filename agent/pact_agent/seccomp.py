@@ -20,6 +20,7 @@ from pact_agent import kernel
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _LD, _JEQ, _JGE, _JSET, _RET, _AND = 0x20, 0x15, 0x35, 0x45, 0x06, 0x54
 _NR, _ARCH, _ARGS = 0, 4, 16
+_EPERM = (_RET, 0, 0, _ERRNO | errno.EPERM)
 _CLONE_NEW = 0x7E020000  # every CLONE_NEW* flag of clone(2)
 _TIOCSTI, _TIOCLINUX, _FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR = 0x5412, 0x541C, 0x40086602, 0x401C5820
 _F_SETLEASE = 1024
@@ -167,29 +168,9 @@ def build(
         names = tuple(name for name in names if name not in _SOCKET_FILES)
     if signals_to is not None:
         names += ("pidfd_send_signal",)
-    eperm = (_RET, 0, 0, _ERRNO | errno.EPERM)
-    program: list[tuple[int, int, int, int]] = [
-        (_LD, 0, 0, _ARCH),
-        (_JEQ, 1, 0, numbers["arch"]),
-        (_RET, 0, 0, _KILL),
-        (_LD, 0, 0, _NR),
-        (_JGE, 0, 1, 0x40000000),  # the x32 ABI would be another way in
-        (_RET, 0, 0, _KILL),
-    ]
-    denied = [numbers[n] for n in names if n in numbers]
-    for left, number in zip(range(len(denied) - 1, -1, -1), denied, strict=True):
-        program.append((_JEQ, left, 0 if left else 1, number))  # to the one refusal behind them all
-    program.append(eperm)
-    program += [
-        (_JEQ, 0, 1, numbers["clone3"]),
-        (_RET, 0, 0, _ERRNO | errno.ENOSYS),
-    ]  # its flags are in memory
-    program += _when(numbers["clone"], [(_LD, 0, 0, _ARGS), (_JSET, 0, 1, _CLONE_NEW), eperm])
+    program = _refusing(names)
     if read_only:
-        refused = _OPEN_TO_WRITE & ~(0x2 if opens_both_ways else 0)
-        for name, place in (("open", 1), ("openat", 2)):
-            if name in numbers:
-                program += _when(numbers[name], [(_LD, 0, 0, _ARGS + 8 * place), (_JSET, 0, 1, refused), eperm])
+        program += _opens(_OPEN_TO_WRITE & ~(0x2 if opens_both_ways else 0))
     alone = signals_to is not None
     program += _ioctls(owner=not confined, signals=not alone)
     commands = (*((_F_SETLEASE,) if confined else ()), *(_SIGNAL_BY_FILE if alone else ()))
@@ -204,9 +185,37 @@ def build(
         for name in SIGNALS:
             program += _when(numbers[name], _only(0, (signals_to,), errno.EPERM))
     if once is not None:
-        program += [(_JEQ, 0, 1, numbers["execveat"]), eperm]
+        program += [(_JEQ, 0, 1, numbers["execveat"]), _EPERM]
         program += _exec_once(numbers["execve"], once)
     return [*program, (_RET, 0, 0, _ALLOW)]
+
+
+def _refusing(names: tuple[str, ...]) -> list[tuple[int, int, int, int]]:
+    """The beginning: another way into the kernel ends the process, these calls and new namespaces are refused."""
+    numbers = kernel.SYSCALLS
+    program: list[tuple[int, int, int, int]] = [
+        (_LD, 0, 0, _ARCH),
+        (_JEQ, 1, 0, numbers["arch"]),
+        (_RET, 0, 0, _KILL),
+        (_LD, 0, 0, _NR),
+        (_JGE, 0, 1, 0x40000000),  # the x32 ABI would be another way in
+        (_RET, 0, 0, _KILL),
+    ]
+    denied = [numbers[n] for n in names if n in numbers]
+    for left, number in zip(range(len(denied) - 1, -1, -1), denied, strict=True):
+        program.append((_JEQ, left, 0 if left else 1, number))  # to the one refusal behind them all
+    program += [_EPERM, (_JEQ, 0, 1, numbers["clone3"]), (_RET, 0, 0, _ERRNO | errno.ENOSYS)]  # its flags are in memory
+    return program + _when(numbers["clone"], [(_LD, 0, 0, _ARGS), (_JSET, 0, 1, _CLONE_NEW), _EPERM])
+
+
+def _opens(refused: int) -> list[tuple[int, int, int, int]]:
+    """No open(2) with any of these flags."""
+    program: list[tuple[int, int, int, int]] = []
+    for name, place in (("open", 1), ("openat", 2)):
+        if name in kernel.SYSCALLS:
+            body = [(_LD, 0, 0, _ARGS + 8 * place), (_JSET, 0, 1, refused), _EPERM]
+            program += _when(kernel.SYSCALLS[name], body)
+    return program
 
 
 def _ioctls(*, owner: bool, signals: bool) -> list[tuple[int, int, int, int]]:

@@ -31,7 +31,7 @@ def parse_mountinfo(text: str) -> tuple[Mount, ...]:
     (Mount(path='/a b', kind='ext4'),)
     """
     found: dict[str, Mount] = {}
-    for line in text.splitlines():
+    for line in filter(None, text.split("\n")):  # other ends of lines are parts of names
         before, _, after = line.partition(" - ")
         path = re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), before.split(" ")[4])
         found.pop(path, None)

@@ -72,6 +72,8 @@ def test_there_is_one_at_a_time_and_who_began_it_ends_it(tmp_path: Path) -> None
         node.clock.pass_s(LENGTH_S + 1)
         with pytest.raises(ForbiddenError):
             asyncio.run(emergency.end(OTHER, force=False))
+        with pytest.raises(ConflictError, match="over but not ended"):
+            begin(emergency, OTHER)
         asyncio.run(emergency.end(OTHER, force=True))
         assert emergency.active() is None
         assert [e.type for e in node.entries()] == ["emergency.start", "emergency.end"]
