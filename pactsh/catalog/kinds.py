@@ -7,6 +7,7 @@ kind of completion the shell offers. `judge` also applies what the catalog narro
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -94,13 +95,21 @@ def judge(kind: str, place: Places, word: str, cwd: str, *, walked: bool = False
         return Objection(
             "bad-value", f"{shown(word)} is not one of the allowed values", f"use {_listed(place.choices)}"
         )
-    if place.match and not regex(place.match).fullmatch(word):
+    items = _items(place.each, word)
+    if place.match and not all(regex(place.match).fullmatch(item) for item in items):
         return Objection("bad-value", place.why or f"{shown(word)} is not allowed here", place.hint)
-    if place.refuse and regex(place.refuse).fullmatch(word):
+    if place.refuse and any(regex(place.refuse).fullmatch(item) for item in items):
         return Objection("denied-value", place.why or f"{shown(word)} is not allowed here", place.hint)
     if kind in ("int", "number") and not _within(place.low, place.high, word):
         return Objection("bad-value", f"{shown(word)} is out of range", _range(place.low, place.high))
     return _openable(row.opens, word, cwd, walked)
+
+
+def _items(each: str, word: str) -> Sequence[str]:
+    """The parts of a list, or the word itself. A list with blanks may have several of its characters in a row."""
+    if not each:
+        return (word,)
+    return regex(f"[{re.escape(each)}]" + ("+" if " " in each else "")).split(word)
 
 
 def secret_objection(path: str, cwd: str) -> Objection | None:

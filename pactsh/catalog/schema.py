@@ -81,7 +81,8 @@ class Valued(Effect, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A form that takes a value: its kind and what narrows it.
 
     `low` and `high` bound numbers, `choices` an `enum` or `list`; `match` is a regular
-    expression the whole value must match, `refuse` one it must not, `why` says so then.
+    expression the whole value must match, `refuse` one it must not, `why` says so then. With `each`,
+    the characters that part a list, they are for each of its items.
     `label` stands for the value in help.
     """
 
@@ -91,6 +92,7 @@ class Valued(Effect, frozen=True, forbid_unknown_fields=True, kw_only=True):
     choices: tuple[str, ...] = ()
     match: str = ""
     refuse: str = ""
+    each: str = ""
     why: str = ""
 
 

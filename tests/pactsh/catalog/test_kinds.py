@@ -95,6 +95,25 @@ def test_no_value_is_longer_than_matching_it_can_bear(kind: str) -> None:
     assert objection.code == "bad-value"
 
 
+@pytest.mark.parametrize(
+    ("each", "word", "fits"),
+    [
+        (",", "a,b", True),
+        (",", "a", True),
+        (",", "a,,b", False),
+        (",", "a,", False),
+        (",", "a,x", False),
+        (", ", "a, b", True),
+        (", ", "a b,", False),
+        ("", "a,b", False),
+    ],
+)
+def test_a_pattern_may_be_for_each_item_of_a_list(each: str, word: str, fits: bool) -> None:
+    assert (judge("string", Operand(kind="string", match="[ab]", each=each), word, "/") is None) == fits
+    place = Operand(kind="string", refuse="x", each=",")
+    assert (judge("string", place, "a,x,b", "/") is None, judge("string", place, "a,b", "/") is None) == (False, True)
+
+
 def test_a_cluster_holds_only_so_many_letters() -> None:
     assert decided("ls -" + "l" * 100).verdict == "allow"
     assert decided("ls -" + "l" * 60_000).code == "bad-value"
