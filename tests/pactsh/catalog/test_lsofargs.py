@@ -43,8 +43,8 @@ def judged(*words: str) -> str:
         (("-t", "-D"), "denied"),
         (("/tmp", "-Db"), ""),
         (("--", "-Db"), ""),
-        (("-",), ""),
-        (("+",), ""),
+        (("-",), "bad-value"),
+        (("+",), "bad-value"),
         (("+t",), "unknown-option"),
         (("-tJ",), "unknown-option"),
         (("-o", ""), "bad-value"),
@@ -77,7 +77,6 @@ def test_values_letters_and_names(words: tuple[str, ...], code: str) -> None:
         "-fg nosuch1",
         "+w -t nosuch1 +nosuch2",
         "-tnPl -u root nosuch1",
-        "- nosuch1",
     ],
 )
 def test_lsof_takes_the_same_words_for_names(line: str) -> None:
