@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import re
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -17,6 +18,7 @@ from pact_agent.aside import aside, busy
 from pact_agent.clock import Clock
 from pact_agent.io import Io, Refusal, Sink
 from pact_agent.learning import learned
+from pact_agent.listing import EXPANSION_LIMIT_S
 from pact_agent.memory import trim_heap
 from pact_agent.node import Node
 from pact_agent.pipeline import LineRun, Pipelines, Ran, stopped
@@ -35,8 +37,8 @@ _log = logging.getLogger(__name__)
 
 Action = Literal["shell", "exec"]
 
-_EXPANSION_TIMEOUT_S = 10.0
 _STRICT_TIMEOUT_S = 10.0
+_TOKEN = re.compile(r"(--to[a-z]{0,3}\b|PACT_[A-Z_]*TOKEN)", re.IGNORECASE)  # what stands behind is not recorded
 _MAX_LINE = 64 << 10
 
 
@@ -67,6 +69,7 @@ class Executor:
     def __init__(self, node: Node, pipelines: Pipelines, recorder: Recorder, clock: Clock) -> None:
         self._node, self._pipelines, self._recorder, self._clock = node, pipelines, recorder, clock
         self._expanded = False
+        self._explaining: dict[str, asyncio.Lock] = {}
 
     # -- deciding
 
@@ -77,10 +80,12 @@ class Executor:
 
     async def explain(self, session: Session, text: str) -> Decision | Refusal:
         """What would be decided about `text`, without running or recording it."""
-        try:
-            _, prepared = await self._prepare(session, text)
-        except (language.LineError, PactError) as error:
-            return _refusal_of(error)
+        # One at a time for each person: globs over whole trees take threads, and nobody pays for asking.
+        async with self._explaining.setdefault(session.identity.principal, asyncio.Lock()):
+            try:
+                _, prepared = await self._prepare(session, text)
+            except (language.LineError, PactError) as error:
+                return _refusal_of(error)
         request = self.request(text, "shell", session.cwd, prepared)
         decision = decide(request, session.identity, self._node.policy(), self._node.catalog)
         return decision if decision.verdict == "refuse" else self._node_refusal(decision) or decision
@@ -99,7 +104,7 @@ class Executor:
         if not needs_file_system(line):
             return line, prepare_line(*arguments)
         self._expanded = True
-        return line, await aside(_EXPANSION_TIMEOUT_S, "expanding the line", lambda: prepare_line(*arguments))
+        return line, await aside(EXPANSION_LIMIT_S, "expanding the line", lambda: prepare_line(*arguments))
 
     def tidy(self) -> None:
         """Give back what globs took: one over whole trees leaves tens of megabytes of free heap behind."""
@@ -322,7 +327,7 @@ class Executor:
         values = self._variables(session)
         try:
             arguments = (item, values, session.cwd, self._node.secrets())
-            actual = await aside(_EXPANSION_TIMEOUT_S, "expanding the line", lambda: prepare_pipeline(*arguments))
+            actual = await aside(EXPANSION_LIMIT_S, "expanding the line", lambda: prepare_pipeline(*arguments))
         except (language.LineError, PactError) as error:
             return expected, _refusal_of(error)
         if actual.stages == expected.stages and actual.cwd == expected.cwd:
@@ -360,7 +365,8 @@ def _fault(error: Exception) -> Refusal:
 def _without_token(text: str, refusal: Refusal) -> str:
     """The line up to a token in it. A line refused for something else may hold one as well."""
     known = refusal.span if refusal.code == SECRET_ARGUMENT else None
-    at = known[0] if known else text.find("--token")
+    found = None if known else _TOKEN.search(text)
+    at = known[0] if known else found.end() if found else -1
     return text if at < 0 else text[:at] + "[not recorded]"
 
 

@@ -8,18 +8,25 @@ address spaces and descriptors of processes below /proc.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 
 from pactsh.catalog.secrets import is_hidden
 
 _MOST_ENTRIES = 100_000
+EXPANSION_LIMIT_S = 10.0
 
 
 class DirectoryListing:
-    """Implements `pactsh.language`'s `Listing` for a session standing in `cwd`."""
+    """Implements `pactsh.language`'s `Listing` for a session standing in `cwd`.
 
-    def __init__(self, cwd: str, secrets: Sequence[str]) -> None:
+    After `limit_s` it finds nothing any more: whoever asked has been told by then that it took too long, and the
+    thread is not to go on for nobody.
+    """
+
+    def __init__(self, cwd: str, secrets: Sequence[str], limit_s: float = EXPANSION_LIMIT_S) -> None:
         self._cwd, self._secrets = cwd, tuple(secrets)
+        self._until = time.monotonic() + limit_s
 
     @property
     def directory(self) -> str:
@@ -28,7 +35,7 @@ class DirectoryListing:
 
     def entries(self, directory: str) -> Sequence[str]:
         """Names in `directory`, unsorted; empty if it can't or may not be read."""
-        path = self.resolve(directory)
+        path = self.resolve(directory) if time.monotonic() < self._until else None
         if path is None:
             return []
         names: list[str] = []

@@ -27,8 +27,10 @@ SECRETS = (
     *(
         f"/home/*/{name}"
         for name in (
-            ".ssh", ".aws", ".kube", ".gnupg", ".docker", ".azure", ".password-store", ".config", ".*history",
-            ".netrc", ".pgpass", ".my.cnf", ".git-credentials", ".vault-token",
+            ".ssh", ".aws", ".kube", ".gnupg", ".docker", ".azure", ".password-store", ".config", ".bash_history",
+            ".zsh_history", ".sh_history", ".history", ".python_history", ".mysql_history", ".psql_history",
+            ".sqlite_history", ".node_repl_history", ".rediscli_history", ".lesshst", ".viminfo", ".netrc", ".pgpass",
+            ".my.cnf", ".git-credentials", ".vault-token",
         )
     ),
     "/etc/ssh/ssh_host_*_key", "/etc/ssl/private", "/etc/pki/*/private", "/etc/letsencrypt/live",
@@ -94,11 +96,26 @@ class SecretPaths:
                 directories.add(place)
                 path = f"{place.rstrip('/')}/{name}"
                 for one in glob.glob(f"{glob.escape(place)}/{name}") if _is_glob(name) else (path,):
-                    if not (_is_glob(parent) and self._remote.cover(one)) and os.path.lexists(one):
+                    if _is_glob(parent):
+                        found |= self._plain(one)
+                    elif os.path.lexists(one):
                         found.add(os.path.realpath(one))
         elsewhere = {place for path in found for place in aliases(path, self._remote.mounts)}
         found |= {place for place in elsewhere if not self._remote.cover(place) and os.path.lexists(place)}
         return tuple(sorted(found)), directories
+
+    def _plain(self, path: str) -> set[str]:
+        """A secret in somebody's own directory, if it is there and no link: where a link leads is theirs to say, and
+        a mask there would hide whatever they like from administrators."""
+        home = os.path.dirname(path)
+        try:
+            if self._remote.cover(path) or stat.S_ISLNK(os.lstat(path).st_mode):
+                return set()
+            if stat.S_ISLNK(os.lstat(home).st_mode) and os.lstat(home).st_uid != 0:
+                return set()
+        except OSError:
+            return set()
+        return {os.path.join(os.path.realpath(home), os.path.basename(path))}
 
     def _local(self, pattern: str, directories: set[str]) -> list[str]:
         """The directories of `pattern` (`/home/*`) that no server far away has to answer for."""

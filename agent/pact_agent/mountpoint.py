@@ -34,7 +34,10 @@ def stray_mount_point(stages: Sequence[StageDecision], mounts: Mounts, root: str
             continue
         # No source and no value that the catalog takes starts with a slash.
         for path in (word for word in stage.argv[1:] if word.startswith("/")):
-            reason = _not_mounted(path, mounts) if stage.name == "umount" else _crooked(path, mounts, root)
+            if stage.name == "umount":
+                reason = _not_mounted(path, mounts) or _swappable(path, root)
+            else:
+                reason = _crooked(path, mounts, root)
             if reason:
                 return f"{path} {reason}"
     return None
@@ -49,16 +52,25 @@ def _not_mounted(path: str, mounts: Mounts) -> str:
 def _crooked(path: str, mounts: Mounts, root: str) -> str:
     if mounts.cover(root + path):
         return "is or lies on a network file system already"
-    here, parts = root, path.strip("/").split("/")
-    for number, part in enumerate(parts):
+    try:
+        if stat.S_ISLNK(os.lstat(root + path.rstrip("/")).st_mode):
+            return "leads through a link; name the directory itself"
+    except OSError:
+        pass  # there is nothing to mount on, as mount will say
+    return _swappable(path, root)
+
+
+def _swappable(path: str, root: str) -> str:
+    """Why a directory above `path` may lead elsewhere by the time it is used; the place itself is not looked at."""
+    here = root
+    for part in path.strip("/").split("/")[:-1]:
         here = f"{here}/{part}"
         try:
             facts = os.lstat(here)
         except OSError:
-            return ""  # there is nothing to mount on, as mount will say
+            return ""
         if stat.S_ISLNK(facts.st_mode):
             return "leads through a link; name the directory itself"
-        above = number < len(parts) - 1
-        if above and (facts.st_uid != 0 or facts.st_mode & 0o022):
+        if facts.st_uid != 0 or facts.st_mode & 0o022:
             return f"could become a link meanwhile: others than root may change {here[len(root) :]}"
     return ""

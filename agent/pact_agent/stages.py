@@ -56,6 +56,8 @@ def resolve_program(name: str, program: Program) -> str:
                 f"{name}: {path} can be written by others than its owner, so it is not run",
                 hint=f"chmod go-w {path}",
             )
+        if not {info.st_uid, above.st_uid} <= {0, os.geteuid(), _NOBODY}:  # nobody: root, seen from a user namespace
+            raise NotFoundError(f"{name}: {path} belongs to somebody else than root, so it is not run")
         return path
     raise NotFoundError(f"{name}: not installed on this node", hint="looked for " + ", ".join(program.paths))
 

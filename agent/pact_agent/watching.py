@@ -26,7 +26,7 @@ from pactsh.catalog.watchargs import WatchOptions, watch_options
 from pactsh.errors import NotFoundError
 from pactsh.policy.decision import Program, StageDecision
 
-_MOST_OUTPUT = 256 << 10
+_MOST_OUTPUT = 64 << 10
 _CAT = Program(("/usr/bin/cat", "/bin/cat"), Grants())
 
 
@@ -66,7 +66,7 @@ class Watch:
         self._decided, self._inner = decision.inner, inner
         self._clock, self._objection = clock, objection
         self._options: WatchOptions = watch_options(decision.argv)
-        self._title = " && ".join(_typed(p) for p in inner) if len(inner) > 1 else _typed(inner[0])
+        self._title = " ".join(f"{p.op} {_typed(p)}".strip() for p in inner).replace(" ;", ";")
         self._run = LineRun()
 
     async def run(self, sink: Sink, current: LineRun, before: Ran) -> Ran:
@@ -135,9 +135,8 @@ class Watch:
                 return objection.status
             began = self._clock.monotonic()
             output, status = await self._once()
-            await _write(
-                write, screen.frame(output, status, self._clock.now().astimezone().strftime("%a %b %e %H:%M:%S %Y"))
-            )
+            now = self._clock.now().astimezone().strftime("%a %b %e %H:%M:%S %Y")
+            await _write(write, await asyncio.to_thread(screen.frame, output, status, now))
             same = same + 1 if output == last else 0
             if options.until_failure and status:
                 return status

@@ -86,7 +86,7 @@ def judge(kind: str, place: Places, word: str, cwd: str, *, walked: bool = False
     `walked`: the command goes down directory trees, so /proc and the like are refused too.
     """
     row = KINDS[kind]
-    if len(word) > LONGEST and (row.pattern or place.match or place.refuse):
+    if (row.pattern and len(word) > LONGEST) or ((place.match or place.refuse) and len(word) > LONGEST // 4):
         # Matching may take the square of the length, and the agent has one thread for everybody.
         return Objection("bad-value", f"{shown(word)} is longer than any {row.noun} there is", place.hint)
     if row.pattern and not regex(row.pattern).fullmatch(word):

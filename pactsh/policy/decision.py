@@ -200,8 +200,9 @@ def _repeated(
         answer = _stage(repeated, repeated.cwd or request.cwd, catalog, policy)
         if isinstance(answer, Decision):
             return answer
-        if answer.class_ == CHANGE_COMMANDS or (answer.builtin and answer.name != "pact"):
-            reason = f"watch repeats only what reads; this form of {answer.name} does not"
+        asks = answer.name == "pact" and "emergency" not in answer.argv
+        if answer.class_ == CHANGE_COMMANDS or (answer.builtin and not asks):
+            reason = f"watch repeats commands that only read; this form of {answer.name} is none"
             return _refused(6, "watch-change", "watch", reason, f"run {answer.name} by itself", _span(repeated, 0))
         inner.append(answer)
     return replace(watch, inner=tuple(inner))
@@ -291,7 +292,7 @@ def _stage(stage: StageRequest, cwd: str, catalog: Catalog, policy: Policy) -> S
             return _refused(6, "glob-option", "glob", reason, "write ./ in front of the pattern", _span(stage, index))
     if command.builtin and name == "pact":
         for index, word in enumerate(stage.argv):
-            if word.partition("=")[0] == "--token":
+            if len(word) > 3 and "--token".startswith(word.partition("=")[0]):
                 reason = "a token on the line would stay in the journal for ever; from there on it is not recorded"
                 hint = "pact knows who you are here: leave --token out"
                 return _refused(6, SECRET_ARGUMENT, "builtin:pact", reason, hint, _span(stage, index))

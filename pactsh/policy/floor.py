@@ -19,6 +19,7 @@ from pactsh.catalog.schema import Command, Effect, Grants, Operand, Option, Sub
 from pactsh.catalog.secrets import is_hidden, is_secret, normalise
 from pactsh.policy.model import CommandOverlay, Extension
 from pactsh.policy.overlay import extended
+from pactsh.policy.patterns import pattern_fault
 from pactsh.policy.runners import BYPASS, runs_others
 
 Fault = tuple[tuple[Step, ...], str]
@@ -46,7 +47,7 @@ _WHY_NOT = {
 }
 _FIELDS = frozenset(
     {
-        "name", "summary", "group", "paths", "builtin", "grammar", "permute", "abbreviate", "numeric", "inject",
+        "name", "summary", "group", "paths", "builtin", "grammar", "permute", "abbreviate", "numeric",
         "examples", "options", "operands", "commands", "extra", "help", "change", "deny", "hint", "grants",
         "requires",
     }
@@ -236,6 +237,11 @@ def _sub_effects(sub: Sub) -> Iterator[Fault]:
 
 
 def _effect(effect: Effect) -> Iterator[Fault]:
+    for name in ("match", "refuse", "follows", "numeric"):
+        pattern = getattr(effect, name, "")
+        why = pattern_fault(pattern) if pattern else ""
+        if why:
+            yield (name,), why
     yield from _at(("grants",), _grant_faults(effect.grants, changing=bool(effect.change)))
 
 

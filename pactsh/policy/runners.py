@@ -14,7 +14,8 @@ RUNNERS: Mapping[str, str] = {
     name: what
     for what, names in {
         "it is a shell": (
-            "sh bash rbash dash ash ksh mksh pdksh zsh csh tcsh fish yash rc es elvish nu xonsh pwsh pactsh"
+            "sh git-shell rssh bash rbash dash ash ksh mksh pdksh zsh csh tcsh fish yash rc es elvish nu xonsh pwsh"
+            " pactsh"
         ),
         "it is an interpreter": (
             "python pypy perl ruby node nodejs deno bun lua luajit tclsh wish expect php guile racket R Rscript julia"
@@ -22,22 +23,27 @@ RUNNERS: Mapping[str, str] = {
             " nawk original-awk sed dc m4 sqlite sqlite3 gnuplot"
         ),
         "it is an editor that starts programs": (
-            "ed red ex vi vim vim.tiny vim.basic nvim view rvim nano pico emacs joe mc editor"
+            "ed red ex vi vimdiff vipw vigr visudo vim vim.tiny vim.basic nvim view rvim nano pico emacs joe mc editor"
         ),
         "it is a pager that starts programs": "more most pg man info pager",
         "it runs its operands": (
-            "find xargs parallel env nohup timeout nice ionice stdbuf taskset chrt setsid setarch linux32 linux64 i386"
-            " x86_64 uname26 unshare nsenter chroot switch_root pivot_root flock script scriptreplay time watch entr"
-            " strace ltrace gdb gdbserver lldb perf valgrind bpftrace trace-cmd systemd-run systemd-nspawn machinectl"
-            " systemd-inhibit run-parts start-stop-daemon daemonize screen tmux dtach capsh prlimit numactl"
-            " choom cgexec srun salloc sbatch mpirun mpiexec orterun prun flux fakeroot faketime catchsegv"
-            " dbus-run-session dbus-send busctl at batch crontab anacron logrotate facter ansible salt-call puppet"
+            "bwrap firejail nsjail proot dbus-launch ssh-agent systemd-cat systemd-socket-activate run0 rlwrap"
+            " unbuffer cpulimit find xargs parallel env nohup timeout nice ionice stdbuf taskset chrt setsid setarch"
+            " linux32 linux64 i386 x86_64 uname26 unshare nsenter chroot switch_root pivot_root flock script"
+            " scriptreplay time watch entr strace ltrace gdb gdbserver lldb perf valgrind bpftrace trace-cmd"
+            " systemd-run systemd-nspawn machinectl systemd-inhibit run-parts start-stop-daemon daemonize screen"
+            " tmux dtach capsh prlimit numactl choom cgexec srun salloc sbatch mpirun mpiexec orterun prun flux"
+            " fakeroot faketime catchsegv dbus-run-session dbus-send busctl at batch crontab anacron logrotate"
+            " facter ansible salt-call puppet"
         ),
         "it is many programs in one": "busybox toybox coreutils sash kmod",
         "it runs other programs as another user": (
             "su sudo sudoedit doas pkexec runuser setpriv newgrp sg login agetty gosu su-exec"
         ),
-        "it reaches other machines": "ssh scp sftp rsh rlogin rexec rsync telnet nc ncat netcat socat pdsh clush",
+        "it reaches other machines": (
+            "curl wget ftp mosh sshpass autossh smbclient tmate ssh scp sftp rsh rlogin rexec rsync telnet nc ncat"
+            " netcat socat pdsh clush"
+        ),
         "it builds or installs programs": (
             "make gmake cmake ninja gcc g++ cc c++ clang ld go cargo rustc git svn hg tar cpio pax zip rpm dpkg apt"
             " apt-get aptitude yum dnf zypper snap flatpak pip npm gem"

@@ -162,3 +162,31 @@ def test_a_secret_is_masked_where_a_bind_mount_shows_it_too(tmp_path: Path, when
             subprocess.run(["umount", str(tmp_path / target)], check=False, capture_output=True, timeout=20)
     left = [path for path in found.current() if path.startswith(str(tmp_path))]
     assert left == [str(tmp_path / "safe" / "deep" / "secret")]
+
+
+def test_a_link_in_a_home_hides_nothing_elsewhere(tmp_path: Path) -> None:
+    """Else any user could take `/usr/bin` away from the administrators: `ln -s /usr/bin ~/.config`."""
+    tools, homes = tmp_path / "tools", tmp_path / "home"
+    tools.mkdir()
+    for user in ("alice", "bob"):
+        (homes / user).mkdir(parents=True)
+    (homes / "alice" / ".config").symlink_to(tools)
+    (homes / "bob" / ".config").mkdir()
+    found = SecretPaths((f"{homes}/*/.config",)).current()
+    assert str(homes / "bob" / ".config") in found
+    assert str(tools) not in found
+    assert str(homes / "alice" / ".config") not in found
+
+
+@needs_root
+def test_a_home_is_a_link_only_if_root_says_so(tmp_path: Path) -> None:
+    tools, homes = tmp_path / "data", tmp_path / "home"
+    for user in ("carol", "mallory"):
+        (tools / user / ".ssh").mkdir(parents=True)
+    homes.mkdir()
+    for user, owner in (("carol", 0), ("mallory", 1234)):
+        (homes / user).symlink_to(tools / user)
+        os.lchown(homes / user, owner, owner)
+    found = SecretPaths((f"{homes}/*/.ssh",)).current()
+    assert str(tools / "carol" / ".ssh") in found
+    assert str(tools / "mallory" / ".ssh") not in found
