@@ -178,8 +178,8 @@ def test_scp_and_sftp_are_refused(node: SshNode, tmp_path: Path) -> None:
     done = node.copy("sftp", "root@127.0.0.1")
     assert done.returncode != 0
     assert b"copying files is refused" in done.stderr
-    assert node.refusals("sftp")
-    assert node.refusals("scp")
+    assert until(lambda: node.refusals("sftp"))
+    assert until(lambda: node.refusals("scp"))
     assert not list(tmp_path.iterdir())
 
 
@@ -187,7 +187,7 @@ def test_port_forwarding_is_refused(node: SshNode) -> None:
     done = node.ssh("true", options=("-W", "127.0.0.1:22"))
     assert done.returncode != 0
     assert b"administratively prohibited" in done.stderr
-    entry = node.refusals("port forwarding")[-1]
+    entry = until(lambda: node.refusals("port forwarding"))[-1]
     assert entry.author.principal == "alice@example.org"
 
 
@@ -198,7 +198,7 @@ def test_remote_forwarding_is_refused(node: SshNode) -> None:
     done = node.ssh("true", options=("-R", "/tmp/pact-test.sock:127.0.0.1:22", "-o", "ExitOnForwardFailure=yes"))
     assert done.returncode == 255
     assert not Path("/tmp/pact-test.sock").exists()
-    assert node.refusals("port forwarding")
+    assert until(lambda: node.refusals("port forwarding"))
 
 
 def test_local_forwarding_leads_nowhere(node: SshNode) -> None:
@@ -233,7 +233,7 @@ def test_agent_and_x11_forwarding_are_refused(node: SshNode) -> None:
         os.kill(int(variables["SSH_AGENT_PID"]), 15)
     assert b"agent forwarding is refused" in done.stderr
     assert done.returncode == 0
-    assert node.refusals("agent forwarding")
+    assert until(lambda: node.refusals("agent forwarding"))
 
 
 def connect(node: SshNode, **options: Any) -> Any:
@@ -265,9 +265,9 @@ def test_x11_environment_subsystems_and_tunnels_are_refused(node: SshNode) -> No
                 await conn.open_unix_connection("/run/x")
 
     asyncio.run(run())
-    assert node.refusals("environment variable")
-    assert node.refusals("netconf")
-    assert node.refusals("tunnel")
+    assert until(lambda: node.refusals("environment variable"))
+    assert until(lambda: node.refusals("netconf"))
+    assert until(lambda: node.refusals("tunnel"))
 
 
 # -- who may log in
@@ -301,7 +301,7 @@ def test_logins_that_are_refused(node: SshNode, tmp_path: Path, name: str, why: 
     assert len(node.entries("intent")) == before
     # Folded by address: the first is an entry at once, the log names each.
     assert why in until(lambda: node.node.log() if why in node.node.log() else "")
-    assert node.refusals("login")
+    assert until(lambda: node.refusals("login"))
 
 
 def test_a_certificate_that_names_nobody_we_know_is_refused(node: SshNode) -> None:
@@ -358,7 +358,7 @@ def test_too_many_who_do_not_log_in(node: SshNode) -> None:
         for sock in idle:
             sock.close()
     until(lambda: node.ssh("true").returncode == 0)
-    assert node.refusals("connection")
+    assert until(lambda: node.refusals("connection"))
 
 
 @pytest.mark.parametrize("size", [0, 1])
