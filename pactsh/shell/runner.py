@@ -91,7 +91,8 @@ class _Forwarding:
     """While a line runs, signals sent to this program go to the line's processes instead.
 
     Without this ^C would end the client alone when no pseudo-terminal stands between, and
-    leave the command running. A signal that was ignored at the start (nohup) stays ignored.
+    leave the command running. A signal that was ignored at the start (nohup) stays ignored. A
+    second TERM or HUP ends this program, whatever the agent does; the agent then stops the line.
     """
 
     __slots__ = ("_before", "_connection", "stopped_by")
@@ -115,6 +116,8 @@ class _Forwarding:
 
     def _forward(self, number: int, _stack: object) -> None:
         if number in (_signal.SIGTERM, _signal.SIGHUP):
+            if self.stopped_by:  # asked twice: the agent may hang, and must not hold us up
+                raise SystemExit(128 + number)
             self.stopped_by = number
         self._connection.post({"op": "signal", "name": _FORWARDED[number]})
 

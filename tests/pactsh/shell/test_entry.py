@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -150,6 +151,27 @@ def test_signals_go_to_the_command(program: Program, agent: ScriptedAgent, numbe
     running.send_signal(number)
     running.communicate(timeout=15)
     assert running.returncode == status
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_who_asks_twice_is_not_held_up_by_an_agent_that_hangs(
+    program: Program, agent: ScriptedAgent, number: int, status: int
+) -> None:
+    agent.close()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(agent.path))
+        listener.listen()
+        listener.settimeout(15)
+        running = subprocess.Popen([program.path, "-c", "sleep 100"], env=program.env)
+        connection, _ = listener.accept()
+        connection.settimeout(15)
+        assert b"sleep 100" in connection.recv(65536)
+        running.send_signal(number)
+        assert b'"signal"' in connection.recv(65536)
+        assert running.poll() is None
+        running.send_signal(number)
+        assert running.wait(15) == status
+        connection.close()
 
 
 def test_an_ignored_hangup_stays_ignored(program: Program, agent: ScriptedAgent) -> None:
