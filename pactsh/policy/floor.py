@@ -33,7 +33,8 @@ _DEVICE = re.compile(
 # Trees that decide what runs as root, or that are pact's own: nothing below or above them is granted for writing.
 _GUARDED = (
     "/bin", "/boot", "/dev", "/efi", "/etc", "/lib", "/lib32", "/lib64", "/libx32",
-    "/opt", "/proc", "/root", "/run", "/sbin", "/sys", "/usr", "/var/lib", "/var/spool",
+    "/opt", "/ostree", "/proc", "/root", "/run", "/sbin", "/sys", "/sysroot", "/usr", "/var/lib", "/var/lock",
+    "/var/log", "/var/run", "/var/spool",
 )  # fmt: skip
 # And for reading: pact's own, and devices, among them the disks with all that is on them.
 _UNREAD = ("/etc/pact", "/var/lib/pact", "/run/pact", "/dev")

@@ -240,6 +240,8 @@ ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "host": "-D",
         "hostname": "-n --node -v --verbose",
         "iostat": "--help",
+        "kill": "-0",
+        "pkill": "-0",
         "ipmitool": "bmc",
         "less": "-1",
         "locale": "--program-name --HANG",
