@@ -21,8 +21,8 @@ import atheris
 with atheris.instrument_imports(include=["pactsh", "pact_agent.prepare"]):
     from fuzz.judging import ADMIN, OPERATOR, VIEWER, Judge
     from fuzz.lines import LineMaker, Source
-    from fuzz.oracles import Finding
     from fuzz.seeds import case_lines
+    from fuzz.watched import Finding
 
 _MOST_ALIKE = 20
 _REPORT_EVERY = 20_000

@@ -1,6 +1,7 @@
 """One line from its text to its decisions, as the agent does it, and everything that must hold of an allowed one.
 
-What is checked, and how independently, stands in `oracles`; bash must make the same argv of a line (`bash`).
+What is checked, and how independently, stands in `oracles` and `wording`; bash must make the same argv of a
+line (`bash`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pact_agent.prepare import Prepared, PreparedStage, prepare_line
 from fuzz import oracles
 from fuzz.bash import RESERVED, Bash, BashEndedError
 from fuzz.policies import policies
+from fuzz.watched import Finding, watch
+from fuzz.wording import check_fed, check_options
 from pactsh.catalog import load_catalog
 from pactsh.catalog.schema import Command
 from pactsh.language import Glob, Line, LineError, Text, Variable, Word, parse
@@ -117,9 +120,9 @@ class Judge:
         spent = time.thread_time() - began
         again = decide(request, identity, policy, self.catalog)
         if again != decision:
-            raise oracles.Finding(f"decided {decision!r}, then {again!r}")
+            raise Finding(f"decided {decision!r}, then {again!r}")
         if spent > SLOW_S and all(self._cost(request, identity, policy) > SLOW_S for _ in range(3)):
-            raise oracles.Finding(f"deciding takes {spent * 1000:.0f} ms")
+            raise Finding(f"deciding takes {spent * 1000:.0f} ms")
         _check_span(decision.span, text)
         return decision
 
@@ -135,17 +138,17 @@ class Judge:
         commands = self._known_to(policy)
         placed = [(stage, item.cwd) for item in prepared for stage in item.stages]
         if len(decision.stages) != len(placed):
-            raise oracles.Finding(f"{len(placed)} stages, {len(decision.stages)} decided")
+            raise Finding(f"{len(placed)} stages, {len(decision.stages)} decided")
         for (wanted, cwd), stage in zip(placed, decision.stages, strict=True):
             if identity is VIEWER and stage.class_ != "read":
-                raise oracles.Finding(f"a viewer changes: {stage.argv!r}")
+                raise Finding(f"a viewer changes: {stage.argv!r}")
             self._check_stage(wanted, stage, cwd, policy, commands)
             repeated = [inner for line in wanted.inner for inner in line.stages]
             if len(repeated) != len(stage.inner):
-                raise oracles.Finding(f"{len(repeated)} stages within {stage.argv!r}, {len(stage.inner)} decided")
+                raise Finding(f"{len(repeated)} stages within {stage.argv!r}, {len(stage.inner)} decided")
             for wanted_inner, inner in zip(repeated, stage.inner, strict=True):
                 if inner.class_ != "read" or (inner.builtin and inner.name != "pact"):
-                    raise oracles.Finding(f"{stage.name} repeats {inner.argv!r}")
+                    raise Finding(f"{stage.name} repeats {inner.argv!r}")
                 self._check_stage(wanted_inner, inner, cwd, policy, commands)
 
     def _check_stage(
@@ -155,16 +158,16 @@ class Judge:
         name = prepared.argv[0]
         command = commands.get(name)
         if command is None or stage.name != name or stage.argv[0] != name or stage.bypass:
-            raise oracles.Finding(f"{prepared.argv!r} runs {stage.argv!r}")
+            raise Finding(f"{prepared.argv!r} runs {stage.argv!r}")
         oracles.check_rights(stage, command)
-        watched = oracles.watch(command, prepared.argv, cwd)
-        oracles.check_options(command, stage.argv, watched)
-        oracles.check_fed(command, stage, watched)
+        watched = watch(command, prepared.argv, cwd)
+        check_options(command, stage.argv, watched)
+        check_fed(command, stage, watched)
         oracles.check_paths(watched, cwd)
         oracles.check_overlay(policy.commands, stage, watched)
         for index, word in enumerate(prepared.argv):
             if prepared.from_glob[index] and word.startswith("-"):
-                raise oracles.Finding(f"{word!r} was not typed: {prepared.argv!r}")
+                raise Finding(f"{word!r} was not typed: {prepared.argv!r}")
         for step in prepared.redirects:
             _check_step(step, cwd)
 
@@ -183,14 +186,14 @@ class Judge:
         try:
             theirs = self._bashes[number].runs(text)
         except BashEndedError as error:
-            raise oracles.Finding(f"bash: {error}") from error
+            raise Finding(f"bash: {error}") from error
         if theirs is None:
             return
         self.counts["bash"] += 1
         for status in (0, 1):
             ours = expected(line, self.tree, self._values[number], status)
             if ours is not None and ours != theirs[status]:
-                raise oracles.Finding(f"bash runs {theirs[status]!r}, we run {ours!r}")
+                raise Finding(f"bash runs {theirs[status]!r}, we run {ours!r}")
 
     def _wanders(self, line: Line, cwd: str) -> bool:
         """Whether a pattern leads to directories that are large or that others change."""
@@ -208,31 +211,31 @@ def _check_bypass(
 ) -> None:
     """A command outside the whitelist: an admin's, alone, from outside a session, and a bare name."""
     if identity is not ADMIN or action != "exec" or not policy.bypass_allowed or len(decision.stages) != 1:
-        raise oracles.Finding(f"bypassed: {decision.stages!r}")
+        raise Finding(f"bypassed: {decision.stages!r}")
     item = prepared[0]
     argv, stage = item.stages[0].argv, decision.stages[0]
     paths = tuple(f"{directory}/{stage.name}" for directory in ("/usr/sbin", "/usr/bin", "/sbin", "/bin"))
     bare = "/" not in stage.name and stage.name.isascii() and not stage.name.startswith(("-", "."))
     if argv[0] != "bypass" or argv[1:] != stage.argv or not bare or stage.builtin or stage.class_ != "change":
-        raise oracles.Finding(f"{argv!r} runs {stage!r}")
+        raise Finding(f"{argv!r} runs {stage!r}")
     if stage.program is None or stage.program.paths != paths or item.stages[0].from_glob[1]:
-        raise oracles.Finding(f"{argv!r} runs {stage!r}")
+        raise Finding(f"{argv!r} runs {stage!r}")
     for step in item.stages[0].redirects:
         _check_step(step, item.cwd)
 
 
 def _check_span(span: Span | None, text: str) -> None:
     if span is not None and not 0 <= span[0] < span[1] <= len(text):
-        raise oracles.Finding(f"a span outside the line: {span}")
+        raise Finding(f"a span outside the line: {span}")
 
 
 def _check_step(step: tuple[str | int, ...], cwd: str) -> None:
     """One redirection as it is carried out: every file that is opened counts, not the last alone."""
     if step[:2] == ("open", 0) and len(step) == 3:
         if why := oracles.secret(str(step[2]), cwd, contents=True):
-            raise oracles.Finding(f"input from {step[2]!r}, {why}")
+            raise Finding(f"input from {step[2]!r}, {why}")
     elif step not in _STEPS:
-        raise oracles.Finding(f"redirection {step!r}")
+        raise Finding(f"redirection {step!r}")
 
 
 def _has_glob(word: Word) -> bool:

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from fuzz.judging import OPERATOR, VIEWER, Judge
-from fuzz.oracles import Finding
 from fuzz.seeds import case_lines
+from fuzz.watched import Finding
 from pactsh.catalog.reading import Refusal
 
 

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from fuzz import oracles
-from fuzz.oracles import Finding
+from fuzz.watched import Finding, Watched, watch
+from fuzz.wording import check_fed, check_options
 from pactsh.catalog.schema import Command, Grants, Keyword, Operand, Option, Sub
 from pactsh.policy.decision import Program, StageDecision
 from pactsh.policy.model import CommandOverlay, Narrowing
@@ -51,8 +52,8 @@ TREE = Command(
 def options(command: Command, run: str, typed: str = "") -> None:
     """Check `run`; our reader is watched over `typed`, or the same."""
     argv = tuple((typed or run).split(" "))
-    watched = oracles.watch(command, argv, "/")
-    oracles.check_options(command, tuple(run.split(" ")), watched)
+    watched = watch(command, argv, "/")
+    check_options(command, tuple(run.split(" ")), watched)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_what_real_commands_must_not_be_given(name: str, run: str) -> None:
     command = shipped()[name]
     argv = tuple(run.split(" "))
     with pytest.raises(Finding):
-        oracles.check_options(command, argv, oracles.Watched(name, argv, "/", out=list(argv)))
+        check_options(command, argv, Watched(name, argv, "/", out=list(argv)))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def test_what_real_commands_must_not_be_given(name: str, run: str) -> None:
 )
 def test_a_secret_is_found_by_any_path(argv: str, cwd: str) -> None:
     words = tuple(argv.split(" "))
-    watched = oracles.Watched("x", words, cwd, out=list(words))
+    watched = Watched("x", words, cwd, out=list(words))
     watched.walked = "-R" in words
     watched.values = [("file", Operand(kind="file"), words[-1])]
     with pytest.raises(Finding):
@@ -185,19 +186,19 @@ def test_rights_that_a_reading_stage_must_not_have() -> None:
 def test_files_that_are_read_for_a_program() -> None:
     fed = msgspec.structs.replace(GNU, feed="gzip", operands=(Operand(kind="regex"), Operand(kind="file", count="*")))
     argv = ("x", "-a", "p", "--", "-f", "g")
-    watched = oracles.watch(fed, argv, "/")
+    watched = watch(fed, argv, "/")
     right = dataclasses.replace(stage(fed), argv=argv, feed="gzip", fed=(4, 5))
-    oracles.check_fed(fed, right, watched)
+    check_fed(fed, right, watched)
     for wrong in ({"fed": (4,)}, {"fed": (2, 4, 5)}, {"fed": (3, 4, 5)}, {"feed": ""}):
         with pytest.raises(Finding):
-            oracles.check_fed(fed, dataclasses.replace(right, **wrong), watched)
-    oracles.check_fed(GNU, stage(GNU), watched)
+            check_fed(fed, dataclasses.replace(right, **wrong), watched)
+    check_fed(GNU, stage(GNU), watched)
     with pytest.raises(Finding):
-        oracles.check_fed(GNU, right, watched)
+        check_fed(GNU, right, watched)
 
 
 def test_what_an_overlay_took_away() -> None:
-    watched = oracles.watch(GNU, ("x", "-a"), "/")
+    watched = watch(GNU, ("x", "-a"), "/")
     oracles.check_overlay(CommandOverlay(remove=("y",), narrow=(Narrowing("x", options=("-b",)),)), stage(GNU), watched)
     for overlay in (CommandOverlay(remove=("x",)), CommandOverlay(narrow=(Narrowing("x", options=("--all",)),))):
         with pytest.raises(Finding):
@@ -237,7 +238,7 @@ def test_every_grammar_of_the_catalog_has_a_check() -> None:
     for command in shipped().values():
         argv = (command.name,)
         if decided(command.name).verdict == "allow":
-            oracles.check_options(command, argv, oracles.watch(command, argv, "/"))
+            check_options(command, argv, watch(command, argv, "/"))
     unknown = Command(name="x", summary="", group="text", grammar="nosuch")
     with pytest.raises(Finding, match="no check"):
-        oracles.check_options(unknown, ("x",), oracles.watch(shipped()["true"], ("true",), "/"))
+        check_options(unknown, ("x",), watch(shipped()["true"], ("true",), "/"))
