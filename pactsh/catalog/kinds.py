@@ -74,6 +74,9 @@ class Objection:
     hint: str = ""
 
 
+_MOST_DIGITS = 30
+
+
 @lru_cache(maxsize=1024)
 def regex(pattern: str) -> re.Pattern[str]:
     """The compiled pattern, for ASCII digits and letters alone; callers use `fullmatch`."""
@@ -149,7 +152,7 @@ def _listed(choices: tuple[str, ...]) -> str:
 
 def _within(low: float | None, high: float | None, word: str) -> bool:
     digits = word.lstrip("+-")
-    if len(digits) > 30:
+    if len(digits) > _MOST_DIGITS:
         return False
     number = float(int(word, 16)) if digits.startswith("0x") else float(word)
     return (low is None or number >= low) and (high is None or number <= high)
@@ -158,4 +161,6 @@ def _within(low: float | None, high: float | None, word: str) -> bool:
 def _range(low: float | None, high: float | None) -> str:
     if low is not None and high is not None:
         return f"give a number from {low:g} to {high:g}"
-    return f"give at least {low:g}" if low is not None else f"give at most {high:g}"
+    if low is not None:
+        return f"give at least {low:g}"
+    return f"give at most {high:g}" if high is not None else f"give at most {_MOST_DIGITS} digits"
