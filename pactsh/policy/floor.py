@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pactsh.catalog.kinds import KINDS
 from pactsh.catalog.loader import extension_faults
 from pactsh.catalog.locate import Step
-from pactsh.catalog.schema import Command, Effect, Grants, Operand, Option, Sub
+from pactsh.catalog.schema import Command, Effect, Grants, Operand, Option, Sub, Valued
 from pactsh.catalog.secrets import is_hidden, is_secret, normalise
 from pactsh.policy.model import CommandOverlay, Extension
 from pactsh.policy.overlay import extended
@@ -53,6 +53,7 @@ _FIELDS = frozenset(
         "requires",
     }
 )  # fmt: skip
+_KEPT = ("match", "refuse", "requires", "each")  # of an option that is replaced
 _GRAMMARS = ("getopt", "exact", "tree", "words")
 
 
@@ -71,8 +72,11 @@ def floor_faults(overlay: CommandOverlay, catalog: Mapping[str, Command]) -> Ite
         here: tuple[Step, ...] = ("add", number)
         if command.name in known:
             yield (*here, "name"), f"{command.name} is added twice"
-        known[command.name] = command
-        yield from _at(here, _added(command, catalog))
+            continue
+        faults = list(_added(command, catalog))
+        yield from _at(here, iter(faults))
+        if not faults:  # an extension of one that is left out is an extension of the catalog's command
+            known[command.name] = command
     for number, extension in enumerate(overlay.extend):
         target = known.get(extension.command) or catalog.get(extension.command)
         if target is None:
@@ -166,18 +170,25 @@ def _new_option(option: Option, command: Command, names: list[str]) -> Iterator[
                 ("value",),
                 f"{option.value} would not judge what {old.value} judges: keep the catalog's kind",
             )
-        if (old.refuse or old.match or old.requires) and (option.refuse, option.match, option.requires) != (
-            old.refuse,
-            old.match,
-            old.requires,
-        ):
-            yield ("names",), f"{old.spellings[0]} keeps what the catalog says of match, refuse and requires"
+        if any(getattr(old, name) not in ("", (), getattr(option, name)) for name in _KEPT):
+            yield ("names",), f"{old.spellings[0]} keeps what the catalog says of {', '.join(_KEPT)}"
+        if _is_wider(option, old):
+            yield ("names",), f"{old.spellings[0]} takes fewer values than that in the catalog, and no others"
         if option.into != old.into or (old.recursive and not option.recursive) or (old.first and not option.first):
             yield ("names",), f"{old.spellings[0]} keeps what the catalog says of into, recursive and first"
     for name in sorted(spellings):
         whole = next((full for full in names if name.startswith("--") and full != name and full.startswith(name)), None)
         if whole is not None and name not in names:
             yield ("names",), f"the program would take {name} for {whole}"
+
+
+def _is_wider(new: Valued, old: Valued) -> bool:
+    """Whether it takes a value that is beyond the old one's bounds, or none of its choices."""
+    return (
+        (old.low is not None and (new.low is None or new.low < old.low))
+        or (old.high is not None and (new.high is None or new.high > old.high))
+        or bool(old.choices and not (new.choices and set(new.choices) <= set(old.choices)))
+    )
 
 
 def _weight(kind: str) -> int:
@@ -192,12 +203,23 @@ def _new_sub(sub: Sub, command: Command) -> Iterator[Fault]:
                 yield ("names",), f"must have all spellings of the subcommand it replaces: {old.names}"
             if _is_marked(old) and not sub.deny:
                 yield ("names",), f"{old.spellings[0]} denies or changes in the catalog, and stays as it is there"
+            if not sub.deny and not _has_all_of(sub, old):
+                yield (
+                    ("names",),
+                    f"{old.spellings[0]} keeps the catalog's operands, keywords and options",
+                )
         for name in sub.spellings:
             whole = next((full for full in old.spellings if full != name and full.startswith(name)), None)
             if command.abbreviate and whole is not None and name not in old.spellings:
                 yield ("names",), f"the program would take {name} for {whole}"
     if sub.default:
         yield ("default",), "which subcommand is meant when none is named is the catalog's to say"
+
+
+def _has_all_of(new: Sub, old: Sub) -> bool:
+    """Whether it says the same of every word that the old one says something of."""
+    same = all(getattr(new, name) == getattr(old, name) for name in ("operands", "keywords", "commands"))
+    return same and set(old.options) <= set(new.options)
 
 
 def _is_marked(sub: Sub) -> bool:
@@ -260,17 +282,21 @@ def _grant_faults(grants: Grants, *, changing: bool) -> Iterator[Fault]:
         plain = normalise(path, "/")
         # A pattern is the catalog's to write: `/de*` would be all devices.
         odd = "*" in path or plain != path
-        if odd or is_secret(path, "/") or is_hidden(path, "/") or _touches(plain, _UNREAD):
+        if odd or _is_off_limits(path) or _touches(plain, _UNREAD):
             yield ("read", number), "is a secret, leads to one, or is not written out"
     for number, path in enumerate(grants.write):
         plain = normalise(path, "/")
         if not changing:
             yield ("write", number), "a form without change = DIMENSION writes nothing"
-        elif plain != path or is_secret(path, "/") or is_hidden(path, "/") or _touches(plain, _GUARDED):
+        elif "*" in path or plain != path or _is_off_limits(path) or _touches(plain, _GUARDED):
             yield ("write", number), f"nothing in, or above, {' '.join(_GUARDED)} and no secret is granted for writing"
     for number, path in enumerate(grants.devices):
         if not _DEVICE.fullmatch(path):
             yield ("devices", number), "is not granted by a policy; GPU, InfiniBand and IPMI devices are"
+
+
+def _is_off_limits(path: str) -> bool:
+    return is_secret(path, "/") or is_hidden(path, "/")
 
 
 def _touches(path: str, trees: tuple[str, ...]) -> bool:

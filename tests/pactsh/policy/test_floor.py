@@ -82,7 +82,7 @@ def test_the_shells_own_commands_stay(name: str) -> None:
 GUARDED = """
 / /etc /etc/cron.d /usr /usr/local/bin /bin /sbin /lib64 /boot /dev /dev/shm /proc/sys /sys /root /run /var
 /var/lib /var/lib/pact /var/spool/cron /opt/rocm/bin /etc/pact /var/lock /var/log /var/log/audit /sysroot
-/ostree/deploy /srv/../etc /srv/
+/ostree/deploy /srv/* /srv/../etc /srv/
 """
 REFUSED_GRANTS: list[dict[str, Any]] = [
     {"unconfined": True},
@@ -154,7 +154,8 @@ def test_what_is_granted_is_granted() -> None:
         ),
         ("env", {"names": "--zz"}, "env can't be extended: it runs its operands"),
         ("grep", {"names": "-r --recursive"}, "recursive"),
-        ("top", {"names": "-b --batch-mode"}, "match, refuse and requires"),
+        ("kill", {"names": "-1 -HUP -SIGHUP", "change": "services"}, "into, recursive and first"),
+        ("top", {"names": "-b --batch-mode"}, "match, refuse, requires"),
         ("date", {"names": "-r --reference", "value": "word"}, "keep the catalog's kind"),
     ],
 )
@@ -177,8 +178,7 @@ def test_a_new_subcommand_stands_for_no_other(command: str, sub: dict[str, Any],
     assert any(words in text for text in extending(command, commands=[sub])), extending(command, commands=[sub])
 
 
-def test_a_bound_may_be_moved_and_a_form_be_denied() -> None:
-    assert extending("ping", options=[{"names": "-i", "value": "number", "low": 0.1}]) == []
+def test_a_form_may_be_denied() -> None:
     assert extending("sort", options=[{"names": "-k --key", "value": "word", "deny": "is slow"}]) == []
 
 
@@ -206,3 +206,61 @@ def test_what_is_below_is_left_out_and_the_rest_stays() -> None:
         "commands.extend[0]",
     ]
     assert above_floor(kept, shipped()) == (kept, ())
+
+
+SYSTEMCTL = [
+    {"names": name, "operands": [{"kind": "string", "count": "*"}]} for name in ("isolate", "poweroff", "start")
+]
+
+
+def test_an_extension_of_a_command_that_is_left_out_is_judged_by_the_catalogs() -> None:
+    """A journal that lies could else replace denied forms: the addition goes, and takes its excuse along."""
+    liar = overlay(
+        add=[TOOL | {"name": "systemctl", "paths": ["/usr/bin/systemctl"], "commands": [{"names": "zz"}]}],
+        extend=[{"command": "systemctl", "commands": SYSTEMCTL}],
+    )
+    kept, left_out = above_floor(liar, shipped())
+    assert kept == CommandOverlay()
+    assert len(left_out) == 2
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        {"add": [TOOL, TOOL | {"summary": "other"}], "extend": [{"command": "mytool", "options": [{"names": "-a"}]}]},
+        {
+            "add": [TOOL | {"name": "sort", "paths": ["/usr/bin/sort"]}],
+            "extend": [{"command": "sort", "options": [{"names": "-o --output", "value": "string"}]}],
+        },
+        {"add": [TOOL | {"feed": "gzip"}], "extend": [{"command": "mytool", "options": [{"names": "-a"}]}]},
+    ],
+)
+def test_what_is_left_has_no_faults(commands: dict[str, Any]) -> None:
+    kept, left_out = above_floor(overlay(**commands), shipped())
+    assert left_out
+    assert list(floor_faults(kept, shipped())) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("ping", {"names": "-i", "value": "number"}),
+        ("ping", {"names": "-i", "value": "number", "low": 0}),
+        ("ipmitool", {"names": "-I", "value": "enum", "choices": ["open", "lanplus"]}),
+        ("grep", {"names": "-D --devices", "value": "string"}),
+    ],
+)
+def test_an_options_values_are_not_widened(command: str, option: dict[str, Any]) -> None:
+    assert any("fewer values" in text for text in extending(command, options=[option]))
+
+
+def test_an_options_values_may_be_narrowed() -> None:
+    old = next(option for option in shipped()["ping"].options if "-i" in option.spellings)
+    assert old.low is not None
+    new = {"names": old.names, "value": old.value, "low": old.low + 1, "high": 60}
+    assert extending("ping", options=[new]) == []
+
+
+def test_a_subcommand_keeps_what_the_catalog_judges_of_it() -> None:
+    bare = {"names": "is-enabled", "operands": [{"kind": "string", "count": "*"}]}
+    assert any("keeps the catalog's operands" in text for text in extending("systemctl", commands=[bare]))
