@@ -14,7 +14,7 @@ from re import _constants, _parser  # type: ignore[attr-defined]  # the only way
 
 _LONGEST = 500
 _WORD = 1024  # characters that a value with a pattern has at most, as `pactsh.catalog.kinds` sees to
-_MOST_WAYS = 2**26  # under a second
+_MOST_WAYS = 2**22  # some tenths of a second
 
 _REPEATS = (_constants.MAX_REPEAT, _constants.MIN_REPEAT, getattr(_constants, "POSSESSIVE_REPEAT", None))
 _ATOMIC = getattr(_constants, "ATOMIC_GROUP", None)
@@ -35,7 +35,7 @@ def pattern_fault(pattern: str) -> str:
         ways = _ways(_parser.parse(pattern))
     except _OddError:
         return "look-around, back-references and conditions are not for a policy's pattern"
-    except (re.error, RecursionError, OverflowError):
+    except (re.error, ValueError, OverflowError, RecursionError):
         return "not a regular expression"
     if ways > _MOST_WAYS:
         return (

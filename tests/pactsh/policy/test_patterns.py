@@ -6,8 +6,9 @@ import re
 
 import pytest
 
+from pactsh.errors import UsageError
 from pactsh.policy.patterns import pattern_fault
-from tests.pactsh.policy.test_floor import added
+from tests.pactsh.policy.test_floor import added, extending
 
 SLOW = [
     "(a|aa)*b", "(a*)*b", "(a+)+", "a*a*a*b", "[a-z]+(,[a-z]+)*", "(x{0,5})*y", "((a|b)|aa)+c", "(?:a|a)+?$",
@@ -22,11 +23,23 @@ def test_what_may_take_for_ever_is_refused(pattern: str) -> None:
     assert "too many ways" in pattern_fault(pattern)
     assert any("too many ways" in text for text in added(operands=[{"kind": "word", "match": pattern}]))
     assert any("too many ways" in text for text in added(options=[{"names": "-x", "value": "word", "refuse": pattern}]))
+    following = {"names": "-x", "value": "word", "optional": True, "follows": pattern}
+    assert any("too many ways" in text for text in added(options=[following]))
+    assert any("too many ways" in text for text in added(numeric=pattern))
 
 
 @pytest.mark.parametrize("pattern", ODD)
 def test_what_looks_around_is_refused(pattern: str) -> None:
     assert pattern_fault(pattern).startswith("look-around, back-references")
+
+
+@pytest.mark.parametrize("pattern", ["(?u)a", "a{9999999999}", "a{" + "9" * 5000 + "}", "(" * 2000 + ")" * 2000, "["])
+def test_what_does_not_compile_is_a_clear_error(pattern: str) -> None:
+    for place in ({"operands": [{"kind": "word", "match": pattern}]}, {"numeric": pattern}):
+        with pytest.raises(UsageError, match="not a regular expression"):
+            added(**place)
+    options = [{"names": "-x", "value": "word", "optional": True, "follows": pattern}]
+    assert any("not a regular" in text or "at most" in text for text in extending("ls", options=options))
 
 
 def test_a_pattern_has_an_end() -> None:
