@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from pactsh.catalog.kinds import KINDS
-from pactsh.catalog.locate import Step, line_of, steps_of
+from pactsh.catalog.kinds import KINDS, regex
+from pactsh.catalog.locate import Step, line_of, place_of
 from pactsh.catalog.schema import DIMENSIONS, GRAMMARS, GROUPS, Command, Effect, Operand, Option, Sub, Valued
 from pactsh.errors import UsageError
 
@@ -93,27 +93,26 @@ def load_catalog(directory: Path | None = None) -> Catalog:
 
 def parse_command(text: str, file: str) -> Command:
     """One catalog file's text as a `Command`; raises `UsageError` naming `file`, line and key."""
+    return build_command(read_toml(text, file), file, text)
+
+
+def read_toml(text: str, file: str) -> dict[str, object]:
+    """A TOML text as data; raises `UsageError` naming `file` and line."""
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, and what int() says of 5000 digits
         line = re.search(r"line (\d+)", str(error))
         raise UsageError(f"{file}: line {line[1] if line else text.count(chr(10)) + 1}: {error}") from error
-    return build_command(data, file, text)
 
 
 def build_command(data: object, file: str, text: str = "") -> Command:
     """A `Command` from decoded TOML or JSON; `text` is searched for the line of an error."""
     try:
         command = msgspec.convert(data, Command)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `")
-        steps = steps_of(path)
-        field = re.search(r"(?:unknown|required) field `([^`]+)`", message)
-        if field:
-            steps = (*steps, field[1])
-        raise _error(file, text, steps, message) from error
+    except ValueError as error:  # ValidationError, or a text that is no UTF-8
+        raise located(file, text, *place_of(error)) from error
     for steps, message in faults(command):
-        raise _error(file, text, steps, message)
+        raise located(file, text, steps, message)
     return command
 
 
@@ -124,9 +123,11 @@ def _text(path: Path) -> str:
         raise UsageError(f"{path.name}: line 1: {error}") from error
 
 
-def _error(file: str, text: str, steps: Path_, message: str) -> UsageError:
+def located(source: str, text: str, steps: Path_, message: str, hint: str = "") -> UsageError:
+    """The error about the value at `steps`: source, line (where there is a text), key, message."""
     key = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
-    return UsageError(f"{file}: line {line_of(text, steps)}: {key}: {message}")
+    line = f"line {line_of(text, steps)}: " if text else ""
+    return UsageError(f"{source}: {line}{key + ': ' if key else ''}{message}", hint=hint)
 
 
 def faults(command: Command) -> Iterator[tuple[Path_, str]]:
@@ -196,6 +197,7 @@ def _options(options: tuple[Option, ...], grammar: str, at: Path_) -> Iterator[t
         if seen.intersection(names):
             yield (*here, "names"), f"{option.names!r} is there already"
         seen.update(names)
+        yield from _pattern(option.follows, (*here, "follows"))
         if option.optional and not option.value:
             yield (*here, "optional"), "needs a value"
         yield from _valued(option, option.value, here, "value")
@@ -225,8 +227,8 @@ def _valued(place: Valued, kind: str, at: Path_, key: str) -> Iterator[tuple[Pat
 
 def _pattern(pattern: str, at: Path_) -> Iterator[tuple[Path_, str]]:
     try:
-        re.compile(pattern)
-    except re.error as error:
+        regex(pattern)  # as it will be compiled: `(?u)` is none that goes with the flags
+    except (re.error, ValueError, OverflowError, RecursionError) as error:
         yield at, f"not a regular expression: {error}"
 
 

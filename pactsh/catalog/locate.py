@@ -6,6 +6,7 @@ tables and arrays at any depth. `tomllib` has accepted the text before, so this 
 
 from __future__ import annotations
 
+import bisect
 import re
 
 _PATH = re.compile(r"\.([A-Za-z0-9_-]+)|\[(\d+|\.\.\.)\]")
@@ -24,6 +25,14 @@ def steps_of(path: str) -> tuple[Step, ...]:
     return tuple(key or (int(index) if index.isdigit() else 0) for key, index in _PATH.findall(path))
 
 
+def place_of(error: Exception) -> tuple[tuple[Step, ...], str]:
+    """Where in the data a msgspec error is, and its message without that."""
+    message, _, path = str(error).partition(" - at `")
+    steps = steps_of(path)
+    field = re.search(r"(?:unknown|required) field `([^`]+)`", message)
+    return ((*steps, field[1]) if field else steps), message
+
+
 def line_of(text: str, steps: tuple[Step, ...]) -> int:
     """The 1-based line where `steps` begins; the deepest known part when it isn't there; else 1."""
     positions = _positions(text)
@@ -37,8 +46,9 @@ def _positions(text: str) -> dict[tuple[Step, ...], int]:
     found: dict[tuple[Step, ...], int] = {}
     prefix: tuple[Step, ...] = ()
     counts: dict[tuple[Step, ...], int] = {}
+    ends = [m.start() for m in re.finditer("\n", text)]
     tokens = [
-        (m.lastgroup or "", m.group(), text.count("\n", 0, m.start()) + 1)
+        (m.lastgroup or "", m.group(), bisect.bisect_left(ends, m.start()) + 1)
         for m in _TOKEN.finditer(text)
         if m.lastgroup != "skip"
     ]

@@ -161,7 +161,7 @@ def with_settings(old: Policy, settings: Sequence[str]) -> Policy:
 def _value(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"] if "\n" not in text else text
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # TOMLDecodeError, and what int() says of 5000 digits
         return text
 
 

@@ -1,17 +1,15 @@
 """A vCluster's policy as a TOML file: read strictly, and taken over whole or not at all.
 
-Every error names file, line and key. `check_policy` is also what the journal asks before it keeps a policy,
-and what an agent asks before it follows one, so that none of them has to trust the other two.
+Every error names file, line and key. `checked_policy` is also what the journal asks before it keeps a policy.
+An agent, which must go on with one that another version accepted, takes what is above the floor.
 """
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pactsh.catalog.loader import Catalog, load_catalog
+from pactsh.catalog.loader import Catalog, load_catalog, read_toml
 from pactsh.catalog.locate import Step
 from pactsh.catalog.schema import Command, Option, Sub
 from pactsh.errors import UsageError
@@ -42,12 +40,7 @@ def parse_policy_file(text: str, file: str, vcluster: str, catalog: Catalog | No
 
     The file may leave `vcluster` out, but not name another one.
     """
-    try:
-        raw = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        line = re.search(r"line (\d+)", str(error))
-        raise UsageError(f"{file}: line {line[1] if line else text.count(chr(10)) + 1}: {error}") from error
-    return checked_policy({"vcluster": vcluster} | raw, file, vcluster, catalog, text)
+    return checked_policy({"vcluster": vcluster} | read_toml(text, file), file, vcluster, catalog, text)
 
 
 def checked_policy(raw: object, source: str, vcluster: str, catalog: Catalog | None = None, text: str = "") -> Policy:
@@ -56,12 +49,6 @@ def checked_policy(raw: object, source: str, vcluster: str, catalog: Catalog | N
     for steps, message in policy_faults(policy, vcluster, catalog or load_catalog()):
         raise policy_error(source, text, steps, message)
     return policy
-
-
-def check_policy(policy: Policy, vcluster: str, catalog: Catalog, *, source: str = "policy") -> None:
-    """Raise `UsageError` for the first thing that a policy of `vcluster` may not say."""
-    for steps, message in policy_faults(policy, vcluster, catalog):
-        raise policy_error(source, "", steps, message)
 
 
 def policy_faults(policy: Policy, vcluster: str, catalog: Catalog) -> Iterator[Fault]:

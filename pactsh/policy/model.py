@@ -6,13 +6,12 @@ its form (which commands it may add, what they may be granted) is `floor`'s.
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 import msgspec
 
-from pactsh.catalog.loader import faults
-from pactsh.catalog.locate import Step, line_of, steps_of
+from pactsh.catalog.loader import faults, located
+from pactsh.catalog.locate import Step, place_of
 from pactsh.catalog.schema import Command, Option, Sub
 from pactsh.errors import UsageError
 
@@ -92,7 +91,7 @@ def parse_policy(data: bytes, *, source: str = "policy") -> Policy:
     """A policy from JSON bytes; raises `UsageError` naming the key and what is wrong."""
     try:
         raw = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # DecodeError, UnicodeDecodeError
         raise UsageError(f"{source}: {error}") from error
     return build_policy(raw, source=source)
 
@@ -104,13 +103,8 @@ def build_policy(raw: object, *, source: str = "policy", text: str = "") -> Poli
     """
     try:
         policy = msgspec.convert(raw, Policy)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `")
-        steps = steps_of(path)
-        field = re.search(r"(?:unknown|required) field `([^`]+)`", message)
-        if field:
-            steps = (*steps, field[1])
-        raise policy_error(source, text, steps, message) from error
+    except ValueError as error:  # ValidationError, or a text that is no UTF-8
+        raise policy_error(source, text, *place_of(error)) from error
     for number, command in enumerate(policy.commands.add):
         for steps, message in faults(command):
             raise policy_error(source, text, ("commands", "add", number, *steps), message)
@@ -118,15 +112,8 @@ def build_policy(raw: object, *, source: str = "policy", text: str = "") -> Poli
 
 
 def policy_error(source: str, text: str, steps: tuple[Step, ...], message: str) -> UsageError:
-    """The error about the value at `steps`: source, line (where there is a text), key, message."""
-    key = "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in steps).lstrip(".")
-    line = f"line {line_of(text, steps)}: " if text else ""
+    """The error about the value at `steps`, with what to do about keys that other tools have."""
     hint = ""
     if len(steps) == 1 and steps[0] in _ELSEWHERE and "unknown field" in message:
         hint = "; ".join(part for part in ("not in this version", _ELSEWHERE[str(steps[0])]) if part)
-    return UsageError(f"{source}: {line}{key + ': ' if key else ''}{message}", hint=hint)
-
-
-def render_policy(policy: Policy) -> bytes:
-    """The policy as JSON bytes that `parse_policy` reads back."""
-    return msgspec.json.encode(policy, order="deterministic")
+    return located(source, text, steps, message, hint)
