@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from pactsh.catalog.getopt import read_options, take
+from pactsh.catalog.getopt import MOST_LETTERS, read_options, take
 from pactsh.catalog.kinds import shown
 from pactsh.catalog.reading import Reading
 from pactsh.catalog.schema import Command, Option
@@ -59,6 +59,8 @@ def _cluster(reading: Reading, command: Command, index: int, mark: str) -> int:
     word = reading.words[index]
     letters = word[1:] if mark == "-" else word
     kept = ""
+    if len(letters) > MOST_LETTERS:
+        raise reading.refuse("bad-value", f"{shown(word)} has more letters than there are options", word=index)
     for position, letter in enumerate(letters):
         option = command.table.get(mark + letter)
         label = ("-" if mark == "-" else "") + letter

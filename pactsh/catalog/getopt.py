@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pactsh.catalog.kinds import regex, shown
+from pactsh.catalog.kinds import matches, shown
 from pactsh.catalog.reading import Reading
 from pactsh.catalog.schema import Command, Option, Sub
 
-_MOST_LETTERS = 100
+MOST_LETTERS = 100
 Table = Mapping[str, Option]
 
 
@@ -59,7 +59,7 @@ def read_options(
         if word == "--":
             found.extend(range(index + 1, len(words)))
             break
-        if numeric and regex(numeric).fullmatch(word):
+        if numeric and matches(numeric, word):
             index += 1
         elif len(word) > 1 and word.startswith("-"):
             if exact:
@@ -99,7 +99,7 @@ def _follows(reading: Reading, option: Option, index: int) -> bool:
     """Whether the next word is the optional value (`journalctl -n 50`)."""
     if not option.follows or index + 1 >= len(reading.words):
         return False
-    return bool(regex(option.follows).fullmatch(reading.words[index + 1]))
+    return matches(option.follows, reading.words[index + 1])
 
 
 def _long(reading: Reading, table: Table, index: int) -> int:
@@ -143,7 +143,7 @@ def resolve_long(reading: Reading, table: Table, name: str, index: int) -> str:
 def _cluster(reading: Reading, table: Table, index: int) -> int:
     word = reading.words[index]
     for position in range(1, len(word)):
-        if position > _MOST_LETTERS:
+        if position > MOST_LETTERS:
             raise reading.refuse("bad-value", f"{shown(word)} has more letters than there are options", word=index)
         label = f"-{word[position]}"
         option = table.get(label)

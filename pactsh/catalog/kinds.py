@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from pactsh.catalog.schema import Form, Keyword, Operand, Option
-from pactsh.catalog.secrets import is_hidden, is_secret, is_unwalkable
+from pactsh.catalog.secrets import LONGEST_PATH, is_hidden, is_secret, is_unwalkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,8 @@ KINDS: dict[str, Kind] = {
     "enum": Kind("WORD", "", "enum"),
     "list": Kind("LIST", "", "enum"),
 }
-LONGEST = 4096  # PATH_MAX of limits.h, and more than any other value needs
+LONGEST = LONGEST_PATH  # more than any other value needs
+_LONGEST_MATCHED = LONGEST // 4
 Places = Option | Operand | Keyword | Form
 
 
@@ -83,14 +84,19 @@ def regex(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.ASCII)
 
 
+def matches(pattern: str, word: str) -> bool:
+    """Whether the whole word has this form. Matching may take the square of the length or worse, and the agent has
+    one thread for everybody: a word that is too long has none."""
+    return len(word) <= _LONGEST_MATCHED and bool(regex(pattern).fullmatch(word))
+
+
 def judge(kind: str, place: Places, word: str, cwd: str, *, walked: bool = False) -> Objection | None:
     """Why `word` may not stand at `place`, or None when it may.
 
     `walked`: the command goes down directory trees, so /proc and the like are refused too.
     """
     row = KINDS[kind]
-    if (row.pattern and len(word) > LONGEST) or ((place.match or place.refuse) and len(word) > LONGEST // 4):
-        # Matching may take the square of the length, and the agent has one thread for everybody.
+    if (row.pattern and len(word) > LONGEST) or ((place.match or place.refuse) and len(word) > _LONGEST_MATCHED):
         return Objection("bad-value", f"{shown(word)} is longer than any {row.noun} there is", place.hint)
     if row.pattern and not regex(row.pattern).fullmatch(word):
         return Objection("bad-value", f"{shown(word)} is not a {row.noun} this command may be given", place.hint)
@@ -117,6 +123,8 @@ def _items(each: str, word: str) -> Sequence[str]:
 
 def secret_objection(path: str, cwd: str) -> Objection | None:
     """Why a path that is opened for reading (an operand, `<file`) is refused, or None."""
+    if len(path) > LONGEST:
+        return Objection("bad-value", f"{shown(path)} is longer than any path there is")
     return _openable("contents", path, cwd, walked=False)
 
 

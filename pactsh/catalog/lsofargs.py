@@ -8,7 +8,7 @@ Options end at the first word that is none.
 
 from __future__ import annotations
 
-from pactsh.catalog.getopt import take
+from pactsh.catalog.getopt import MOST_LETTERS, take
 from pactsh.catalog.kinds import shown
 from pactsh.catalog.reading import Reading
 from pactsh.catalog.schema import Command, Option
@@ -31,6 +31,8 @@ def read_lsof(reading: Reading, command: Command) -> None:
 def _cluster(reading: Reading, command: Command, index: int) -> int:
     word = reading.words[index]
     for position in range(1, len(word)):
+        if position > MOST_LETTERS:
+            raise reading.refuse("bad-value", f"{shown(word)} has more letters than there are options", word=index)
         label = word[0] + word[position]
         option = command.table.get(label)
         if option is None:

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from pactsh.catalog.kinds import KINDS, Places, judge, regex, shown
+from pactsh.catalog.kinds import KINDS, Places, judge, matches, shown
 from pactsh.catalog.schema import Effect, Form, Grants, Operand, Sub
 
 
@@ -108,7 +108,7 @@ class Reading:
         value = self.words[index]
         place: Operand | Form = slot
         for form in slot.forms:
-            if regex(form.match).fullmatch(value):
+            if matches(form.match, value):
                 place = form
                 break
         else:

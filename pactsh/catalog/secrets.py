@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+LONGEST_PATH = 4096  # PATH_MAX of limits.h; longer ones lead nowhere, and looking at them would take long
 _TREES = (
     r"/root",
     r"(/.+)?/\.(ssh|aws|kube|gnupg|docker|azure|password-store)",
@@ -63,15 +64,17 @@ def normalise(path: str, cwd: str) -> str:
 
 def is_secret(path: str, cwd: str) -> bool:
     """Whether the contents of `path` are off limits."""
+    if len(path) > LONGEST_PATH:
+        return True
     plain = normalise(path, cwd)
     return bool(_TREE.fullmatch(plain) or _FILE.fullmatch(plain))
 
 
 def is_hidden(path: str, cwd: str) -> bool:
     """Whether even names and metadata at `path` are off limits: secret directories."""
-    return bool(_TREE.fullmatch(normalise(path, cwd)))
+    return len(path) > LONGEST_PATH or bool(_TREE.fullmatch(normalise(path, cwd)))
 
 
 def is_unwalkable(path: str, cwd: str) -> bool:
     """Whether a recursive reader may not start at `path`: it would reach devices or /proc."""
-    return bool(_UNWALKED.fullmatch(normalise(path, cwd)))
+    return len(path) > LONGEST_PATH or bool(_UNWALKED.fullmatch(normalise(path, cwd)))
