@@ -13,7 +13,8 @@ find xargs env nohup timeout nice stdbuf taskset chrt setsid unshare nsenter chr
 pkexec runuser busybox busybox.static toybox vim vim.basic vi more man git tar gcc gcc-12 docker podman ld.so
 /usr/lib/ld-linux.so.2 /usr/lib64/ld-linux-x86-64.so.2 ld-musl-x86_64.so.1
 /usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 ld-2.36.so gdb strace insmod modprobe pactsh Rscript crontab
-bwrap ssh-agent cpulimit jshell pg ftp fish run0
+bwrap ssh-agent cpulimit jshell pg ftp fish run0 sulogin posh ipython3 emacs-nox emacs-29.1 trace-cmd kak zless
+eatmydata tini split crash nc.openbsd lynx psql conda helm buildah rmmod gdbus
 """
 OTHERS = """
 smartctl ipmitool nvme lsscsi sensors ibstat ibdiagnet lctl lfs sinfo squeue dmidecode turbostat rdma chronyc
