@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import re
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -24,6 +23,7 @@ from pact_agent.node import Node
 from pact_agent.pipeline import LineRun, Pipelines, Ran, stopped
 from pact_agent.prepare import Prepared, needs_file_system, prepare_line, prepare_pipeline, variables
 from pact_agent.recorder import Recorder
+from pact_agent.redaction import without_token
 from pact_agent.session import Session
 from pact_agent.watching import Watch
 from pactsh import language
@@ -38,7 +38,6 @@ _log = logging.getLogger(__name__)
 Action = Literal["shell", "exec"]
 
 _STRICT_TIMEOUT_S = 10.0
-_TOKEN = re.compile(r"(--to[a-z]{0,3}\b|PACT_[A-Z_]*TOKEN)", re.IGNORECASE)  # what stands behind is not recorded
 _MAX_LINE = 64 << 10
 
 
@@ -190,8 +189,9 @@ class Executor:
         learn: JsonObject | None = None,
     ) -> Outcome:
         """Record a refusal, then tell it. One that can't be recorded is a refusal all the same."""
+        known = refusal.span[0] if refusal.span and refusal.code == SECRET_ARGUMENT else None
         body: JsonObject = {
-            "line": _without_token(text, refusal)[:_MAX_LINE],
+            "line": without_token(text, known)[:_MAX_LINE],
             "action": action,
             "status": refusal.status,
             "code": refusal.code,
@@ -360,14 +360,6 @@ def _fault(error: Exception) -> Refusal:
     _log.error("a line could not be read", exc_info=error)
     reason = f"the line could not be read: {type(error).__name__}"
     return Refusal(PactError.code, "internal", "agent", reason, "a fault of pact's: please report it")
-
-
-def _without_token(text: str, refusal: Refusal) -> str:
-    """The line up to a token in it. A line refused for something else may hold one as well."""
-    known = refusal.span if refusal.code == SECRET_ARGUMENT else None
-    found = None if known else _TOKEN.search(text)
-    at = known[0] if known else found.end() if found else -1
-    return text if at < 0 else text[:at] + "[not recorded]"
 
 
 def _refusal_in(decision: Decision) -> Refusal | None:

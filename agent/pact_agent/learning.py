@@ -10,6 +10,7 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
+from pact_agent.redaction import words_without_token
 from pactsh.policy.decision import SYSTEM_DIRECTORIES, WHITELIST_CODES, Decision, Request
 from pactsh.policy.model import Policy
 
@@ -26,9 +27,8 @@ def learned(decision: Decision, request: Request, policy: Policy) -> JsonObject 
         return None
     argv = request.stages[decision.refused].argv
     name = argv[0] if argv else ""
-    words = [word[:_MOST_LETTERS] for word in argv[:_MOST_WORDS]]
-    token = next((n for n, word in enumerate(words) if word.startswith("--token")), None)  # never on record
-    return {"name": name[:_MOST_LETTERS], "argv": list(words[:token]), "path": find_program(name)}
+    words = words_without_token(argv[:_MOST_WORDS])
+    return {"name": name[:_MOST_LETTERS], "argv": [word[:_MOST_LETTERS] for word in words], "path": find_program(name)}
 
 
 def find_program(name: str) -> str | None:

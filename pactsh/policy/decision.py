@@ -292,7 +292,8 @@ def _stage(stage: StageRequest, cwd: str, catalog: Catalog, policy: Policy) -> S
             return _refused(6, "glob-option", "glob", reason, "write ./ in front of the pattern", _span(stage, index))
     if command.builtin and name == "pact":
         for index, word in enumerate(stage.argv):
-            if len(word) > 3 and "--token".startswith(word.partition("=")[0]):
+            given = word.partition("=")[0]
+            if len(given) > 2 and "--token".startswith(given):
                 reason = "a token on the line would stay in the journal for ever; from there on it is not recorded"
                 hint = "pact knows who you are here: leave --token out"
                 return _refused(6, SECRET_ARGUMENT, "builtin:pact", reason, hint, _span(stage, index))

@@ -251,7 +251,9 @@ def test_a_line_too_long_to_record_is_refused_on_record(make_node: MakeNode, tmp
     assert node.entries("intent", "outcome") == []
 
 
-@pytest.mark.parametrize("line", ["pact log --token s3cret", "pact --token=s3cret status; echo s3cret"])
+@pytest.mark.parametrize(
+    "line", ["pact log --token s3cret", "pact log --t s3cret", "pact --token=s3cret status; echo s3cret"]
+)
 def test_a_token_on_the_line_is_refused_and_not_recorded(make_node: MakeNode, line: str) -> None:
     node = make_node()
     assert node.line(line).returncode == 6
@@ -263,7 +265,13 @@ def test_a_token_on_the_line_is_refused_and_not_recorded(make_node: MakeNode, li
 
 
 @pytest.mark.parametrize(
-    "line", ["pact log --token s3cret |", "rm x; pact log --token=s3cret", "pact log --token s3cret > f"]
+    "line",
+    [
+        "pact log --token s3cret |",
+        "rm x; pact log --token=s3cret",
+        "rm x; pact log --t s3cret",
+        "pact log --token s3cret > f",
+    ],
 )
 def test_nor_is_one_in_a_line_refused_for_something_else(make_node: MakeNode, line: str) -> None:
     node = make_node()

@@ -49,7 +49,9 @@ def test_nothing_is_learned_unless_the_policy_says_so() -> None:
 
 def test_a_token_and_what_follows_it_stay_out() -> None:
     assert kept("zz-no-such --token abc x") == {"name": "zz-no-such", "argv": ["zz-no-such"], "path": None}
-    assert kept("zz-no-such -a --token=abc") == {"name": "zz-no-such", "argv": ["zz-no-such", "-a"], "path": None}
+    for typed in ("--token=abc", "--tok abc", "--t abc", "PACT_TOKEN=abc", "x=" + "y" * 300 + "--tok=abc"):
+        learn = {"name": "zz-no-such", "argv": ["zz-no-such", "-a"], "path": None}
+        assert kept(f"zz-no-such -a {typed}") == learn, typed
 
 
 def test_it_is_bounded() -> None:
