@@ -35,7 +35,7 @@ def stray_mount_point(stages: Sequence[StageDecision], mounts: Mounts, root: str
         # No source and no value that the catalog takes starts with a slash.
         for path in (word for word in stage.argv[1:] if word.startswith("/")):
             if stage.name == "umount":
-                reason = _not_mounted(path, mounts) or _swappable(path, root)
+                reason = _not_mounted(path, mounts) or _swappable(path, mounts, root)
             else:
                 reason = _crooked(path, mounts, root)
             if reason:
@@ -57,14 +57,16 @@ def _crooked(path: str, mounts: Mounts, root: str) -> str:
             return "leads through a link; name the directory itself"
     except OSError:
         pass  # there is nothing to mount on, as mount will say
-    return _swappable(path, root)
+    return _swappable(path, mounts, root)
 
 
-def _swappable(path: str, root: str) -> str:
+def _swappable(path: str, mounts: Mounts, root: str) -> str:
     """Why a directory above `path` may lead elsewhere by the time it is used; the place itself is not looked at."""
     here = root
     for part in path.strip("/").split("/")[:-1]:
         here = f"{here}/{part}"
+        if mounts.cover(here):
+            return f"could become a link meanwhile: {here[len(root) :]} is on a network file system"
         try:
             facts = os.lstat(here)
         except OSError:

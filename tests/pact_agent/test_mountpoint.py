@@ -18,6 +18,7 @@ MOUNTINFO = """\
 40 25 0:40 / /scratch rw,nosuid,nodev - nfs4 filer:/scratch rw
 41 25 0:41 / /mnt/local rw - ext4 /dev/vdb rw
 42 25 0:42 / {root}/far rw - lustre mgs@o2ib:/far rw
+43 42 0:43 / /far/local rw - ext4 /dev/vdc rw
 """
 
 
@@ -82,3 +83,8 @@ def test_lists_and_other_commands_are_none_of_its_business(mountinfo: Path) -> N
     other = StageDecision(("ls", "/far"), "ls", False, "read", None, None)
     mounts = RemoteMounts(str(mountinfo))
     assert stray_mount_point((other, *decided("mount -t nfs4").stages), mounts) is None
+
+
+def test_nor_asked_about_the_directories_above_what_is_unmounted(mountinfo: Path) -> None:
+    """A file system mounted below a dead server's: looking at its parent would never return."""
+    assert "/far is on a network file system" in (_reason("umount /far/local", mountinfo) or "")
