@@ -268,7 +268,7 @@ def _own_rules(rules: landlock.Ruleset, plan: Plan, programs: tuple[str, ...], t
         for path in _matching(pattern):
             rules.allow(path, landlock.READ_FILE | landlock.WRITE_FILE | landlock.IOCTL_DEV)
     for path in plan.write:
-        rules.allow(path, _CHANGE_EXTRA)
+        rules.allow(path, _CHANGE_EXTRA, links=False)  # who may make a link there would say where it writes
     for path in (*programs, *(e for p in plan.execute for e in executables(p))):
         rules.allow(path, landlock.EXECUTE | landlock.READ_FILE)
 

@@ -87,3 +87,39 @@ socket.socket().connect(("127.0.0.1", 1))
 def test_signals_reach_nobody_outside_unless_left_open() -> None:
     assert bound("", "os.kill(os.getppid(), 0)") == ["Operation not permitted"]
     assert bound("", "os.kill(os.getppid(), 0)", setting="connect=False, signals=True") == ["done"]
+
+
+def test_what_may_be_written_is_reached_through_no_link(tmp_path: Path) -> None:
+    """Who may make links there would otherwise say where a command writes."""
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "real" / "deep" / "f").write_text("x")
+    (tmp_path / "way").symlink_to("real")
+    (tmp_path / "end").symlink_to("real/deep/f")
+    told = bound(
+        f"""
+assert not rules.allow({str(tmp_path / "way" / "deep")!r}, READ | WRITE_FILE, links=False)
+assert not rules.allow({str(tmp_path / "end")!r}, READ | WRITE_FILE, links=False)
+assert not rules.allow({str(tmp_path / "none")!r}, READ | WRITE_FILE, links=False)
+""",
+        f"open({str(tmp_path / 'real' / 'deep' / 'f')!r}, 'r+')",
+    )
+    assert told == ["Permission denied"]
+    told = bound(
+        f"assert rules.allow({str(tmp_path / 'real' / 'deep')!r}, READ | WRITE_FILE, links=False)",
+        f"open({str(tmp_path / 'real' / 'deep' / 'f')!r}, 'r+')",
+    )
+    assert told == ["done"]
+
+
+def test_no_link_leads_to_devices(tmp_path: Path) -> None:
+    (tmp_path / "dev").symlink_to("/dev")
+    (tmp_path / "null").symlink_to("/dev/null")
+    told = bound(
+        f"""
+assert not rules.allow({str(tmp_path / "dev")!r}, READ)
+assert not rules.allow({str(tmp_path / "null")!r}, READ)
+assert rules.allow("/dev/zero", READ)
+""",
+        "open('/dev/null')\nopen('/dev/zero')",
+    )
+    assert told == ["Permission denied", "done"]
