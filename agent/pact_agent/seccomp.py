@@ -156,14 +156,15 @@ def build(
     """The BPF program.
 
     `once` limits exec to the call with these three pointers, `network` opens inet sockets, `lookup` unix
-    ones, `changing` lifts CHANGING; without `confined` the process may do to root's files what root's uid
-    may. `read_only` refuses every way to write to a file system; with `socket_files` a socket of its own may come
-    and go; with `opens_both_ways` files that are there may be opened for reading and writing (lsof does that to
+    ones, `changing` lifts CHANGING; without `confined` the process may make any socket and, unless `read_only`, do to
+    root's files what root's uid may. `read_only` refuses every way to write to a file system, or to change what root
+    owns; with `socket_files` a socket of its own may come and go; with `opens_both_ways` files that are there may be opened for reading and writing (lsof does that to
     /dev/null), as far as the user's rights go.
     `signals_to` is the only process that it may signal, None for any.
     """
     numbers = kernel.SYSCALLS
-    names = NEVER + (() if changing else CHANGING) + (OWNER if confined else ()) + (WRITING if read_only else ())
+    bound = confined or read_only
+    names = NEVER + (() if changing else CHANGING) + (OWNER if bound else ()) + (WRITING if read_only else ())
     if socket_files:
         names = tuple(name for name in names if name not in _SOCKET_FILES)
     if signals_to is not None:
@@ -172,14 +173,15 @@ def build(
     if read_only:
         program += _opens(_OPEN_TO_WRITE & ~(0x2 if opens_both_ways else 0))
     alone = signals_to is not None
-    program += _ioctls(owner=not confined, signals=not alone)
-    commands = (*((_F_SETLEASE,) if confined else ()), *(_SIGNAL_BY_FILE if alone else ()))
+    program += _ioctls(owner=not bound, signals=not alone)
+    commands = (*((_F_SETLEASE,) if bound else ()), *(_SIGNAL_BY_FILE if alone else ()))
     if commands:
         program += _when(numbers["fcntl"], _only(1, commands, errno.EPERM, allowed=False))
-    if confined:
+    if bound:
         program += _when(numbers["syslog"], _only(0, _LOG_CHANGES, errno.EPERM, allowed=False))
         for name in SELF:
             program += _when(numbers[name], _only(0, (0,), errno.EPERM))
+    if confined:
         program += _sockets(network=network, lookup=lookup)
     if signals_to is not None:
         for name in SIGNALS:

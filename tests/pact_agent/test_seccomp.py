@@ -62,6 +62,9 @@ def plans(ticket: ExecTicket | None = None) -> dict[str, Program]:
         "change": build(once=once, network=True, changing=True),
         "unconfined": build(once=None, network=True, changing=True, confined=False),
         "trace": build(once=once, network=False, changing=False, read_only=True, signals_to=77),
+        "asking": build(
+            once=once, network=True, changing=False, confined=False, read_only=True, socket_files=True, signals_to=77
+        ),
     }
 
 
@@ -86,6 +89,21 @@ def test_what_is_refused_is_what_is_listed_and_nothing_else() -> None:
     assert found["network"] == found["read"] - numbers("connect")
     assert found["lookup"] == found["read"] - numbers("connect", "socketpair")
     assert found["trace"] == found["read"] | numbers(*WRITING)
+    own_socket = numbers("unlink", "unlinkat", "chmod", "fchmod", "fchmodat", "fchmodat2")
+    assert found["asking"] == found["trace"] - zeros - own_socket
+
+
+@pytest.mark.parametrize("plan", ["read", "network", "lookup", "change", "unconfined", "trace", "asking"])
+def test_no_command_reaches_into_another_process_or_the_kernel(plan: str) -> None:
+    """Written out, so that a name that is lost from the list is missed."""
+    assert refused(plans()[plan]) >= {
+        NUMBERS[name]
+        for name in (
+            "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp", "open_by_handle_at", "setns",
+            "unshare", "chroot", "pivot_root", "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "kexec_load",
+            "keyctl", "reboot", "listen",
+        )
+    }  # fmt: skip
 
 
 def test_every_listed_call_has_a_number() -> None:
