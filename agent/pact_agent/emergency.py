@@ -51,6 +51,9 @@ class Emergency:
         reason = " ".join(reason.split())
         if not reason or len(reason) > _LONGEST_REASON or not reason.isprintable():
             raise UsageError("emergency: say why, in one line", hint="pact emergency --reason 'its disk died'")
+        return await asyncio.shield(self._start(identity, reason))  # on record and on, or neither
+
+    async def _start(self, identity: Identity, reason: str) -> Active:
         async with self._changing:
             before = self._active
             if before is not None:
@@ -67,6 +70,9 @@ class Emergency:
 
     async def end(self, identity: Identity, *, force: bool) -> Active:
         """End it; raises `ConflictError` when there is none, `ForbiddenError` for another's that is not over."""
+        return await asyncio.shield(self._end(identity, force))
+
+    async def _end(self, identity: Identity, force: bool) -> Active:
         async with self._changing:
             mine = self._active
             if mine is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -36,6 +37,7 @@ class LastResort:
         self._node, self._path = node, path
         self._kept: list[Unnumbered] = []
         self._written = 0
+        self._writing = threading.Lock()  # each in a thread of its own, as a serial console may be slow to take it
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -49,20 +51,25 @@ class LastResort:
         text = json.dumps(msgspec.to_builtins(late), sort_keys=True, separators=(",", ":")).encode("ascii")
         if len(text) > _MOST_BYTES:
             raise PactError(f"can't record {draft.type}: {len(text)} bytes are too many for the kernel's log")
-        self._written += 1
+        with self._writing:
+            self._written += 1
+            try:
+                self._log(text)
+            except OSError as error:
+                hint = "nothing is recorded, so nothing runs"
+                raise PactError(f"{self._path}: {error.strerror}", hint=hint) from error
+            self._kept.append(late)
+
+    def _log(self, text: bytes) -> None:
         parts = [text[at : at + _PART_BYTES] for at in range(0, len(text), _PART_BYTES)]
-        try:
-            for number, part in enumerate(parts, 1):
-                label = f"<{_PRIORITY}>pact-agent: {self._node}: {self._written} {number}/{len(parts)} ".encode()
-                # Opened for each: the kernel drops what is too much for one opening (sysctl kernel.printk_devkmsg).
-                fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
-                try:
-                    os.write(fd, label + part + b"\n")
-                finally:
-                    os.close(fd)
-        except OSError as error:
-            raise PactError(f"{self._path}: {error.strerror}", hint="nothing is recorded, so nothing runs") from error
-        self._kept.append(late)
+        for number, part in enumerate(parts, 1):
+            label = f"<{_PRIORITY}>pact-agent: {self._node}: {self._written} {number}/{len(parts)} ".encode()
+            # Opened for each: the kernel drops what is too much for one opening (sysctl kernel.printk_devkmsg).
+            fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
+            try:
+                os.write(fd, label + part + b"\n")
+            finally:
+                os.close(fd)
 
     def next(self) -> Unnumbered | None:
         """The oldest entry that the spool doesn't have."""

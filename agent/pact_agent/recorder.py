@@ -79,15 +79,18 @@ class Recorder:
         """Give the spool what only the kernel's log has; raises `SpoolError` while it takes nothing."""
         if self._last_resort is None or not len(self._last_resort):
             return
-        async with self._catching_up:
-            while (draft := self._last_resort.next()) is not None:
-                await asyncio.shield(self._hand_over(draft))
+        while await asyncio.shield(self._hand_over(self._last_resort)):
+            pass
 
-    async def _hand_over(self, draft: Unnumbered) -> None:
-        """Give the spool one entry and forget it: both, or it would be there twice."""
-        assert self._last_resort is not None
-        await self._spool.append(draft)
-        self._last_resort.done(draft)
+    async def _hand_over(self, last_resort: LastResort) -> bool:
+        """Give the spool the oldest entry and forget it: both, or it would be there twice. False when none is left."""
+        async with self._catching_up:
+            draft = last_resort.next()
+            if draft is None:
+                return False
+            await self._spool.append(draft)
+            last_resort.done(draft)
+            return True
 
     async def acknowledged(self, number: int, timeout_s: float) -> bool:
         """Whether the journal has entry `number` within `timeout_s` (policy `audit = "strict"`)."""

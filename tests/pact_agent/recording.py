@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -38,13 +39,19 @@ class FakeClock:
 
 
 class FailingDisk(Disk):
-    """Storage that fails while told so."""
+    """Storage that fails while told so, or takes its time: with `slow` unset it waits, and says so in `waiting`."""
 
     fails = False
+
+    def __init__(self) -> None:
+        self.slow, self.waiting = threading.Event(), threading.Event()
+        self.slow.set()
 
     def write(self, fd: int, data: bytes, offset: int) -> None:
         if self.fails:
             raise OSError(5, "Input/output error")
+        self.waiting.set()
+        assert self.slow.wait(30)
         super().write(fd, data, offset)
 
 

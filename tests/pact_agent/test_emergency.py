@@ -92,6 +92,25 @@ def test_of_two_who_begin_at_once_one_is_told(tmp_path: Path) -> None:
         assert [e.type for e in node.entries()] == ["emergency.start"]
 
 
+def test_who_hangs_up_while_it_is_recorded_leaves_it_on_record_and_on(tmp_path: Path) -> None:
+    with recording(tmp_path) as node:
+        emergency = Emergency(node.recorder, node.clock)
+        node.disk.slow.clear()
+
+        async def hang_up() -> None:
+            starting = asyncio.create_task(emergency.start(ROOT, "disk died"))
+            await asyncio.to_thread(node.disk.waiting.wait, 30)
+            starting.cancel()
+            await asyncio.wait({starting})
+            node.disk.slow.set()
+            async with asyncio.timeout(30):
+                while emergency.active() is None:
+                    await asyncio.sleep(0.01)
+
+        asyncio.run(hang_up())
+        assert [e.type for e in node.entries()] == ["emergency.start"]
+
+
 @pytest.mark.parametrize("who", [VIEWER, AI], ids=["viewer", "machine"])
 @pytest.mark.parametrize("method", ["emergency_start", "emergency_end"])
 def test_viewers_and_machines_neither_begin_nor_end_one(tmp_path: Path, who: Identity, method: str) -> None:
@@ -134,6 +153,29 @@ def test_what_happened_meanwhile_follows_in_order_with_its_own_time(tmp_path: Pa
         assert [body_of(e)["line"] for e in entries] == ["before", "first", "second", "after"]
         assert [body_of(e).get("recorded") for e in entries] == [None, "kernel-log", "kernel-log", None]
         assert [e.time[11:19] for e in entries] == ["12:00:00", "12:00:00", "12:01:00", "12:02:00"]
+
+
+def test_who_hangs_up_meanwhile_has_nothing_written_twice(tmp_path: Path) -> None:
+    with recording(tmp_path / "spool") as node:
+        recorder = recorder_with(node, tmp_path / "log")
+
+        async def go() -> None:
+            node.disk.fails = True
+            for line in ("first", "second"):
+                await recorder.write("intent", ROOT, {"line": line})
+            node.disk.fails = False
+            node.disk.waiting.clear()
+            node.disk.slow.clear()
+            one = asyncio.create_task(recorder.write("intent", ROOT, {"line": "hung up"}))
+            await asyncio.to_thread(node.disk.waiting.wait, 30)
+            other = asyncio.create_task(recorder.write("intent", ALICE, {"line": "after"}))
+            one.cancel()
+            await asyncio.wait({one})
+            node.disk.slow.set()
+            await other
+
+        asyncio.run(go())
+        assert [body_of(e)["line"] for e in node.entries()] == ["first", "second", "after"]
 
 
 def test_an_entry_that_the_spool_would_never_take_is_refused_and_stops_nobody_later(tmp_path: Path) -> None:

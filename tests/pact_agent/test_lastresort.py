@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from pact_agent.lastresort import KMSG, LastResort
 from pact_agent.records import Unnumbered
 
 from pactsh.errors import PactError
-from pactsh.model.entry import Author
+from pactsh.model.entry import Author, JsonObject
 
 AUTHOR = Author("root@org", ("pact-platform-admin",), "human")
 
@@ -23,15 +25,17 @@ def draft(line: str) -> Unnumbered:
     )
 
 
-@pytest.mark.skipif(not os.access(KMSG, os.W_OK), reason="no kernel log to write to: run as root where there is one")
-@pytest.mark.parametrize(("length", "count"), [(10, 30), (5000, 3)])  # more at once than one opening may write; parts
-def test_the_kernel_has_the_whole_entry(length: int, count: int) -> None:
+KERNEL_LOG = pytest.mark.skipif(
+    not os.access(KMSG, os.W_OK), reason="no kernel log to write to: run as root where there is one"
+)
+
+
+def logged(write: Callable[[LastResort], object]) -> list[JsonObject]:
+    """The bodies of the entries that `write` puts into the kernel's log."""
     log = os.open(KMSG, os.O_RDONLY | os.O_NONBLOCK)
     try:
         os.lseek(log, 0, os.SEEK_END)
-        made = LastResort("node042")
-        for number in range(count):
-            made.write(draft(f"echo {number} " + "x" * length))
+        write(LastResort("node042"))
         found: dict[int, str] = {}
         while True:
             try:
@@ -43,9 +47,31 @@ def test_the_kernel_has_the_whole_entry(length: int, count: int) -> None:
                 found[int(match[1])] = found.get(int(match[1]), "") + match[2]
     finally:
         os.close(log)
-    bodies = [json.loads(text)["body"] for text in found.values()]
+    return [json.loads(text)["body"] for text in found.values()]
+
+
+@KERNEL_LOG
+@pytest.mark.parametrize(("length", "count"), [(10, 30), (5000, 3)])  # more at once than one opening may write; parts
+def test_the_kernel_has_the_whole_entry(length: int, count: int) -> None:
+    def write(made: LastResort) -> None:
+        for number in range(count):
+            made.write(draft(f"echo {number} " + "x" * length))
+
+    bodies = logged(write)
     assert [body["line"] for body in bodies] == [f"echo {n} " + "x" * length for n in range(count)]
     assert {body["recorded"] for body in bodies} == {"kernel-log"}
+
+
+@KERNEL_LOG
+def test_those_written_at_once_are_whole_too() -> None:
+    count = 16
+
+    def write(made: LastResort) -> None:
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(made.write, [draft(f"{n} " + "x" * 3000) for n in range(count)]))
+
+    lines = sorted(int(str(body["line"]).split()[0]) for body in logged(write))
+    assert lines == list(range(count))
 
 
 def test_what_the_kernel_does_not_take_is_an_error_and_not_kept(tmp_path: Path) -> None:
