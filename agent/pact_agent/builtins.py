@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from pact_agent.listing import DirectoryListing
+from pact_agent.listing import DirectoryListing, expansion_ends
 from pact_agent.prepare import cd_target
 from pact_agent.session import Session
 from pactsh import __version__
@@ -46,7 +46,7 @@ def _cd(argv: Sequence[str], scene: Scene) -> Effect:
     target = cd_target(argv, scene.session.cwd, scene.before)
     if target is None:
         return Effect(error="cd: too many arguments", status=1)
-    listing = DirectoryListing("/", scene.secrets)
+    listing = DirectoryListing("/", scene.secrets, expansion_ends())
     if listing.resolve(target) is None:
         return Effect(error=f"cd: {target}: Permission denied", status=1)
     if not listing.is_dir(target):

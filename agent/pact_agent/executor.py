@@ -17,7 +17,7 @@ from pact_agent.aside import aside, busy
 from pact_agent.clock import Clock
 from pact_agent.io import Io, Refusal, Sink
 from pact_agent.learning import learned
-from pact_agent.listing import EXPANSION_LIMIT_S
+from pact_agent.listing import EXPANSION_LIMIT_S, expansion_ends
 from pact_agent.memory import trim_heap
 from pact_agent.node import Node
 from pact_agent.pipeline import LineRun, Pipelines, Ran, stopped
@@ -83,11 +83,20 @@ class Executor:
         async with self._explaining.setdefault(session.identity.principal, asyncio.Lock()):
             try:
                 _, prepared = await self._prepare(session, text)
+                _, decision, objection = await self._decide(session, text, "shell", prepared)
             except (language.LineError, PactError) as error:
                 return _refusal_of(error)
-        request = self.request(text, "shell", session.cwd, prepared)
+            except Exception as error:  # noqa: BLE001  as in `run`
+                return _fault(error)
+        return decision if decision.verdict == "refuse" else objection or decision
+
+    async def _decide(
+        self, session: Session, text: str, action: Action, prepared: tuple[Prepared, ...]
+    ) -> tuple[Request, Decision, Refusal | None]:
+        """What is decided about an expanded line, and why it doesn't run, if it doesn't."""
+        request = self.request(text, action, session.cwd, prepared)
         decision = decide(request, session.identity, self._node.policy(), self._node.catalog)
-        return decision if decision.verdict == "refuse" else self._node_refusal(decision) or decision
+        return request, decision, _refusal_in(decision) or await self._node_refusal(decision)
 
     def _variables(self, session: Session) -> dict[str, str]:
         node = self._node
@@ -125,15 +134,13 @@ class Executor:
         try:
             try:
                 parsed, prepared = await self._prepare(session, text)
+                if not parsed.items:
+                    return Outcome(session.last_status)
+                request, decision, objection = await self._decide(session, text, action, prepared)
             except (language.LineError, PactError) as error:
                 return await self._refuse(session, text, action, _refusal_of(error), sink)
             except Exception as error:  # noqa: BLE001  the top of a line: no fault of ours leaves it without an entry
                 return await self._refuse(session, text, action, _fault(error), sink)
-            if not parsed.items:
-                return Outcome(session.last_status)
-            request = self.request(text, action, session.cwd, prepared)
-            decision = decide(request, session.identity, self._node.policy(), self._node.catalog)
-            objection = _refusal_in(decision) or self._node_refusal(decision)
             if objection is not None:
                 learn = learned(decision, request, self._node.policy())
                 return await self._refuse(session, text, action, objection, sink, learn)
@@ -156,7 +163,7 @@ class Executor:
             return Outcome(error.code, refused=True)
         except PactError as error:
             return await self._refuse(session, line.text, line.action, _unrecorded(error), sink)
-        if number == 0 and (objection := self._node_refusal(line.decision)) is not None:
+        if number == 0 and (objection := await self._node_refusal(line.decision)) is not None:
             await self._never_ran(line, objection.status, objection.reason)
             session.last_status = objection.status
             await sink.refused(objection)
@@ -171,13 +178,17 @@ class Executor:
             _log.error("line %s: %s", line.id, error.message)
             sink.notice(error.message, "error")
             ran = Ran(error.code, (), error.message)
+        except Exception as error:  # noqa: BLE001  what follows is its entry
+            _log.exception("line %s", line.id)
+            sink.notice("this line failed for a fault of pact's: please report it", "error")
+            ran = Ran(PactError.code, (), f"fault: {type(error).__name__}")
         except BaseException:
             await asyncio.shield(self._record_outcome(line, stopped("KILL", Ran(0)), began, sink))
             raise
         return await self._record_outcome(line, ran, began, sink)
 
-    def _node_refusal(self, decision: Decision) -> Refusal | None:
-        return self._node.objection(decision, self._recorder.level())
+    async def _node_refusal(self, decision: Decision) -> Refusal | None:
+        return await self._node.objection(decision, self._recorder.level())
 
     async def _refuse(
         self,
@@ -308,11 +319,8 @@ class Executor:
         return ran
 
     def _watch(self, line: Current, prepared: Prepared, decision: StageDecision, io: Io) -> Watch:
-        request = self.request(line.text, line.action, line.session.cwd, (prepared,))
-
-        def objection() -> Refusal | None:
-            now = decide(request, line.session.identity, self._node.policy(), self._node.catalog)
-            return _refusal_in(now) or self._node_refusal(now)
+        async def objection() -> Refusal | None:
+            return (await self._decide(line.session, line.text, line.action, (prepared,)))[2]
 
         inner = prepared.stages[0].inner
         return Watch(self._pipelines, line.session, line.action, decision, inner, io, self._clock, objection)
@@ -326,15 +334,13 @@ class Executor:
             return expected, None
         values = self._variables(session)
         try:
-            arguments = (item, values, session.cwd, self._node.secrets())
+            arguments = (item, values, session.cwd, self._node.secrets(), expansion_ends())
             actual = await aside(EXPANSION_LIMIT_S, "expanding the line", lambda: prepare_pipeline(*arguments))
         except (language.LineError, PactError) as error:
             return expected, _refusal_of(error)
         if actual.stages == expected.stages and actual.cwd == expected.cwd:
             return actual, None
-        request = self.request(line.text, line.action, session.cwd, (actual,))
-        decision = decide(request, session.identity, self._node.policy(), self._node.catalog)
-        refusal = _refusal_in(decision) or self._node_refusal(decision)
+        _, decision, refusal = await self._decide(session, line.text, line.action, (actual,))
         if refusal is not None:
             return actual, refusal
         body: JsonObject = {"id": line.id, "stages": _stage_facts(decision), "cwd": session.cwd}
@@ -357,8 +363,8 @@ def _refusal_of(error: language.LineError | PactError) -> Refusal:
 
 
 def _fault(error: Exception) -> Refusal:
-    _log.error("a line could not be read", exc_info=error)
-    reason = f"the line could not be read: {type(error).__name__}"
+    _log.error("a line could not be judged", exc_info=error)
+    reason = f"the line could not be judged: {type(error).__name__}"
     return Refusal(PactError.code, "internal", "agent", reason, "a fault of pact's: please report it")
 
 

@@ -17,16 +17,20 @@ _MOST_ENTRIES = 100_000
 EXPANSION_LIMIT_S = 10.0
 
 
+def expansion_ends() -> float:
+    """When what begins now has taken too long, in monotonic seconds: one limit for all of a line."""
+    return time.monotonic() + EXPANSION_LIMIT_S
+
+
 class DirectoryListing:
     """Implements `pactsh.language`'s `Listing` for a session standing in `cwd`.
 
-    After `limit_s` it finds nothing any more: whoever asked has been told by then that it took too long, and the
-    thread is not to go on for nobody.
+    From `until` on (monotonic, seconds) it finds nothing any more: whoever asked has been told by then that it took
+    too long, and the thread is not to go on for nobody.
     """
 
-    def __init__(self, cwd: str, secrets: Sequence[str], limit_s: float = EXPANSION_LIMIT_S) -> None:
-        self._cwd, self._secrets = cwd, tuple(secrets)
-        self._until = time.monotonic() + limit_s
+    def __init__(self, cwd: str, secrets: Sequence[str], until: float) -> None:
+        self._cwd, self._secrets, self._until = cwd, tuple(secrets), until
 
     @property
     def directory(self) -> str:

@@ -68,9 +68,7 @@ class SecretPaths:
     def current(self) -> tuple[str, ...]:
         """The real paths that exist now, sorted. `generation` moves on when they, or the files that bear these
         names, are others: a mask goes with the file it covers, and rename(2) puts a new one in its place."""
-        before = self._remote.changes
-        self._remote.refresh()
-        mounted = self._remote.changes != before  # a bind mount may show a secret at another place
+        mounted = self._remote.refresh()  # a bind mount may show a secret at another place
         if mounted or self._found is None or any(_changed_at(d) != at for d, at in self._seen.items()):
             now = time.time_ns()
             found, directories = self._search()

@@ -30,17 +30,15 @@ class RemoteMounts:
         self._fd = os.open(mountinfo, os.O_RDONLY | os.O_CLOEXEC)
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLPRI)
-        self.changes = 0
         self.mounts: tuple[Mount, ...] = ()
         self._points = self._read()
 
     def refresh(self) -> bool:
-        """Take a change of the mounts in; whether the remote ones are others than before. `changes` counts all."""
+        """Take a change of the mounts in; whether there was one."""
         if not self._poll.poll(0):
             return False
-        self.changes += 1
-        before, self._points = self._points, self._read()
-        return before != self._points
+        self._points = self._read()
+        return True
 
     def cover(self, path: str) -> bool:
         """Whether `path` (absolute) or what it links to lies on one. Looks at nothing on the way that does."""

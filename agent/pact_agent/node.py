@@ -10,13 +10,18 @@ from collections.abc import Callable
 
 import msgspec
 
+from pact_agent.aside import aside
 from pact_agent.io import Refusal
 from pact_agent.mounted import RemoteMounts
 from pact_agent.mountpoint import stray_mount_point
 from pact_agent.vital import vital_target
 from pactsh.catalog import Catalog
+from pactsh.errors import PactError
 from pactsh.policy.decision import Decision, StageDecision
 from pactsh.policy.model import Policy
+
+_AIMED = frozenset({"kill", "pkill", "mount", "umount"})
+_LOOK_LIMIT_S = 10.0
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -36,8 +41,19 @@ class Node(msgspec.Struct, frozen=True):
     emergency: Callable[[], bool]
     own: frozenset[int]
 
-    def objection(self, decision: Decision, level: str) -> Refusal | None:
+    async def objection(self, decision: Decision, level: str) -> Refusal | None:
         """Why an allowed line does not run here now, or None. `level` is the spool's (DESIGN.md section 3)."""
+        if (found := self._state(decision, level)) is not None:
+            return found
+        if not any(stage.name in _AIMED for stage in decision.stages):
+            return None
+        try:  # looking at processes takes time, and a file system may hang
+            return await aside(_LOOK_LIMIT_S, "looking at what the line names", lambda: self._targets(decision))
+        except PactError as error:
+            return Refusal(error.code, error.kind, "agent", error.message, error.hint)
+
+    def _state(self, decision: Decision, level: str) -> Refusal | None:
+        """What the node's own state forbids."""
         if self.policy().containment == "required" and not self.enforced():
             return Refusal(
                 3,
@@ -62,6 +78,10 @@ class Node(msgspec.Struct, frozen=True):
                 "this node's disk takes no record, so nothing runs",
                 "a platform admin goes on with 'pact emergency --reason WHY', recorded in the kernel's log",
             )
+        return None
+
+    def _targets(self, decision: Decision) -> Refusal | None:
+        """What nobody may name: a process that keeps the records, a mount point that leads elsewhere."""
         target = vital_target(decision.stages, self.own)
         if target is not None:
             reason = f"process {target} keeps this node's records, and is not signalled by a line"

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import msgspec
 
-from pact_agent.listing import DirectoryListing
+from pact_agent.listing import DirectoryListing, expansion_ends
 from pactsh import language
 from pactsh.catalog import Command, load_catalog
 from pactsh.catalog.watchargs import NAME, line_start
@@ -86,21 +86,24 @@ def prepare_line(
 ) -> tuple[Prepared, ...]:
     """Expand every pipeline, with `cd` followed from one to the next. Raises `language.LineError`."""
     prepared: list[Prepared] = []
+    until = expansion_ends()
     for item in line.items:
-        pipeline = prepare_pipeline(item, values, cwd, secrets)
+        pipeline = prepare_pipeline(item, values, cwd, secrets, until)
         prepared.append(pipeline)
         if len(pipeline.stages) == 1 and pipeline.stages[0].argv[:1] == ("cd",):
             target = cd_target(pipeline.stages[0].argv, cwd)
-            if target is not None and DirectoryListing("/", secrets).is_dir(target):
+            if target is not None and DirectoryListing("/", secrets, until).is_dir(target):
                 cwd = target
     return tuple(prepared)
 
 
-def prepare_pipeline(item: language.Item, values: Mapping[str, str], cwd: str, secrets: Sequence[str]) -> Prepared:
-    """Expand one pipeline of a line in directory `cwd`."""
-    listing = DirectoryListing(cwd, secrets)
-    stages = tuple(_prepare_stage(s, values, listing) for s in item.pipeline.stages)
-    return Prepared(item.op, cwd, tuple(_with_inner(stage, values, cwd, secrets) for stage in stages))
+def prepare_pipeline(
+    item: language.Item, values: Mapping[str, str], cwd: str, secrets: Sequence[str], until: float
+) -> Prepared:
+    """Expand one pipeline of a line in directory `cwd`; `until` as `DirectoryListing` takes it."""
+    listing = DirectoryListing(cwd, secrets, until)
+    stages = (_prepare_stage(stage, values, listing) for stage in item.pipeline.stages)
+    return Prepared(item.op, cwd, tuple(_with_inner(stage, values, listing) for stage in stages))
 
 
 @lru_cache(maxsize=1)
@@ -108,7 +111,7 @@ def _watch() -> Command:
     return load_catalog()[NAME]
 
 
-def _with_inner(stage: PreparedStage, values: Mapping[str, str], cwd: str, secrets: Sequence[str]) -> PreparedStage:
+def _with_inner(stage: PreparedStage, values: Mapping[str, str], listing: DirectoryListing) -> PreparedStage:
     """A `watch` with the line that it repeats; whether that may run is decided like any other line.
 
     Not for a `watch` within a `watch`, which is refused.
@@ -118,28 +121,39 @@ def _with_inner(stage: PreparedStage, values: Mapping[str, str], cwd: str, secre
     if not words:
         return stage
     try:
-        line = language.parse(words[0] if len(words) == 1 else language.join(words))
-        listing = DirectoryListing(cwd, secrets)
+        # One word is a line if it was typed as one; the name of a file that a glob found is a name.
+        typed = len(words) == 1 and not stage.from_glob[start]
+        line = language.parse(words[0] if typed else language.join(words))
+        here = listing.directory
         inner = [
-            Prepared(item.op, cwd, tuple(_prepare_stage(s, values, listing) for s in item.pipeline.stages))
+            Prepared(item.op, here, tuple(_prepare_stage(s, values, listing) for s in item.pipeline.stages))
             for item in line.items
         ]
     except language.LineError as error:
         error.span = (spans[0][0], spans[-1][1])
         raise
-    one = len(words) == 1
+    globbed = () if typed else stage.from_glob[start:]
     return msgspec.structs.replace(
         stage,
-        inner=tuple(msgspec.structs.replace(p, stages=tuple(_at(s, spans, one) for s in p.stages)) for p in inner),
+        inner=tuple(
+            msgspec.structs.replace(p, stages=tuple(_at(s, spans, typed, globbed) for s in p.stages)) for p in inner
+        ),
     )
 
 
-def _at(stage: PreparedStage, spans: tuple[tuple[int, int], ...], one: bool) -> PreparedStage:
-    """The stage with spans of the outer line: those of its words, or that of the one word it stands in."""
+def _at(
+    stage: PreparedStage, spans: tuple[tuple[int, int], ...], typed: bool, globbed: tuple[bool, ...]
+) -> PreparedStage:
+    """The stage with spans of the outer line: those of its words, or that of the one word it was `typed` in."""
     count = len(stage.argv)
     whole = (spans[0][0], spans[-1][1])
     inputs = tuple(Input(given.path, whole) for given in stage.inputs)
-    return msgspec.structs.replace(stage, spans=spans * count if one else spans[:count], inputs=inputs)
+    return msgspec.structs.replace(
+        stage,
+        spans=spans * count if typed else spans[:count],
+        from_glob=stage.from_glob if typed else globbed,
+        inputs=inputs,
+    )
 
 
 def _prepare_stage(stage: language.Stage, values: Mapping[str, str], listing: DirectoryListing) -> PreparedStage:

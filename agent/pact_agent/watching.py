@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from pact_agent.clock import Clock
 from pact_agent.io import Io, Pty, Refusal, Sink
-from pact_agent.pipeline import LineRun, Pipelines, Ran
+from pact_agent.pipeline import NOT_STARTED, LineRun, Pipelines, Ran, stopped
 from pact_agent.prepare import Prepared
 from pact_agent.sandbox import Plan
 from pact_agent.screen import Screen
@@ -60,7 +60,7 @@ class Watch:
         inner: tuple[Prepared, ...],
         io: Io,
         clock: Clock,
-        objection: Callable[[], Refusal | None],
+        objection: Callable[[], Awaitable[Refusal | None]],
     ) -> None:
         self._pipelines, self._session, self._action, self._io = pipelines, session, action, io
         self._decided, self._inner = decision.inner, inner
@@ -68,6 +68,7 @@ class Watch:
         self._options: WatchOptions = watch_options(decision.argv)
         self._title = " ".join(f"{p.op} {_typed(p)}".strip() for p in inner).replace(" ;", ";")
         self._run = LineRun()
+        self._pty: Pty | None = None
 
     async def run(self, sink: Sink, current: LineRun, before: Ran) -> Ran:
         """Repeat until ^C, a hang-up, the time limit, or what the options name. Keys typed meanwhile are dropped."""
@@ -75,7 +76,7 @@ class Watch:
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             try:
                 if self._io.terminal is not None:
-                    pty = Pty(self._io.terminal)
+                    pty = self._pty = Pty(self._io.terminal)
                     ours.callback(pty.close)
                     pty.be_quiet()
                 read, write = os.pipe()
@@ -87,8 +88,10 @@ class Watch:
                 if pty is not None:
                     os.close(pty.master)
                 sink.notice(f"watch could not be started: {error}", "error")
-                return Ran(126, (126,), "not started", unread=before.unread)
+                return Ran(NOT_STARTED, (NOT_STARTED,), "not started", unread=before.unread)
             await sink.started(pty.master if pty is not None else None)
+            if current.stopped is not None:
+                return stopped(current.stopped, before)
             current.job, current.pty = await self._pipelines.spawn(job), pty
             theirs.close()
             os.set_blocking(write, False)
@@ -129,12 +132,16 @@ class Watch:
         """Run, show, wait; the status to end with when an option says that it is time."""
         options, same, last = self._options, 0, None
         while True:
-            objection = self._objection()
+            objection = await self._objection()
             if objection is not None:
                 sink.notice(f"watch ends: {objection.reason}", "warning")
                 return objection.status
             began = self._clock.monotonic()
-            output, status = await self._once()
+            try:
+                output, status = await self._once()
+            except OSError as error:
+                sink.notice(f"watch ends: {error.strerror}", "error")
+                return NOT_STARTED
             now = self._clock.now().astimezone().strftime("%a %b %e %H:%M:%S %Y")
             await _write(write, await asyncio.to_thread(screen.frame, output, status, now))
             same = same + 1 if output == last else 0
@@ -148,20 +155,21 @@ class Watch:
 
     async def _once(self) -> tuple[bytes, int]:
         """Run the line once; what it printed, as far as it is kept, and its status."""
-        read, write = os.pipe()
-        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-        collecting = asyncio.get_running_loop().create_task(_collect(read))
-        silent = _Silent()
-        try:
-            io = Io(null, write, write, None, self._io.term, self._io.lang, columns=self._columns())
-            status = await self._items(io, silent)
-        except BaseException:
-            collecting.cancel()
-            raise
-        finally:
-            os.close(write)
-            os.close(null)
-        output = await collecting
+        loop, reader, silent = asyncio.get_running_loop(), asyncio.StreamReader(), _Silent()
+        with contextlib.ExitStack() as ours:
+            with contextlib.ExitStack() as theirs:
+                null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+                theirs.callback(os.close, null)
+                read, write = os.pipe()
+                theirs.callback(os.close, write)
+                protocol = asyncio.StreamReaderProtocol(reader)
+                transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(read, "rb", 0))
+                ours.callback(transport.close)
+                collecting = loop.create_task(_collect(reader), name="watch: output")
+                ours.callback(collecting.cancel)
+                io = Io(null, write, write, None, self._io.term, self._io.lang, columns=self._columns())
+                status = await self._items(io, silent)
+            output = await collecting
         return output + "".join(f"\npact: {text}" for text in silent.notices).encode(), status
 
     async def _items(self, io: Io, silent: _Silent) -> int:
@@ -175,24 +183,18 @@ class Watch:
         return ran.status
 
     def _columns(self) -> int:
-        return self._io.terminal.cols if self._io.terminal is not None else 0
+        return self._pty.size()[1] if self._pty is not None else 0
 
 
 def _typed(pipeline: Prepared) -> str:
     return " | ".join(" ".join(stage.argv) for stage in pipeline.stages)
 
 
-async def _collect(read: int) -> bytes:
-    """What comes down a pipe until its end; more than is kept is read and dropped, so that nobody waits."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read, "rb", 0))
+async def _collect(reader: asyncio.StreamReader) -> bytes:
+    """What comes until the end; more than is kept is read and dropped, so that nobody waits."""
     kept = bytearray()
-    try:
-        while data := await reader.read(65536):
-            kept += data[: _MOST_OUTPUT - len(kept)]
-    finally:
-        transport.close()
+    while data := await reader.read(65536):
+        kept += data[: _MOST_OUTPUT - len(kept)]
     return bytes(kept)
 
 

@@ -216,25 +216,42 @@ def test_an_uninstalled_program_is_said_and_recorded(make_node: MakeNode) -> Non
     assert body_of(node.entries("outcome")[0])["status"] == 127
 
 
-def test_a_fault_of_our_own_leaves_an_entry_too(make_node: MakeNode, tmp_path: Path) -> None:
-    """A directory that lies about itself, a parser that stumbles: nothing typed goes unrecorded."""
-    broken = tmp_path / "code"
-    broken.mkdir()
-    (broken / "sitecustomize.py").write_text(
-        "import sys\n"
+def broken(directory: Path, module: str, name: str) -> dict[str, str]:
+    """The environment of an agent in which `name` of `module` stumbles once the executor calls it."""
+    directory.mkdir()
+    (directory / "sitecustomize.py").write_text(
+        "import importlib, sys\n"
         "class Break:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'pact_agent.executor':\n"
-        "            import pact_agent.prepare as prepare\n"
         "            def fail(*_): raise ValueError('stumbled')\n"
-        "            prepare.prepare_line = fail\n"
+        f"            place = importlib.import_module({module!r})\n"
+        f"            *owner, attribute = {name.split('.')!r}\n"
+        "            setattr(getattr(place, *owner) if owner else place, attribute, fail)\n"
         "sys.meta_path.insert(0, Break())\n"
     )
-    node = make_node(environment={"PYTHONPATH": str(broken)})
+    return {"PYTHONPATH": str(directory)}
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("pact_agent.prepare", "prepare_line"), ("pactsh.policy.decision", "decide")]
+)
+def test_a_fault_of_our_own_leaves_an_entry_too(make_node: MakeNode, tmp_path: Path, module: str, name: str) -> None:
+    """A directory that lies about itself, a parser that stumbles: nothing typed goes unrecorded."""
+    node = make_node(environment=broken(tmp_path / "code", module, name))
     done = node.line("echo hello")
     assert (done.returncode, done.stdout, "fault of pact" in done.stderr) == (1, "", True)
     node.stop()
     assert [body_of(e)["code"] for e in node.entries("refusal", "intent")] == ["internal"]
+
+
+def test_one_that_comes_after_the_intent_is_told_and_leaves_an_outcome(make_node: MakeNode, tmp_path: Path) -> None:
+    node = make_node(environment=broken(tmp_path / "code", "pact_agent.pipeline", "Pipelines.run"))
+    done = node.pactsh(stdin="echo one\necho two\n")
+    assert (done.returncode, done.stdout, done.stderr.count("fault of pact")) == (1, "", 2)
+    node.stop()
+    outcomes = [body_of(e) for e in node.entries("outcome")]
+    assert [(o["status"], o["signal"], o["reason"]) for o in outcomes] == [(1, None, "fault: ValueError")] * 2
 
 
 def test_a_line_too_long_to_record_is_refused_on_record(make_node: MakeNode, tmp_path: Path) -> None:

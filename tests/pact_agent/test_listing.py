@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from pact_agent import listing as module
-from pact_agent.listing import DirectoryListing
+from pact_agent.listing import DirectoryListing, expansion_ends
+from pact_agent.prepare import prepare_pipeline
+
+from pactsh.language import parse
 
 
 @pytest.fixture
@@ -26,7 +30,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def seen(place: Path) -> DirectoryListing:
-    return DirectoryListing(str(place), (str(place / "keys"),))
+    return DirectoryListing(str(place), (str(place / "keys"),), expansion_ends())
 
 
 def test_names_of_a_directory_relative_and_absolute(place: Path) -> None:
@@ -102,3 +106,14 @@ def test_a_directory_without_end_is_cut(place: Path, monkeypatch: pytest.MonkeyP
     for number in range(10):
         os.mknod(place / "logs" / str(number))
     assert len(seen(place).entries("logs")) == 3
+
+
+def test_once_its_time_is_over_it_finds_nothing(place: Path) -> None:
+    late = DirectoryListing(str(place), (), time.monotonic())
+    assert list(late.entries(".")) == list(late.entries("logs")) == []
+
+
+def test_a_line_has_one_limit_however_many_words_it_has(place: Path) -> None:
+    (item,) = parse("ls logs/* | cat k*").items
+    late = prepare_pipeline(item, {}, str(place), (), time.monotonic())
+    assert [stage.argv for stage in late.stages] == [("ls", "logs/*"), ("cat", "k*")]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.pact_agent.localnode import LocalNode, Wire, body_of
+from tests.pact_agent.localnode import DEADLINE_S, LocalNode, Wire, body_of
 
 MakeNode = Callable[..., LocalNode]
 
@@ -116,6 +117,45 @@ def test_an_interrupt_ends_it_and_what_it_runs(make_node: MakeNode) -> None:
     node.stop()
     (outcome,) = node.entries("outcome")
     assert body_of(outcome)["status"] == 130
+
+
+def test_an_interrupt_that_comes_before_it_shows_anything_ends_it_too(node: LocalNode) -> None:
+    with node.connect() as wire:
+        session(wire)
+        for _ in range(10):
+            read = start(wire, "watch -n 0.5 date")
+            wire.send({"op": "signal", "name": "INT"})
+            assert wire.until("exit")["status"] == 130
+            os.close(read)
+
+
+def test_what_it_repeats_knows_how_wide_the_window_is_now(node: LocalNode) -> None:
+    with node.connect() as wire:
+        wire.send({"op": "session", "kind": "interactive", "term": "xterm"})
+        wire.until("session")
+        master, slave = os.openpty()
+        line = {"op": "run", "line": "watch -n 0.5 printenv COLUMNS", "fds": 3, "term": "xterm", "rows": 24, "cols": 80}
+        wire.send(line, (slave,) * 3)
+        wire.until("started")
+        shown = ""
+        for columns in (80, 132):
+            wire.send({"op": "resize", "rows": 24, "cols": columns})
+            ends = time.monotonic() + DEADLINE_S
+            while f"\n{columns}\x1b" not in shown:
+                assert time.monotonic() < ends, shown
+                assert select.select([wire.fds[0]], [], [], DEADLINE_S)[0], shown
+                shown += os.read(wire.fds[0], 65536).decode()
+        wire.send({"op": "signal", "name": "INT"})
+        assert wire.until("exit")["status"] == 130
+        os.close(master)
+        os.close(slave)
+
+
+def test_a_file_that_is_called_like_a_line_is_a_file(node: LocalNode, tmp_path: Path) -> None:
+    (tmp_path / "echo pwned && id").touch()
+    done = node.pactsh(stdin=f"cd {tmp_path}\nwatch -q1 -n 0.5 *\n")
+    assert (done.returncode, done.stdout) == (6, "")
+    assert "echo pwned && id" in done.stderr
 
 
 def _sleeping(node: LocalNode) -> bool:
