@@ -199,7 +199,7 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
             if error.hint:
                 self._say(f"hint: {error.hint}")
             status = error.code
-        except Exception:
+        except Exception:  # the top of a channel: whatever it was, the client gets an end
             log.exception("ssh: %s for %s", kind, self._host.peer)
             self._say("pact: internal error of the agent; its log says more")
         finally:
@@ -302,7 +302,8 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
                     pty.close()
         for error in ended.errors:
             log.error("ssh: pactsh for %s: %s", self._host.peer, error)
-            self._say(f"pact: can't start the shell here: {error}")
+            what = "the shell here has ended" if ended.statuses[-1] > 128 else "can't start the shell here"
+            self._say(f"pact: {what}: {error}")
         await self._drained()
         return ended.statuses[-1]
 
