@@ -28,6 +28,7 @@ def main(argv: list[str]) -> int:
             "-max_len=4096",
             "-timeout=10",
             "-print_final_stats=1",
+            f"-verbosity={int(sys.stdout.isatty())}",  # a log of every new input would bury all else
             f"-dict={words}",
         ]
         command = [
