@@ -18,7 +18,7 @@ _TREES = (
     r"/(etc|run)/pact/(ca|tls|keys)|/var/lib/pact",
     r"/etc/kubernetes|/var/lib/(kubelet|etcd|rancher)|/etc/rancher",
     r"/etc/(wireguard|munge|cryptsetup-keys\.d|credstore(\.encrypted)?|sssd|ipa/nssdb)",
-    r"/usr/lib/credstore|/var/lib/(munge|sss/(db|secrets)|krb5kdc|ipa|gdm)",
+    r"/usr/lib/credstore|/var/spool/slurm/statesave|/var/lib/(munge|sss/(db|secrets)|krb5kdc|ipa|gdm)",
     r"/etc/NetworkManager/system-connections|/run/NetworkManager/system-connections",
     r"/run/(secrets|credentials|credstore|user/[^/]+/(gnupg|keyring|credentials))",
     r"/proc/[^/]+/(fd|root|cwd|map_files)|/proc/[^/]+/task/[^/]+/(fd|root|cwd)",
@@ -27,7 +27,7 @@ _TREES = (
 _FILES = (
     r"/etc/(g?shadow[-~.]?.*|master\.passwd|sudoers|security/opasswd|krb5\.keytab|.*ldap\.secret)",
     r"/var/backups/g?shadow.*",
-    r"(/.+)?/(\.netrc|\.pgpass|\.my\.cnf|\.git-credentials|\.vault-token|\.[a-z]*_?history|\.lesshst|\.viminfo)",
+    r"(/.+)?/(\.netrc|\.pgpass|\.my\.cnf|\.git-credentials|\.vault-token|\.[a-z_]*history|\.lesshst|\.viminfo)",
     r"/etc/ssh/ssh_host_[^/]*_key",
     r"(/.+)?/(id_(rsa|dsa|ecdsa|ed25519)(_sk)?|[^/]+\.(key|keytab|p12|pfx|jks))",
     r"/etc/pact/(.+/)?[^/]*(token|secret)[^/]*",
@@ -35,7 +35,7 @@ _FILES = (
     r"/boot/grub2?/user\.cfg|/etc/(snmp/snmpd\.conf|ipmi.*/.*pass.*|powerman/.*|conman\.conf)",
     r"/var/lib/systemd/(credential\.secret|random-seed)|/var/lib/snmp/.*",
     r"/proc/[^/]+/(task/[^/]+/)?(environ|mem|maps|smaps|smaps_rollup|numa_maps|stack|syscall|pagemap|auxv|exe)",
-    r"/proc/(kcore|kmsg|kpagecount|kpageflags|kpagecgroup|sysrq-trigger|keys|key-users|vmcore)",
+    r"/proc/(kcore|kmsg|kpagecount|kpageflags|kpagecgroup|sysrq-trigger|keys|key-users|kallsyms|timer_list|vmcore)",
     r"/dev/(?!null$).*",
     r"/sys/(.+/)?(resource\d*(_wc)?|rom)",
 )

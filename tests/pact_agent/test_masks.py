@@ -63,6 +63,32 @@ def test_what_is_refused_by_name_is_masked_as_well(path: str) -> None:
     assert any(fnmatch.fnmatchcase(place, secret) for place in places for secret in SECRETS)
 
 
+def test_doors_to_all_that_root_can_do_and_to_the_kernel_are_masked() -> None:
+    """Written out: no name stands for these elsewhere, and one that is lost from the list would not be missed."""
+    assert set(SECRETS) >= {
+        "/run/systemd/private", "/run/dbus/system_bus_socket", "/run/docker.sock", "/run/containerd/containerd.sock",
+        "/run/crio/crio.sock", "/run/podman/podman.sock", "/run/libvirt/libvirt-sock", "/run/snapd.socket",
+        "/run/pact", "/var/lib/pact", "/sys/kernel/debug", "/sys/kernel/tracing", "/proc/kcore", "/proc/kallsyms",
+        "/proc/sysrq-trigger", "/proc/timer_list", "/proc/keys", "/proc/vmcore",
+    }  # fmt: skip
+
+
+@needs_root
+def test_nothing_is_written_into_a_masked_directory(tmp_path: Path) -> None:
+    """Not by a command that no Landlock domain binds, with root's rights either: it would be lost, or be believed."""
+    directory = tmp_path / "private"
+    directory.mkdir()
+
+    async def use(read: Read) -> None:
+        free = Plan(caps=("dac_override", "dac_read_search"), changing=True, confined=False)
+        status, text = await read("/usr/bin/perl", "-e", f'open(F, ">", "{directory}/x") or print "$!"', plan=free)
+        assert text == "Read-only file system"
+        status, text = await read("/usr/bin/perl", "-e", f'open(F, ">", "{tmp_path}/x") or print "$!"', plan=free)
+        assert (status, text) == (0, ""), "beside it, such a command writes"
+
+    with_spawner(tmp_path, (str(directory),), use)
+
+
 @needs_root
 def test_a_secret_that_is_replaced_stays_masked(tmp_path: Path) -> None:
     """passwd(1) and friends write a new file and rename it over the old one, which takes a mask away."""
