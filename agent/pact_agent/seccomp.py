@@ -156,10 +156,10 @@ def build(
     """The BPF program.
 
     `once` limits exec to the call with these three pointers, `network` opens inet sockets, `lookup` unix
-    ones, `changing` lifts CHANGING; without `confined` the process may make any socket and, unless `read_only`, do to
-    root's files what root's uid may. `read_only` refuses every way to write to a file system, or to change what root
-    owns; with `socket_files` a socket of its own may come and go; with `opens_both_ways` files that are there may be opened for reading and writing (lsof does that to
-    /dev/null), as far as the user's rights go.
+    ones, `changing` lifts CHANGING; without `confined` the process may make any socket and, unless `read_only`,
+    do to root's files what root's uid may. `read_only` refuses every way to write to a file system, or to change
+    what root owns; with `socket_files` a socket of its own may come and go; with `opens_both_ways` files that are
+    there may be opened for reading and writing (lsof does that to /dev/null), as far as the user's rights go.
     `signals_to` is the only process that it may signal, None for any.
     """
     numbers = kernel.SYSCALLS

@@ -37,7 +37,8 @@ BEYOND = (
            "mounts anything anywhere, writes any file", "mount(2) is refused within a Landlock domain"),
     Beyond("swapping", "`swapoff` of a device", "writes any device, and so any file",
            "swapoff(2) opens the area for writing, within the caller's domain, and may be given any"),
-    Beyond("trace", "`lsof`, `ss -p`", "reads other processes' environment and, through `/proc/PID/root`, secrets",
+    Beyond("trace", "`lsof`, `ss -p`", "reads other processes' environment and memory and, through "
+           "`/proc/PID/root`, secrets",
            "no Landlock domain sees other processes, and the masks are not in theirs"),
     Beyond("kill", "`kill pkill`", "signals any process", "the kernel does not know which is meant; the agent "
            "looks at the numbers"),

@@ -368,6 +368,11 @@ static int p_readv(char **a) {
     struct iovec mine = {room, 8}, theirs = {(void *)strtoul(word(a, 1), NULL, 16), 8};
     CALL(process_vm_readv((pid_t)number(a, 0), &mine, 1, &theirs, 1, 0));
 }
+static int p_writev(char **a) {
+    char room[8] = {0};
+    struct iovec mine = {room, 8}, theirs = {(void *)strtoul(word(a, 2), NULL, 16), 8};
+    CALL(process_vm_writev((pid_t)number(a, 0), &mine, 1, &theirs, 1, 0));
+}
 static int p_memory(char **a) {
     char name[64], room[8];
     snprintf(name, sizeof name, "/proc/%ld/mem", number(a, 0));
@@ -634,7 +639,7 @@ static const struct { const char *name; int (*make)(char **); } attempts[] = {
     ATTEMPT(x_vfork), ATTEMPT(x_spawn), ATTEMPT(x_system), ATTEMPT(x_popen), ATTEMPT(x_script), ATTEMPT(x_itself),
     ATTEMPT(x_print), ATTEMPT(x_linger), ATTEMPT(x_personality), ATTEMPT(x_own_filter), ATTEMPT(p_kill), ATTEMPT(p_kill_group),
     ATTEMPT(p_tkill), ATTEMPT(p_tgkill), ATTEMPT(p_queue), ATTEMPT(p_pidfd_signal), ATTEMPT(p_owner),
-    ATTEMPT(p_owner_ex), ATTEMPT(p_owner_ioctl), ATTEMPT(p_attach), ATTEMPT(p_seize), ATTEMPT(p_readv),
+    ATTEMPT(p_owner_ex), ATTEMPT(p_owner_ioctl), ATTEMPT(p_attach), ATTEMPT(p_seize), ATTEMPT(p_readv), ATTEMPT(p_writev),
     ATTEMPT(p_memory), ATTEMPT(p_proc), ATTEMPT(p_getfd), ATTEMPT(p_kcmp), ATTEMPT(p_limit), ATTEMPT(p_affinity),
     ATTEMPT(p_scheduler), ATTEMPT(p_priority), ATTEMPT(p_io_priority), ATTEMPT(p_advise),
     ATTEMPT(p_score), ATTEMPT(p_namespace), ATTEMPT(n_unix), ATTEMPT(n_abstract), ATTEMPT(n_pair),

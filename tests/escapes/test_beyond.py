@@ -139,8 +139,11 @@ def _trace(place: Place) -> bool:
     other = _other()
     try:
         secret = f"/proc/{other.pid}/root{place.directory}/safe/secret"
+        address = Path(f"/proc/{other.pid}/maps").read_text(encoding="ascii").partition("-")[0]
         return all(
-            place.does(line, "p_proc", str(other.pid), "x", "environ") and place.does(line, "s_read", secret)
+            place.does(line, "p_proc", str(other.pid), "x", "environ")
+            and place.does(line, "p_memory", str(other.pid), address)
+            and place.does(line, "s_read", secret)
             for line in ("lsof -nP -i :22", "ss -tlnp")
         )
     finally:

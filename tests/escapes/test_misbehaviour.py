@@ -276,19 +276,36 @@ def test_no_other_process_is_signalled(place: Place, other: subprocess.Popen[byt
     assert other.poll() is None
 
 
+LOOKS_INTO = ("p_attach", "p_seize", "p_readv", "p_writev", "p_getfd", "p_kcmp")
+
+
 @pytest.mark.parametrize(
     "name",
     [
-        "p_attach", "p_seize", "p_readv", "p_memory", "p_getfd", "p_kcmp", "p_limit", "p_affinity", "p_scheduler",
-        "p_priority", "p_io_priority", "p_advise", "p_score",
+        *LOOKS_INTO, "p_memory", "p_limit", "p_affinity", "p_scheduler", "p_priority", "p_io_priority", "p_advise",
+        "p_score",
     ],
 )  # fmt: skip
 def test_no_other_process_is_looked_into_or_slowed_down(
     place: Place, other: subprocess.Popen[bytes], name: str
 ) -> None:
-    with open(f"/proc/{other.pid}/maps", encoding="ascii") as maps:
-        address = maps.readline().partition("-")[0]
-    attempt(place, name, str(other.pid), address)
+    attempt(place, name, str(other.pid), *addresses(other.pid))
+
+
+@pytest.mark.parametrize("line", ["lsof -nP -i :22", "ss -tlnp"])
+@pytest.mark.parametrize("name", LOOKS_INTO)
+def test_what_sees_all_processes_takes_hold_of_none(
+    place: Place, other: subprocess.Popen[bytes], name: str, line: str
+) -> None:
+    """No Landlock domain binds these, and they may look: the filter alone stands before what is more than that."""
+    attempt(place, name, str(other.pid), *addresses(other.pid), plan=bounds_of(line))
+
+
+def addresses(pid: int) -> tuple[str, str]:
+    """Where its program begins, and its stack: an address to read at, one to write at."""
+    maps = Path(f"/proc/{pid}/maps").read_text(encoding="ascii").splitlines()
+    stack = next(line for line in maps if line.endswith("[stack]"))
+    return maps[0].partition("-")[0], stack.partition("-")[0]
 
 
 @pytest.mark.parametrize(
