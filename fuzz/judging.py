@@ -43,14 +43,17 @@ _STEPS = (("dup", 2, 1), ("null", 1), ("null", 2))
 
 
 class Judge:
-    """Judges lines that stand in a directory `root` of awkward names, or elsewhere; `counts` says what was done."""
+    """Judges lines that stand in a directory `root` of awkward names, or elsewhere; `counts` says what was done.
+
+    It decides by `catalog`, and holds what is decided against that of the package.
+    """
 
     def __init__(self, root: Path) -> None:
         self.tree = Path(os.path.realpath(root)) / "tree"
         self.tree.mkdir()
         make_tree(self.tree)
         os.remove(self.tree / "new\nline")  # bash would write such a name in two pieces
-        self.catalog = load_catalog().complete()
+        self.catalog = self._expected = load_catalog().complete()
         self.policies = policies(self.catalog)
         self.cwds = (str(self.tree), "/", "/etc", "/proc/1", "/var/log", "/home/a")
         self.counts: Counter[str] = Counter()
@@ -96,7 +99,7 @@ class Judge:
         """The commands there may be: the catalog's, and what the policy adds to them."""
         known = self._commands.get(policy.version)
         if known is None:
-            known = self._commands[policy.version] = dict(self.catalog) | {
+            known = self._commands[policy.version] = dict(self._expected) | {
                 command.name: command for command in policy.commands.add
             }
             for extension in policy.commands.extend:
