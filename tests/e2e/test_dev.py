@@ -244,7 +244,7 @@ def test_a_shell_on_a_running_system_leaves_it_running(system: System) -> None:
 
 def test_where_no_namespace_is_allowed_it_says_so_and_starts_all_the_same(system: System) -> None:
     if os.geteuid() != 0:
-        pytest.skip("needs root to take everything away from itself")
+        pytest.skip("taking everything away from itself takes root: run the tests as root")
     # A user namespace in which no other may be made, and in it root without a single capability.
     bare = "echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --bounding-set -all --inh-caps -all "
     here = f"{shlex.quote(str(BIN))}/pact dev"
@@ -282,10 +282,10 @@ def reachable_python() -> str | None:
 def installed_for_all() -> Iterator[Path]:
     """Our programs, installed where an ordinary user may run them; a directory that user owns beside."""
     if os.geteuid() != 0:
-        pytest.skip("needs root to become another user; as an ordinary user the other tests show the same")
+        pytest.skip("becoming another user takes root: run as root; as an ordinary user the other tests show the same")
     python = reachable_python()
     if python is None:
-        pytest.skip("no interpreter here that an ordinary user may run")
+        pytest.skip("no interpreter here that an ordinary user may run: apt-get install python3")
     directory = Path(f"/var/tmp/pact-test-{os.getpid()}")
     directory.mkdir(mode=0o755)
     try:

@@ -164,7 +164,7 @@ def small_disk(directory: Path, size: str) -> Iterator[Path]:
         timeout=30,
     )
     if made.returncode != 0:
-        pytest.skip(f"no file system may be mounted here: {made.stderr.strip()}")
+        pytest.skip(f"mounting takes CAP_SYS_ADMIN: {made.stderr.strip()}")
     try:
         yield directory / "ballast"
     finally:

@@ -397,7 +397,7 @@ def test_no_mount_is_made_or_changed(place: Place, tmp_path: Path, name: str) ->
     argv = (place.program, name, str(tmp_path))
     result = outcome(free(argv, within=("unshare", "--mount")))
     if result == errno.ENOSYS:
-        pytest.skip(f"{name}: not known to this kernel")
+        pytest.skip(f"{name}: not known to this kernel: run on Linux 6.15 or later")
     assert result == 0, "without a sandbox it must work"
     assert caged_attempt(place, bounds_of(READ), name, str(tmp_path)) in REFUSED | {errno.ENOSYS}
 

@@ -183,7 +183,7 @@ def prepared(row: Row | Typed) -> tuple[str, tuple[str, ...]]:
             return "/usr/bin/umount", ("umount",)
         return program_of(row.line)
     except NotFoundError as error:
-        pytest.skip(f"{error.message}: install it")
+        pytest.skip(f"{error.message}: packaging/system-packages brings what Debian has")
 
 
 @needs_root

@@ -11,7 +11,7 @@ import pytest
 
 from fuzz.bash import Bash, BashEndedError
 
-pytestmark = pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
+pytestmark = pytest.mark.skipif(not shutil.which("bash"), reason="no bash here: apt-get install bash")
 
 
 @pytest.fixture

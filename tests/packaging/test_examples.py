@@ -28,7 +28,7 @@ def test_the_journal_reads_its_example() -> None:
     assert config.listen_agents is not None
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here: apt-get install systemd")
 def test_units_are_understood() -> None:
     for unit in sorted((PACKAGING / "systemd").glob("*.s*")):
         if unit.suffix not in {".service", ".socket"}:
@@ -41,7 +41,7 @@ def test_units_are_understood() -> None:
         assert wrong == []
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here: apt-get install systemd")
 def test_the_journal_may_do_little() -> None:
     unit = PACKAGING / "systemd" / "pact-journal.service"
     done = subprocess.run(

@@ -22,7 +22,7 @@ HEADERS = {
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_numbers_are_those_of_the_kernels_headers(machine: str) -> None:
     if not HEADERS[machine].exists():
-        pytest.skip(f"no {HEADERS[machine]} here to compare with")
+        pytest.skip(f"no {HEADERS[machine]} here to compare with: apt-get install linux-libc-dev")
     text = HEADERS[machine].read_text()
     found = re.findall(r"^#define __NR(?:3264)?_(\w+)\s+(\d+)$", text, re.MULTILINE)
     known = {name: int(number) for name, number in found}
@@ -69,7 +69,7 @@ def test_limited_capabilities_are_gone_for_good() -> None:
     assert int(nothing, 16) == 0
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has a bounding set to empty")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has a bounding set to empty: run the tests as root")
 def test_released_capabilities_leave_a_bounding_set_of_what_files_ask_for() -> None:
     permitted, bounding = in_a_process("kernel.release_capabilities()\n" + STATUS).split()
     on_files = sum(1 << kernel.CAPABILITIES.index(name) for name in kernel.ON_FILES)
@@ -83,6 +83,6 @@ def test_released_capabilities_leave_a_bounding_set_of_what_files_ask_for() -> N
 def test_capabilities_are_numbered_as_in_the_header() -> None:
     header = Path("/usr/include/linux/capability.h")
     if not header.exists():
-        pytest.skip(f"no {header} here to compare with")
+        pytest.skip(f"no {header} here to compare with: apt-get install linux-libc-dev")
     found = dict(re.findall(r"^#define CAP_(\w+)\s+(\d+)$", header.read_text(), re.MULTILINE))
     assert {name.lower(): int(n) for name, n in found.items()} == {n: i for i, n in enumerate(kernel.CAPABILITIES)}

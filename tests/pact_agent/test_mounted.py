@@ -102,7 +102,9 @@ def test_no_name_of_a_mount_point_breaks_the_list(tmp_path: Path, odd: str) -> N
     assert [mount.point for mount in remote.mounts][-1] == f"{tmp_path}/a{odd}b"
 
 
-@pytest.mark.skipif(not IS_ROOT or not os.path.exists("/dev/fuse"), reason="mounting is root's, with /dev/fuse")
+@pytest.mark.skipif(
+    not IS_ROOT or not os.path.exists("/dev/fuse"), reason="mounting is root's, with /dev/fuse: run the tests as root"
+)
 @pytest.mark.parametrize("where", ["home", "home/alice", "home/alice/.ssh"])
 def test_the_search_for_secrets_never_waits_for_a_dead_server(tmp_path: Path, where: str) -> None:
     """It is made before every line, by the agent's only thread: waiting here would stop everybody."""
@@ -112,7 +114,7 @@ def test_the_search_for_secrets_never_waits_for_a_dead_server(tmp_path: Path, wh
     argv = [sys.executable, "-c", HANGS, str(home), str(agent), str(tmp_path / where)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
     if done.returncode == 77:
-        pytest.skip("this machine lets nobody mount")
+        pytest.skip("this machine lets nobody mount: run with CAP_SYS_ADMIN")
     assert (done.stdout.split(), done.stderr) == (["True"] * 3, "")
 
 
@@ -123,5 +125,5 @@ def test_a_dead_mount_stops_only_what_looks_at_it(tmp_path: Path) -> None:
     """Every command's rules name the top-level directories; naming one must not ask its server."""
     done = subprocess.run([sys.executable, "-c", DEAD, str(tmp_path)], capture_output=True, text=True, timeout=50)
     if done.returncode == 77:
-        pytest.skip("this machine lets nobody mount")
+        pytest.skip("this machine lets nobody mount: run with CAP_SYS_ADMIN")
     assert (done.stdout.split(), done.stderr) == (list("01234"), "")

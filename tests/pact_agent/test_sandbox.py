@@ -124,7 +124,7 @@ def test_a_secret_that_appears_later_is_masked_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["/dev/mem", "/dev/kmsg", "/proc/1/environ", "/proc/1/mem", "/proc/1/root/etc/shadow"])
 def test_it_cannot_open_devices_or_other_processes(tmp_path: Path, path: str) -> None:
     if not os.path.exists(path):
-        pytest.skip(f"this machine has no {path}")
+        pytest.skip(f"this machine has no {path}: run on one that has")
     ended, text = run(("/usr/bin/perl", "-e", f'open(F, "<", "{path}") or die "$!"; print "done"'), READ, tmp_path)
     assert ended.statuses[0] != 0
     assert "done" not in text
@@ -181,7 +181,7 @@ def test_without_a_grant_it_has_none_at_all(tmp_path: Path) -> None:
 
 def test_a_program_with_file_capabilities_starts_and_gains_none(tmp_path: Path) -> None:
     if not os.path.exists("/usr/bin/ping"):
-        pytest.skip("no ping here: install iputils-ping")
+        pytest.skip("no ping here: apt-get install iputils-ping")
     ping = ("/usr/bin/ping", "-c", "1", "127.0.0.1")
     ended, text = run(ping, Plan(network=True, caps=("net_raw",)), tmp_path)
     assert ended.statuses == (0,), text
@@ -269,7 +269,7 @@ def test_it_cannot_change_modes_owners_times_attributes_or_leases(tmp_path: Path
     text_script = script.replace("FILE", str(victim))
     free = subprocess.run(["/usr/bin/perl", "-e", text_script], capture_output=True, text=True, timeout=30)
     if "not supported" in free.stderr:
-        pytest.skip("the temporary directory's file system has no attributes")
+        pytest.skip("the temporary directory's file system has no attributes: run with --basetemp on ext4")
     assert free.stdout == "done", free.stderr
     os.chown(victim, 0, 0)
     victim.chmod(0o600)
@@ -465,7 +465,7 @@ def test_code_from_memory_is_not_executed(tmp_path: Path) -> None:
     )
     free = subprocess.run(["/usr/bin/perl", "-MIO::Handle", "-e", script], capture_output=True, text=True)
     if free.stdout != "done":
-        pytest.skip("perl cannot do it on this machine even outside the sandbox")
+        pytest.skip("perl cannot do it here outside the sandbox either: run where memfd_create(2) may be executed")
     ended, text = run(("/usr/bin/perl", "-MIO::Handle", "-e", script), READ, tmp_path)
     assert (ended.statuses[0] != 0, "done" in text) == (True, False)
 

@@ -70,7 +70,7 @@ def test_what_is_not_a_private_file_is_refused(tmp_path: Path) -> None:
             read_private(tmp_path / "f")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away: run the tests as root")
 def test_another_users_file_is_refused(tmp_path: Path) -> None:
     write_private(tmp_path / "f", b"one")
     os.chown(tmp_path / "f", 12345, 12345)

@@ -33,13 +33,13 @@ def bearer() -> object:
         process.communicate()
 
 
-@pytest.mark.skipif(not os.access("/usr/bin/ps", os.X_OK), reason="ps is not installed")
+@pytest.mark.skipif(not os.access("/usr/bin/ps", os.X_OK), reason="no ps here: apt-get install procps")
 def test_without_the_catalog_ps_would_show_it(bearer: object) -> None:
     """The trap itself: an unknown user makes ps read `-C ex` as BSD letters."""
     assert SECRET in shown(("ps", "ewwax"))
 
 
-@pytest.mark.skipif(not os.access("/usr/bin/ps", os.X_OK), reason="ps is not installed")
+@pytest.mark.skipif(not os.access("/usr/bin/ps", os.X_OK), reason="no ps here: apt-get install procps")
 @settings(max_examples=150, deadline=None)
 @given(st.lists(WORD, min_size=1, max_size=4))
 def test_no_accepted_line_shows_an_environment(bearer: object, words: list[str]) -> None:

@@ -54,7 +54,7 @@ def ours(words: list[str], posix: bool) -> list[str] | None:
     return [str(reading.out[i]) for i in found]
 
 
-@pytest.mark.skipif(not shutil.which("getopt"), reason="util-linux getopt is not installed")
+@pytest.mark.skipif(not shutil.which("getopt"), reason="no getopt here: apt-get install util-linux")
 @settings(max_examples=300, deadline=None)
 @given(st.lists(WORD, max_size=5), st.booleans())
 def test_it_finds_the_operands_glibc_finds_and_refuses_what_glibc_refuses(words: list[str], posix: bool) -> None:

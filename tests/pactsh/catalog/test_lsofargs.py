@@ -55,7 +55,7 @@ def test_values_letters_and_names(words: tuple[str, ...], code: str) -> None:
     assert judged(*words) == code
 
 
-@pytest.mark.skipif(not os.access(LSOF, os.X_OK), reason="lsof is not installed")
+@pytest.mark.skipif(not os.access(LSOF, os.X_OK), reason="no lsof here: apt-get install lsof")
 @pytest.mark.parametrize(
     "line",
     [

@@ -49,7 +49,7 @@ def test_numbers_and_names(words: tuple[str, ...], code: str) -> None:
     assert judged(*words) == code
 
 
-@pytest.mark.skipif(not os.access(IOSTAT, os.X_OK), reason="iostat is not installed")
+@pytest.mark.skipif(not os.access(IOSTAT, os.X_OK), reason="no iostat here: apt-get install sysstat")
 @pytest.mark.parametrize("line", ["1 2 nosuch", "nosuch 1 2", "1 nosuch 2"])
 def test_iostat_reads_them_in_any_order(line: str) -> None:
     """It reports as often as the count says, so both numbers were numbers to it."""

@@ -48,7 +48,7 @@ def test_a_directory_open_to_others_is_refused(tmp_path: Path) -> None:
             make_directory(tmp_path / "dev")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give a directory away")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away: run the tests as root")
 def test_a_directory_of_another_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir(mode=0o700)
     os.chown(tmp_path / "dev", 65534, 65534)

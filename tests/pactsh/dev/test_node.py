@@ -106,7 +106,7 @@ ORDINARY = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-all"]
 @pytest.fixture(params=[pytest.param([], id="as-we-are"), pytest.param(ORDINARY, id="without-admin")])
 def node(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Node]:
     if request.param and os.geteuid() != 0:
-        pytest.skip("needs root to take a capability away")
+        pytest.skip("taking a capability away takes root: run the tests as root")
     node = Node(tmp_path, request.param)
     yield node
     node.close()

@@ -148,7 +148,7 @@ asyncio.run(main(Path(sys.argv[1])))
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs a mount namespace")
+@pytest.mark.skipif(os.geteuid() != 0, reason="mount namespaces are root's: run the tests as root")
 def test_a_full_disk_loses_nothing_and_recovers(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -167,6 +167,6 @@ def test_a_full_disk_loses_nothing_and_recovers(tmp_path: Path) -> None:
         check=False,
     )
     if "mount:" in done.stderr or "unshare:" in done.stderr:
-        pytest.skip("no mount namespaces here")
+        pytest.skip("mount namespaces take CAP_SYS_ADMIN")
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[1]) > 10
