@@ -49,7 +49,9 @@ class System:
         return state
 
     def processes(self) -> dict[str, Process]:
-        return {name: Process(**p) for name, p in self.state()["processes"].items()}
+        found = {name: Process(**p) for name, p in self.state()["processes"].items()}
+        assert found, "a system that is up has processes"
+        return found
 
     def environment(self, *args: str) -> dict[str, str]:
         lines = self.pact("env", *args).stdout.splitlines()

@@ -55,7 +55,9 @@ def until(check: Callable[[], bool]) -> float:
 
 def as_viewer(outside: Outside) -> dict[str, str]:
     words = ["dev", "token", "--dir", str(outside.directory), "--principal", "vera@org", "--role", f"pact-viewer-{ML}"]
-    return {"PACT_TOKEN": outside.pact(*words).stdout.strip()}
+    token = outside.pact(*words).stdout.strip()
+    assert token, "there is a viewer"
+    return {"PACT_TOKEN": token}
 
 
 def test_an_open_session_obeys_a_change_at_once(outside: Outside) -> None:
@@ -92,7 +94,9 @@ def test_an_added_command_runs_and_is_contained(outside: Outside, tmp_path: Path
     )
     set_policy(outside, "--file", str(path))
     until(lambda: run(outside, "base64", "/usr/bin/base64").returncode == 0)
-    assert run(outside, "base64", "/etc/shadow").stdout == ""
+    secret = run(outside, "base64", "/etc/shadow")
+    assert (secret.stdout, secret.returncode) == ("", 1)
+    assert "Permission denied" in secret.stderr
     assert run(outside, "base64", "-d").returncode == 6
     assert run(outside, "base64", "/usr/bin/base64", **as_viewer(outside)).returncode == 0
 

@@ -30,9 +30,9 @@ def test_the_journal_reads_its_example() -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here: apt-get install systemd")
 def test_units_are_understood() -> None:
-    for unit in sorted((PACKAGING / "systemd").glob("*.s*")):
-        if unit.suffix not in {".service", ".socket"}:
-            continue
+    units = [unit for unit in (PACKAGING / "systemd").iterdir() if unit.suffix in {".service", ".socket"}]
+    assert len(units) >= 3
+    for unit in units:
         done = subprocess.run(
             ["systemd-analyze", "verify", "--man=no", str(unit)],
             capture_output=True, text=True, timeout=60, check=False,

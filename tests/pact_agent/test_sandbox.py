@@ -179,7 +179,7 @@ def test_without_a_grant_it_has_none_at_all(tmp_path: Path) -> None:
     assert {line.split()[1] for line in text.splitlines()} == {"0" * 16}
 
 
-def test_a_program_with_file_capabilities_starts_and_gains_none(tmp_path: Path) -> None:
+def test_the_systems_own_ping_runs_with_the_one_it_is_granted(tmp_path: Path) -> None:
     if not os.path.exists("/usr/bin/ping"):
         pytest.skip("no ping here: apt-get install iputils-ping")
     ping = ("/usr/bin/ping", "-c", "1", "127.0.0.1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Literal
 
@@ -292,3 +293,69 @@ def test_a_path_is_judged_from_where_the_stage_will_stand() -> None:
         assert decide(Request("cd /etc; cat shadow", (stage,), "shell", session), OPS, POLICY, shipped()).status == 6
     plain = StageRequest(("cat", "shadow"), ((0, 3), (4, 10)))
     assert decide(Request("cat shadow", (plain,), "shell", "/var"), OPS, POLICY, shipped()).verdict == "allow"
+
+
+def repeating(*inner: str, beside: int = 0) -> Decision:
+    """The decision about a `watch` of one pipeline with these stages, and `beside` more stages in its own."""
+    lines = tuple(StageRequest(tuple(shlex.split(line)), ((6, 9),) * 9) for line in inner)
+    watch = StageRequest(("watch", *inner), ((0, 5), *((6, 9),) * len(inner)), inner=lines)
+    others = (StageRequest(("cat",), ((20, 23),)),) * beside
+    return decide(Request("watch", (watch, *others), "shell"), OPS, POLICY, shipped())
+
+
+def test_what_watch_repeats_is_decided_stage_by_stage_with_its_own_rights() -> None:
+    decision = repeating("ping -c 1 localhost", "grep ttl")
+    assert (decision.verdict, decision.class_) == ("allow", "read")
+    ping, grep = decision.stages[0].inner
+    assert ping.program is not None
+    assert grep.program is not None
+    assert (ping.program.grants.net, grep.program.grants.net) == (True, False)
+
+
+@pytest.mark.parametrize("inner", ["kill 1234", "sysctl -w vm.swappiness=1", "cd /", "exit", "pact emergency -r x"])
+def test_watch_repeats_nothing_that_changes_the_node_or_the_session(inner: str) -> None:
+    decision = repeating("uptime", inner)
+    assert (decision.verdict, decision.code, decision.span) == ("refuse", "watch-change", (6, 9))
+
+
+def test_watch_repeats_what_pact_shows() -> None:
+    assert repeating("pact status").verdict == "allow"
+
+
+def test_watch_stands_in_no_pipeline() -> None:
+    decision = repeating("uptime", beside=1)
+    assert (decision.verdict, decision.code, decision.span) == ("refuse", "watch-alone", (0, 5))
+
+
+@pytest.mark.parametrize("word", ["--token", "--toke=x", "--tok", "--to=x", "--t"])
+def test_no_token_of_pacts_own_is_taken_from_the_line(word: str) -> None:
+    decision = decided(f"pact log {word} s3cret")
+    assert (decision.verdict, decision.code, decision.span) == ("refuse", "secret-argument", (2, 3))
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ("cat", "/etc/pact/" + "token" * 20_000),
+        ("cat", "/etc/pact/" + "a/" * 50_000 + "token"),
+        ("ls", "/" + "." * 90_000),
+    ],
+)
+def test_a_path_that_no_kernel_opens_is_refused_before_it_is_looked_at(line: str, path: str) -> None:
+    """Looking for secrets in it would hold up everybody: the agent has one thread."""
+    given = StageRequest((line,), ((0, 3),), inputs=(Input(path, (4, 9)),))
+    for stage in (given, StageRequest((line, path), ((0, 3), (4, 9)))):
+        decision = decide(Request(line, (stage,), "shell"), OPS, POLICY, shipped())
+        assert (decision.verdict, decision.code, decision.span) == ("refuse", "bad-value", (4, 9))
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("ps", "-" + "f" * 5000), ("ps", "a" * 5000), ("lsof", "-" + "n" * 5000), ("ls", "-" + "l" * 5000),
+        ("journalctl", "-n", "9" * 5000), ("tail", "-" + "9" * 5000), ("lsof", "-" + "c" * 5000),
+    ],
+)  # fmt: skip
+def test_words_longer_than_any_that_mean_something_are_refused(argv: tuple[str, ...]) -> None:
+    decision = decide(Request(" ".join(argv), (StageRequest(argv),), "shell"), OPS, POLICY, shipped())
+    assert (decision.verdict, decision.status) == ("refuse", 6)
