@@ -83,9 +83,11 @@ def test_descriptors_nobody_took_are_closed_with_the_channel() -> None:
         ours, theirs = socket.socketpair()
         channel = Channel(ours)
         read, write = os.pipe()
-        socket.send_fds(theirs, [frame({"op": "run", "fds": 1})], [write])
+        read_behind = asyncio.Event()
+        channel.urgent = {"signal": lambda _: read_behind.set()}
+        socket.send_fds(theirs, [frame({"op": "run", "fds": 1}) + frame({"op": "signal", "name": "INT"})], [write])
         os.close(write)
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(read_behind.wait(), 20)
         channel.close()
         with os.fdopen(read, "rb") as end:
             assert end.read() == b""
