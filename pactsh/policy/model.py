@@ -6,7 +6,7 @@ its form (which commands it may add, what they may be granted) is `floor`'s.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -20,8 +20,6 @@ _ELSEWHERE = {
     "vcluster_id": "the key is vcluster",
     "policy_id": "the vCluster's name and the version stand for it",
     "updated_at": "the journal has the time of each change",
-    "drift_sensitivity": "",
-    "base_commit_window_seconds": "",
     "emergency_window_seconds": "",
     "auto_converge_categories": "",
     "require_ack_categories": "",
@@ -69,13 +67,17 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A vCluster's policy. `audit` "strict": nothing runs before the journal has it.
 
     `version` rises with each change; 0 is the built-in one. `whitelist_mode` "learning": what the whitelist
-    refuses is refused all the same, and proposed. `bypass_allowed`: a platform admin may run a command outside
+    refuses is refused all the same, and proposed. `enforcement_mode`: in "observe" drift is only journaled, in "warn"
+    it is told as well, in "enforce" it opens a commit window of `base_commit_window_seconds`, shorter the more has
+    drifted, as `drift_sensitivity` says. `bypass_allowed`: a platform admin may run a command outside
     the whitelist.
     """
 
     vcluster: str
     version: int = 0
     enforcement_mode: Literal["observe", "warn", "enforce"] = "observe"
+    base_commit_window_seconds: Annotated[int, msgspec.Meta(ge=60, le=86_400)] = 900
+    drift_sensitivity: Annotated[float, msgspec.Meta(ge=0, le=100)] = 2.0
     audit: Literal["normal", "strict"] = "normal"
     containment: Literal["required", "best-effort"] = "required"
     two_person_approval: bool = False

@@ -76,7 +76,7 @@ def test_keys_are_set_one_by_one(tmp_path: Path, journal: RunningJournal) -> Non
     [
         (["--set", "audit=off"], "--set: audit: Invalid enum value 'off'"),
         (["--set", "audits=1"], "--set: audits: Object contains unknown field `audits`"),
-        (["--set", "drift_sensitivity=2"], "hint: not in this version"),
+        (["--set", "emergency_window_seconds=2"], "hint: not in this version"),
         (["--set", "version=7"], "--set version: is not to be set"),
         (["--set", "audit.x=7"], "--set audit.x: audit has no keys of its own"),
         (["--set", "audit"], "--set audit: expected KEY=VALUE"),

@@ -131,7 +131,7 @@ def test_an_error_names_file_line_and_key(name: str) -> None:
 @pytest.mark.parametrize(
     ("key", "hint"),
     [
-        ("drift_sensitivity", "not in this version"),
+        ("emergency_window_seconds", "not in this version"),
         ("role_bindings", "not in this version"),
         ("vcluster_id", "not in this version; the key is vcluster"),
         ("exec_whitelist", "not in this version; write [[commands.add]], [[commands.narrow]] and commands.remove"),

@@ -1,0 +1,92 @@
+"""Drift: how what is found on a node differs from what is declared, and how much that is. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from pactsh.model.delta import WEIGHTS, Change, State
+
+SHORTEST_WINDOW_S = 60
+
+
+def differences(declared: State, actual: State, ignored: Callable[[str, str], bool]) -> tuple[Change, ...]:
+    """The keys whose values differ, in order; only of dimensions that `actual` has. `ignored(dimension, key)`
+    says what is known noise."""
+    return tuple(
+        change
+        for dimension in sorted(actual)
+        for change in _of_one(dimension, declared.get(dimension, {}), actual[dimension])
+        if not ignored(change.dimension, change.key)
+    )
+
+
+def _of_one(dimension: str, declared: Mapping[str, str], actual: Mapping[str, str]) -> Iterator[Change]:
+    for key in sorted(declared.keys() | actual.keys()):
+        before, after = declared.get(key), actual.get(key)
+        if before != after:
+            yield Change(dimension, key, before, after)
+
+
+def magnitude(changes: Iterable[Change]) -> float:
+    """The weighted Euclidean norm of how many keys differ in each dimension.
+
+    >>> magnitude([])
+    0.0
+    >>> magnitude([Change("mounts", "/a", None, "x"), Change("mounts", "/b", None, "x")])
+    2.0
+    """
+    counts = Counter(change.dimension for change in changes)
+    return math.sqrt(sum(WEIGHTS.get(dimension, 1.0) * count**2 for dimension, count in counts.items()))
+
+
+def window_s(base_s: int, sensitivity: float, size: float) -> int:
+    """How long a window for drift of that magnitude is, in whole seconds, never under a minute.
+
+    >>> window_s(900, 2.0, 1.0), window_s(900, 2.0, 5.0), window_s(900, 2.0, 1000.0)
+    (300, 81, 60)
+    """
+    return max(SHORTEST_WINDOW_S, int(base_s / (1 + size * sensitivity)))
+
+
+def is_blacklisted(patterns: Iterable[str], key: str) -> bool:
+    """Whether a pattern covers the key: `PREFIX/**` the place and all below it, `PREFIX/*` what is directly in it,
+    anything else itself alone.
+
+    >>> [is_blacklisted(["/tmp/**"], key) for key in ("/tmp", "/tmp/a/b", "/tmpfoo")]
+    [True, True, False]
+    >>> [is_blacklisted(["/etc/*"], key) for key in ("/etc", "/etc/a", "/etc/a/b")]
+    [False, True, False]
+    >>> is_blacklisted(["vm.swappiness"], "vm.swappiness")
+    True
+    """
+    for pattern in patterns:
+        if pattern.endswith("/**"):
+            place = pattern.removesuffix("/**")
+            if key == place or key.startswith(place + "/"):
+                return True
+        elif pattern.endswith("/*"):
+            place, _, name = key.rpartition("/")
+            if name and place == pattern.removesuffix("/*"):
+                return True
+        elif key == pattern:
+            return True
+    return False
+
+
+# What undoing has to do with: a service may use a mount, a mount the network.
+_DEPENDANTS_FIRST = ("services", "mounts", "network", "files", "packages", "gpu", "kernel")
+
+
+def undoing_order(changes: Iterable[Change]) -> list[Change]:
+    """Changes in the order in which they are undone: what was added is taken away, dependants first and the deepest
+    first; then what was changed or taken away is put back, the other way round."""
+    added = [change for change in changes if change.before is None]
+    others = [change for change in changes if change.before is not None]
+    rank = {name: number for number, name in enumerate(_DEPENDANTS_FIRST)}
+    added.sort(key=lambda c: c.key, reverse=True)
+    added.sort(key=lambda c: rank.get(c.dimension, 0))
+    others.sort(key=lambda c: c.key)
+    others.sort(key=lambda c: rank.get(c.dimension, 0), reverse=True)
+    return added + others

@@ -1,0 +1,58 @@
+"""The commit window of a node: when it opens, how long it is, when it is told of. Pure.
+
+Time is monotonic time of the boot, so no clock that is set makes a window shorter or longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from pact_agent.drift import magnitude, window_s
+from pact_agent.saved import Window
+from pactsh.errors import ConflictError, UsageError
+from pactsh.model.delta import Change
+from pactsh.policy.model import Policy
+
+TOLD_S = (300, 60)
+LONGEST_EXTENSION_MIN = 1440
+
+
+def opened(window: Window | None, changes: Sequence[Change], policy: Policy, now: float, time: str) -> Window:
+    """The window for what has drifted. One that is open already ends no later for new drift."""
+    ends = now + window_s(policy.base_commit_window_seconds, policy.drift_sensitivity, magnitude(changes))
+    if window is None:
+        return Window(time, ends, _too_late(ends - now))
+    return msgspec.structs.replace(window, ends=min(window.ends, ends))
+
+
+def _too_late(left_s: float) -> tuple[int, ...]:
+    """The notices that would say nothing new: the window begins with less."""
+    return tuple(at for at in TOLD_S if at >= left_s)
+
+
+def extended(window: Window | None, minutes: int, now: float) -> Window:
+    """The window with so much more time. Raises `ConflictError` when none is open, `UsageError` for a bad length."""
+    if not 0 < minutes <= LONGEST_EXTENSION_MIN:
+        raise UsageError(f"extend: {minutes} minutes: between 1 and {LONGEST_EXTENSION_MIN}")
+    if window is None:
+        raise ConflictError("extend: no commit window is open on this node")
+    ends = max(window.ends, now) + 60 * minutes
+    return msgspec.structs.replace(window, ends=ends, told=_too_late(ends - now))
+
+
+def to_tell(window: Window, now: float) -> int | None:
+    """The notice that is due: of how many seconds before the end; None when none is."""
+    due = [at for at in TOLD_S if window.ends - now <= at and at not in window.told]
+    return min(due, default=None)
+
+
+def told(window: Window, at: int) -> Window:
+    """The window once that notice was sent; those of more time left are over as well."""
+    return msgspec.structs.replace(window, told=tuple(sorted({*window.told, *(s for s in TOLD_S if s >= at)})))
+
+
+def next_event(window: Window) -> float:
+    """When something is due: a notice, or the end."""
+    return min([window.ends - at for at in TOLD_S if at not in window.told] + [window.ends])
