@@ -1,0 +1,93 @@
+"""Looking at a node's dimensions: which, when, and what is found.
+
+The kernel wakes us for most of them; the rest is looked at when its interval is over. Reading happens in a thread,
+as a file system may hang, and what can't be read in time is as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from pact_agent.aside import aside
+from pact_agent.clock import Clock
+from pact_agent.dimensions import ApplyError, Dimension
+from pactsh.errors import PactError
+
+_log = logging.getLogger(__name__)
+
+_LOOK_LIMIT_S, _APPLY_LIMIT_S = 10.0, 60.0
+
+
+class Observers:
+    """The dimensions of this node by name. `woken` is set when there is something to look at."""
+
+    def __init__(self, dimensions: Sequence[Dimension], clock: Clock) -> None:
+        self._dimensions = {dimension.name: dimension for dimension in dimensions}
+        self._clock = clock
+        self._due = {d.name: clock.monotonic() + d.interval_s for d in dimensions if d.interval_s}
+        self._changed: set[str] = set()
+        self._ends: list[Callable[[], None]] = []
+        self.woken = asyncio.Event()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The dimensions that are observed here."""
+        return tuple(self._dimensions)
+
+    def lasting(self, name: str) -> bool:
+        """Whether what is changed in that dimension outlives a boot."""
+        return self._dimensions[name].lasting
+
+    def start(self) -> None:
+        """Have the kernel wake us, in the running loop."""
+        for name, dimension in self._dimensions.items():
+            self._ends.append(dimension.watch(lambda name=name: self._wake(name)))  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Be woken no more."""
+        while self._ends:
+            self._ends.pop()()
+
+    def _wake(self, name: str) -> None:
+        self._changed.add(name)
+        self.woken.set()
+
+    def next_due(self) -> float | None:
+        """When the next interval is over, in monotonic seconds."""
+        return min(self._due.values(), default=None)
+
+    def due(self) -> set[str]:
+        """What has to be looked at now; asked once, it is no more."""
+        now = self._clock.monotonic()
+        over = {name for name, at in self._due.items() if at <= now}
+        found, self._changed = self._changed | over, set()
+        self.woken.clear()
+        return found
+
+    async def look(self, names: Iterable[str] | None = None) -> dict[str, dict[str, str]]:
+        """The state of those dimensions, of all without `names`. One that can't be read in time is left out."""
+        found: dict[str, dict[str, str]] = {}
+        for name in self._dimensions if names is None else names:
+            if (dimension := self._dimensions.get(name)) is None:
+                continue
+            if dimension.interval_s:
+                self._due[name] = self._clock.monotonic() + dimension.interval_s
+            try:
+                found[name] = await aside(_LOOK_LIMIT_S, f"looking at {name}", dimension.snapshot)
+            except PactError as error:
+                _log.error("%s", error.message)
+        return found
+
+    async def apply(self, name: str, key: str, value: str | None) -> None:
+        """Make a key have a value. Raises `ApplyError`."""
+        dimension = self._dimensions.get(name)
+        if dimension is None:
+            raise ApplyError(f"{name} can't be undone by this node's agent")
+        try:
+            await aside(_APPLY_LIMIT_S, f"changing {name}:{key}", lambda: dimension.apply(key, value))
+        except ApplyError:
+            raise
+        except PactError as error:
+            raise ApplyError(error.message) from error
