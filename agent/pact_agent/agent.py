@@ -17,16 +17,22 @@ from pact_agent.calls import Calls
 from pact_agent.capability import capabilities
 from pact_agent.clock import SystemClock
 from pact_agent.config import Config, Ssh
+from pact_agent.configcalls import ConfigCalls
+from pact_agent.declared import Declared
+from pact_agent.dimensions.kernel import Kernel
 from pact_agent.emergency import Emergency
 from pact_agent.executor import Executor
 from pact_agent.facts import NodeFacts
 from pact_agent.history import JournalHistory
 from pact_agent.lastresort import LastResort
+from pact_agent.lifecycle import Lifecycle
 from pact_agent.masks import SecretPaths
 from pact_agent.mounted import RemoteMounts
 from pact_agent.node import Node
+from pact_agent.observers import Observers
 from pact_agent.pipeline import Pipelines
 from pact_agent.recorder import Recorder
+from pact_agent.saved import StateFiles, boot_id
 from pact_agent.session import Session, Sessions
 from pact_agent.setaside import SetAside
 from pact_agent.spawnclient import Spawner
@@ -39,6 +45,7 @@ from pact_agent.uplink import Report, Uplink
 from pactsh import __version__
 from pactsh.catalog import Catalog, load_catalog
 from pactsh.errors import PactError
+from pactsh.model.entry import Author
 from pactsh.model.identity import Identity
 from pactsh.policy.floor import above_floor
 from pactsh.policy.model import Policy, parse_policy
@@ -73,6 +80,8 @@ class Agent:
         self._sessions = Sessions(self._recorder, config.limits, self._clock)
         self._catalog = load_catalog()
         self._tools = Tools(config.shell_user)
+        self._declared = Declared(StateFiles(config.state_dir / "config"), self._recorder)
+        self._lifecycle = self._make_lifecycle()
         self._uplink = self._make_uplink()
         self._facts = NodeFacts(
             config.node,
@@ -85,6 +94,7 @@ class Agent:
             containment=lambda: self._policy.containment,
             missing=config.missing,
             emergency=self._emergency.active,
+            configuration=lambda: self._lifecycle,
         )
         node = Node(
             name=config.node,
@@ -102,8 +112,9 @@ class Agent:
         pipelines = Pipelines(
             spawner, self._tools, config.limits, self._whitelist, self._secrets.current, self._connect
         )
-        self._executor = Executor(node, pipelines, self._recorder, self._clock)
-        calls = Calls(self._facts, self._sessions, lambda: self._policy, self._history(), self._emergency)
+        self._executor = Executor(node, pipelines, self._recorder, self._clock, self._lifecycle)
+        config_calls = ConfigCalls(config.node, self._lifecycle, self._recorder, self._clock)
+        calls = Calls(self._facts, self._sessions, lambda: self._policy, self._history(), self._emergency, config_calls)
         self._broker = Broker(self._sessions, self._executor, self._recorder, calls, config.local_users, self._state)
         self._sshd = self._make_sshd()
         self._ssh_address = ""
@@ -123,7 +134,32 @@ class Agent:
             _log.warning("no journal is configured: entries stay in the spool")
             return None
         set_aside = SetAside(self._config.state_dir / "spool" / "refused.jsonl", self._spool, self._clock)
-        return Uplink(self._spool, self._open_journal, set_aside, report=self._report, on_policy=self._policy_arrived)
+        return Uplink(
+            self._spool,
+            self._open_journal,
+            set_aside,
+            report=self._report,
+            on_policy=self._policy_arrived,
+            on_sequenced=self._declared.sequenced,
+        )
+
+    def _make_lifecycle(self) -> Lifecycle:
+        identity = self._identity
+        return Lifecycle(
+            Observers([Kernel()], self._clock),
+            self._declared,
+            self._recorder,
+            self._clock,
+            agent=Author(identity.principal, identity.roles, identity.kind),
+            policy=lambda: self._policy,
+            tell=self._tell,
+            suspended=lambda: self._emergency.active() is not None,
+        )
+
+    def _tell(self, text: str, level: str) -> None:
+        """Reach everybody who has a session here."""
+        for session in self._sessions.all():
+            session.notify(text, level)
 
     def _make_sshd(self) -> Sshd | None:
         if self._config.ssh is None:
@@ -144,7 +180,7 @@ class Agent:
         return Report(
             vcluster=self._config.vcluster,
             ssh_address=self._ssh_address,
-            state="OBSERVE_ONLY",
+            state=self._lifecycle.state(),
             version=__version__,
             details=json.dumps(self._details()).encode(),
         )
@@ -152,7 +188,7 @@ class Agent:
     def _details(self) -> dict[str, object]:
         """What `pact status` and `pact cap` show of this node elsewhere."""
         known = self._facts.status()
-        return {k: known[k] for k in ("drift", "degraded", "emergency", "containment", "missing")} | {
+        return {k: known[k] for k in ("drift", "window_s", "degraded", "emergency", "containment", "missing")} | {
             "cap": capabilities(self._facts)
         }
 
@@ -204,6 +240,7 @@ class Agent:
             _log.warning("spool: found after the last end: %s", recovered)
             body["spool"] = recovered
         await self._recorder.write("agent.start", self._identity, body, message="agent started")
+        await self._lifecycle.start(boot_id())
         self._spool.watch_level(self._level_changed)
         self._spawner.request({"op": "reclaim", "id": 0})  # the spool's lock says that no other agent is at work here
         self._broker.listen(self._config.socket_path, inherited.get("agent"))
@@ -214,12 +251,14 @@ class Agent:
         """Work until `stop`: the uplink, the idle check. Raises PactError when the spawner has died: the agent ends
         then, in order, and the service manager starts both again."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._watch_idle(), name="idle sessions")]
+            tasks = [
+                group.create_task(self._watch_idle(), name="idle sessions"),
+                group.create_task(self._lifecycle.run(), name="drift"),
+            ]
             if self._uplink is not None:
                 tasks.append(group.create_task(self._uplink.run(), name="uplink"))
             message = await self._stopped(stop)
-            for session in self._sessions.all():
-                session.notify("the agent of this node is stopping", "warning")
+            self._tell("the agent of this node is stopping", "warning")
             if self._sshd is not None:
                 await self._sshd.close()
             await self._broker.close()
@@ -260,8 +299,7 @@ class Agent:
         """Each step down and up the ladder of recording is an entry and is told to everybody here."""
         kind = "audit.restored" if after == "normal" else "audit.degraded"
         _log.warning("spool: %s -> %s: %s", before, after, why)
-        for session in self._sessions.all():
-            session.notify(f"audit spool: {after} ({why})", "warning")
+        self._tell(f"audit spool: {after} ({why})", "warning")
         task = asyncio.get_running_loop().create_task(self._record_level(kind, before, after, why))
         self._level_tasks.add(task)
         task.add_done_callback(self._level_tasks.discard)

@@ -12,6 +12,8 @@ import msgspec
 
 from pact_agent.capability import capabilities
 from pact_agent.clock import timestamp
+from pact_agent.configcalls import ACTIONS as CONFIG_ACTIONS
+from pact_agent.configcalls import ConfigCalls
 from pact_agent.emergency import Active, Emergency
 from pact_agent.facts import NodeFacts
 from pact_agent.session import Sessions
@@ -27,9 +29,14 @@ Params = dict[str, object]
 # Reading the node's own state asks for `status`, its history for `log`.
 ACTIONS: dict[str, str | None] = {
     "status": "status", "whoami": None, "log": "log", "verify": "log", "cap": "status", "sessions": "status",
-    "whitelist": None, "emergency_start": "emergency_start", "emergency_end": "emergency_end",
+    "whitelist": None, "emergency_start": "emergency_start", "emergency_end": "emergency_end", **CONFIG_ACTIONS,
 }  # fmt: skip
-_DOES = {"emergency_start": "begin an emergency on a node", "emergency_end": "end an emergency on a node"}
+_DOES = {
+    "emergency_start": "begin an emergency on a node",
+    "emergency_end": "end an emergency on a node",
+    "commit": "commit what has drifted on a node",
+    "rollback": "undo changes on a node",
+}
 
 
 class History(Protocol):
@@ -52,7 +59,9 @@ class Calls:
         policy: Callable[[], Policy],
         history: History | None,
         emergency: Emergency,
+        config: ConfigCalls,
     ) -> None:
+        self._config = config
         self._facts, self._sessions, self._policy, self._history = facts, sessions, policy, history
         self._emergency = emergency
         self._single: dict[str, Callable[[Identity], Awaitable[Item]]] = {
@@ -64,8 +73,8 @@ class Calls:
             "whitelist": self._whitelist,
         }
 
-    async def answer(self, identity: Identity, method: str, params: Params) -> AsyncIterator[Item]:
-        """The items of `method`. Raises `UsageError`, `ForbiddenError`, `UnreachableError`."""
+    async def answer(self, identity: Identity, method: str, params: Params, session: str = "") -> AsyncIterator[Item]:
+        """The items of `method`, asked for in `session`. Raises `UsageError`, `ForbiddenError`, `UnreachableError`."""
         if method not in ACTIONS:
             raise UsageError(f"call: unknown method {method[:32]!r}")
         action = ACTIONS[method]
@@ -75,6 +84,9 @@ class Calls:
                 f"{identity.principal} may not {does} of vCluster {self._policy().vcluster}",
                 hint="`pact whoami` shows the roles",
             )
+        if method in CONFIG_ACTIONS:
+            yield await self._config.answer(identity, session, method, params)
+            return
         if method == "emergency_start":
             yield _emergency_item(self._facts.node, await self._emergency.start(identity, _text(params, "reason")))
             return

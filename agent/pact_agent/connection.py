@@ -194,7 +194,10 @@ class Connection:
     async def _answer(self, frame: Frame) -> None:
         params = frame.fields.get("params")
         async for item in self._services.calls.answer(
-            self._identity, frame.text("method"), params if isinstance(params, dict) else {}
+            self._identity,
+            frame.text("method"),
+            params if isinstance(params, dict) else {},
+            self._session.id if self._session is not None else "",
         ):
             await self._channel.send({"op": "item", "value": item})
         await self._channel.send({"op": "done"})

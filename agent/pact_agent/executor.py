@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Awaitable, Collection
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -24,11 +26,13 @@ from pact_agent.pipeline import LineRun, Pipelines, Ran, stopped
 from pact_agent.prepare import Prepared, needs_file_system, prepare_line, prepare_pipeline, variables
 from pact_agent.recorder import Recorder
 from pact_agent.redaction import without_token
+from pact_agent.refusing import fault, refusal_in, refusal_of, unrecorded
 from pact_agent.session import Session
 from pact_agent.watching import Watch
 from pactsh import language
 from pactsh.errors import PactError, UnreachableError
 from pactsh.policy.decision import SECRET_ARGUMENT, Decision, Request, StageDecision, decide
+from pactsh.policy.rbac import CHANGE_COMMANDS
 
 if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject, JsonValue
@@ -62,11 +66,24 @@ class Current(msgspec.Struct, frozen=True):
     decision: Decision
 
 
+class Configuration(Protocol):
+    """What has to know of lines that change the node."""
+
+    def acting(self, principal: str, dimension: str | None) -> AbstractContextManager[None]:
+        """While it runs: what changes in the node is this person's."""
+
+    async def look(self, names: Collection[str] | None = None) -> None:
+        """See now what it has changed."""
+
+
 class Executor:
     """Runs lines for sessions."""
 
-    def __init__(self, node: Node, pipelines: Pipelines, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self, node: Node, pipelines: Pipelines, recorder: Recorder, clock: Clock, configuration: Configuration
+    ) -> None:
         self._node, self._pipelines, self._recorder, self._clock = node, pipelines, recorder, clock
+        self._configuration = configuration
         self._expanded = False
         self._explaining: dict[str, asyncio.Lock] = {}
 
@@ -85,9 +102,9 @@ class Executor:
                 _, prepared = await self._prepare(session, text)
                 _, decision, objection = await self._decide(session, text, "shell", prepared)
             except (language.LineError, PactError) as error:
-                return _refusal_of(error)
+                return refusal_of(error)
             except Exception as error:  # noqa: BLE001  as in `run`
-                return _fault(error)
+                return fault(error)
         return decision if decision.verdict == "refuse" else objection or decision
 
     async def _decide(
@@ -96,7 +113,7 @@ class Executor:
         """What is decided about an expanded line, and why it doesn't run, if it doesn't."""
         request = self.request(text, action, session.cwd, prepared)
         decision = decide(request, session.identity, self._node.policy(), self._node.catalog)
-        return request, decision, _refusal_in(decision) or await self._node_refusal(decision)
+        return request, decision, refusal_in(decision) or await self._node_refusal(decision)
 
     def _variables(self, session: Session) -> dict[str, str]:
         node = self._node
@@ -138,17 +155,29 @@ class Executor:
                     return Outcome(session.last_status)
                 request, decision, objection = await self._decide(session, text, action, prepared)
             except (language.LineError, PactError) as error:
-                return await self._refuse(session, text, action, _refusal_of(error), sink)
+                return await self._refuse(session, text, action, refusal_of(error), sink)
             except Exception as error:  # noqa: BLE001  the top of a line: no fault of ours leaves it without an entry
-                return await self._refuse(session, text, action, _fault(error), sink)
+                return await self._refuse(session, text, action, fault(error), sink)
             if objection is not None:
                 learn = learned(decision, request, self._node.policy())
                 return await self._refuse(session, text, action, objection, sink, learn)
             line = Current(session, text, action, f"{session.id}-{session.lines}", parsed, decision)
-            return await self._run_recorded(line, prepared, io, sink, current, began)
+            if decision.class_ != CHANGE_COMMANDS:
+                return await self._run_recorded(line, prepared, io, sink, current, began)
+            return await self._changing(line, self._run_recorded(line, prepared, io, sink, current, began))
         finally:
             session.running = None
             session.active = self._clock.monotonic()
+
+    async def _changing(self, line: Current, running: Awaitable[Outcome]) -> Outcome:
+        """Run a line of class `change`, and see what it has changed before anything else may."""
+        with self._configuration.acting(line.session.identity.principal, line.decision.dimension):
+            outcome = await running
+            try:
+                await self._configuration.look()
+            except PactError as error:
+                _log.error("after line %s: %s", line.id, error.message)
+        return outcome
 
     async def _run_recorded(
         self, line: Current, prepared: tuple[Prepared, ...], io: Io, sink: Sink, current: LineRun, began: float
@@ -159,10 +188,10 @@ class Executor:
             number = await self._record_intent(line)
         except UnreachableError as error:  # it is on record, only not confirmed
             session.last_status = error.code
-            await sink.refused(_unrecorded(error))
+            await sink.refused(unrecorded(error))
             return Outcome(error.code, refused=True)
         except PactError as error:
-            return await self._refuse(session, line.text, line.action, _unrecorded(error), sink)
+            return await self._refuse(session, line.text, line.action, unrecorded(error), sink)
         if number == 0 and (objection := await self._node_refusal(line.decision)) is not None:
             await self._never_ran(line, objection.status, objection.reason)
             session.last_status = objection.status
@@ -337,7 +366,7 @@ class Executor:
             arguments = (item, values, session.cwd, self._node.secrets(), expansion_ends())
             actual = await aside(EXPANSION_LIMIT_S, "expanding the line", lambda: prepare_pipeline(*arguments))
         except (language.LineError, PactError) as error:
-            return expected, _refusal_of(error)
+            return expected, refusal_of(error)
         if actual.stages == expected.stages and actual.cwd == expected.cwd:
             return actual, None
         _, decision, refusal = await self._decide(session, line.text, line.action, (actual,))
@@ -347,31 +376,8 @@ class Executor:
         try:
             await self._confirmed(await self._recorder.write("amend", session.identity, body, session=session.id))
         except PactError as error:
-            return actual, _unrecorded(error)
+            return actual, unrecorded(error)
         return actual, decision
-
-
-def _unrecorded(error: PactError) -> Refusal:
-    return Refusal(error.code, "not-recorded", "audit", error.message, error.hint)
-
-
-def _refusal_of(error: language.LineError | PactError) -> Refusal:
-    if isinstance(error, PactError):
-        return Refusal(error.code, error.kind, "agent", error.message, error.hint)
-    code = error.code if isinstance(error, language.Refused) else "malformed"
-    return Refusal(error.status, code, "language", error.reason, error.hint, error.span)
-
-
-def _fault(error: Exception) -> Refusal:
-    _log.error("a line could not be judged", exc_info=error)
-    reason = f"the line could not be judged: {type(error).__name__}"
-    return Refusal(PactError.code, "internal", "agent", reason, "a fault of pact's: please report it")
-
-
-def _refusal_in(decision: Decision) -> Refusal | None:
-    if decision.verdict == "allow":
-        return None
-    return Refusal(decision.status, decision.code, decision.rule, decision.reason, decision.hint, decision.span)
 
 
 def _stage_facts(decision: Decision) -> list[JsonValue]:

@@ -1,11 +1,11 @@
 """What the agent knows of its node and itself, for `pact status` and the shell's toolbar.
 
-Unknown is None: nothing is invented (drift and windows are not tracked in this version).
+Unknown is None: nothing is invented.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Protocol
 
 from pact_agent import landlock
@@ -32,6 +32,20 @@ class Backlog(Protocol):
         """Entries that the journal doesn't have yet."""
 
 
+class Configuration(Protocol):
+    """The node's configuration, as far as the facts go."""
+
+    @property
+    def drift(self) -> Sized:
+        """What has drifted."""
+
+    def state(self) -> str:
+        """`OBSERVE_ONLY`, `COMMITTED`, `DRIFTED` or `CONVERGING`."""
+
+    def window_left_s(self) -> float | None:
+        """Time left in the commit window."""
+
+
 class NodeFacts:
     """The node's facts; `features` is what the spawner said the kernel can enforce."""
 
@@ -48,7 +62,9 @@ class NodeFacts:
         containment: Callable[[], str],
         missing: tuple[str, ...],
         emergency: Callable[[], object | None] = lambda: None,
+        configuration: Callable[[], Configuration],
     ) -> None:
+        self._configuration = configuration
         self.node, self.vcluster = node, vcluster
         self._clock, self._sessions, self._backlog, self._link = clock, sessions, backlog, link
         self._features, self._required, self._missing = features, containment, missing
@@ -108,9 +124,10 @@ class NodeFacts:
         return {
             "node": self.node,
             "vcluster": self.vcluster,
-            "state": "OBSERVE_ONLY",
+            "state": self._configuration().state(),
             "supervisor": None,
-            "drift": None,
+            "drift": len(self._configuration().drift),
+            "window_s": self._configuration().window_left_s(),
             "degraded": not connected,
             "emergency": self._emergency() is not None,
             "journal": {"connected": connected, "since": self._link_state[1]},
@@ -128,9 +145,9 @@ class NodeFacts:
         return {
             "who": session.identity.principal if session else None,
             "role": session.identity.roles[0] if session and session.identity.roles else None,
-            "state": "OBSERVE_ONLY",
-            "drift": None,
-            "window_s": None,
+            "state": self._configuration().state(),
+            "drift": len(self._configuration().drift),
+            "window_s": self._configuration().window_left_s(),
             "journal": connected,
             "emergency": self._emergency() is not None,
             "degraded": not connected,

@@ -56,21 +56,40 @@ class Recorder:
         """Record an entry of type `kind`; returns its spool number once it is durable, 0 when only the kernel's log
         has it. Raises PactError."""
         author = Author(identity.principal, identity.roles, identity.kind)
-        draft = Unnumbered(
+        return await self.append(self.draft(kind, author, body, session=session, message=message))
+
+    def draft(
+        self,
+        kind: str,
+        author: Author,
+        body: JsonObject,
+        *,
+        session: str = "",
+        message: str = "",
+        delta: JsonObject | None = None,
+        ttl: int | None = None,
+    ) -> Unnumbered:
+        """An entry about this node, as of now."""
+        return Unnumbered(
             time=timestamp(self._clock.now()),
             type=kind,
             scope=self._scope,
             author=author,
             session=session,
             message=message,
+            delta=delta,
             body=body,
+            ttl=ttl,
             policy=self.policy,
         )
+
+    async def append(self, draft: Unnumbered) -> int:
+        """Record an entry; returns and raises like `write`."""
         try:
             await self.catch_up()
             return await self._spool.append(draft)
         except SpoolError:
-            if self._last_resort is None or not _goes_on(identity) or self._spool.level() != "unwritable":
+            if self._last_resort is None or not _goes_on(draft.author) or self._spool.level() != "unwritable":
                 raise
             await asyncio.to_thread(self._last_resort.write, draft)  # a serial console may be slow to take it
             return 0
@@ -97,9 +116,9 @@ class Recorder:
         return await self._spool.wait_acknowledged(number, timeout_s)
 
 
-def _goes_on(identity: Identity) -> bool:
+def _goes_on(author: Author) -> bool:
     """Whose entries are recorded elsewhere when the spool takes nothing: platform admins', and the agent's own."""
-    return identity.kind == "agent" or (identity.kind == "human" and ADMIN in identity.roles)
+    return author.kind == "agent" or (author.kind == "human" and ADMIN in author.roles)
 
 
 def plain(value: object) -> JsonObject:

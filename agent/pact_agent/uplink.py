@@ -46,7 +46,8 @@ class Uplink:
     """`run` it in a task of its own; it ends only when cancelled.
 
     `connected` and `last_error` are for whoever shows the state. `open_journal` is called for each connection, so
-    renewed certificates are used. `on_policy(document, seq)` gets each policy document (JSON).
+    renewed certificates are used. `on_policy(document, seq)` gets each policy document (JSON), `on_sequenced(number,
+    seq)` the journal's number of each entry.
     """
 
     def __init__(
@@ -57,13 +58,14 @@ class Uplink:
         *,
         report: Callable[[], Report],
         on_policy: Callable[[bytes, int], None],
+        on_sequenced: Callable[[int, int], None] = lambda _number, _seq: None,
         backoff: Backoff | None = None,
     ) -> None:
         self._spool = spool
         self._open_journal = open_journal
         self._set_aside = set_aside
         self._report = report
-        self._on_policy = on_policy
+        self._on_policy, self._on_sequenced = on_policy, on_sequenced
         self._backoff = backoff or Backoff()
         self._report_now = asyncio.Event()
         self.connected = False
@@ -158,6 +160,8 @@ class Uplink:
                 if ack.error is not None:
                     self._spool.acknowledge(draft.number - 1, None)
                     await self._set_aside.settle(draft, ack.error)
+                else:
+                    self._on_sequenced(draft.number, ack.seq)  # before the spool forgets it
             under_way.popleft()
             self._spool.acknowledge(batch[-1].number, head)
             room.release()

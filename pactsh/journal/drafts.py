@@ -29,6 +29,13 @@ AGENT_TYPES = frozenset(
         "agent.stop",
         "audit.degraded",
         "audit.restored",
+        "drift.detected",
+        "drift.cleared",
+        "commit",
+        "converged",
+        "rollback.begun",
+        "rollback",
+        "window.extended",
         "emergency.start",
         "emergency.end",
     }

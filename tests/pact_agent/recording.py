@@ -9,13 +9,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pact_agent.config import Limits
+from pact_agent.configcalls import ConfigCalls
+from pact_agent.declared import Declared
+from pact_agent.dimensions.kernel import Kernel
+from pact_agent.lifecycle import Lifecycle
+from pact_agent.observers import Observers
 from pact_agent.recorder import Recorder
+from pact_agent.saved import StateFiles
 from pact_agent.segments import Disk
 from pact_agent.session import Sessions
 from pact_agent.spool import Spool
 
-from pactsh.model.entry import Draft
+from pactsh.model.entry import Author, Draft
 from pactsh.model.identity import Identity
+from pactsh.policy.model import Policy
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ALICE = Identity("alice@org", ("pact-ops-ml-training",), "human", "uid")
@@ -64,9 +71,44 @@ class Recording:
         self.spool = Spool(directory, node="node042", reserve_bytes=1 << 20, clock=self.clock, disk=self.disk)
         self.recorder = Recorder(self.spool, "node042", self.clock)
         self.sessions = Sessions(self.recorder, limits, self.clock)
+        self.settings, self.modules = directory / "sys", directory / "modules"
+        self.told: list[str] = []
+        self.policy = Policy("ml-training", enforcement_mode="enforce")
+        self.emergency = False
+        self.lifecycle = self.restarted()
+
+    def set(self, key: str, value: str) -> None:
+        """Give a kernel setting a value, as somebody at the console would."""
+        path = self.settings / key.replace(".", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(value + "\n")
+
+    def value(self, key: str) -> str:
+        """The value of a kernel setting."""
+        return (self.settings / key.replace(".", "/")).read_text().strip()
+
+    def restarted(self) -> Lifecycle:
+        """A new agent's lifecycle, over the same files: its kernel is a directory of settings and a list of modules."""
+        self.declared = Declared(StateFiles(self.directory / "config"), self.recorder)
+        self.lifecycle = Lifecycle(
+            Observers([Kernel(str(self.settings), str(self.modules))], self.clock),
+            self.declared,
+            self.recorder,
+            self.clock,
+            agent=Author("agent:node042", (), "agent"),
+            policy=lambda: self.policy,
+            tell=lambda text, _level: self.told.append(text),
+            suspended=lambda: self.emergency,
+        )
+        return self.lifecycle
 
     def entries(self) -> list[Draft]:
         return self.spool.read_from(1, 1000)
+
+
+def config_calls(node: Recording) -> ConfigCalls:
+    """What answers questions about this node's configuration."""
+    return ConfigCalls("node042", node.lifecycle, node.recorder, node.clock)
 
 
 @contextmanager

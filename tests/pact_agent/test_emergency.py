@@ -18,7 +18,7 @@ from pactsh.errors import ConflictError, ForbiddenError, PactError, UsageError
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
 from tests.pact_agent.localnode import BIN, LocalNode, body_of
-from tests.pact_agent.recording import ALICE, Recording, recording
+from tests.pact_agent.recording import ALICE, Recording, config_calls, recording
 from tests.pact_agent.test_facts import facts_of
 
 MakeNode = Callable[..., LocalNode]
@@ -116,7 +116,7 @@ def test_who_hangs_up_while_it_is_recorded_leaves_it_on_record_and_on(tmp_path: 
 def test_viewers_and_machines_neither_begin_nor_end_one(tmp_path: Path, who: Identity, method: str) -> None:
     with recording(tmp_path) as node:
         emergency = Emergency(node.recorder, node.clock)
-        calls = Calls(facts_of(node), node.sessions, lambda: Policy("ml-training"), None, emergency)
+        calls = Calls(facts_of(node), node.sessions, lambda: Policy("ml-training"), None, emergency, config_calls(node))
 
         async def ask() -> None:
             async for _ in calls.answer(who, method, {"reason": "x"}):

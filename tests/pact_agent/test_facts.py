@@ -41,6 +41,7 @@ def facts_of(
         features=ALL | (features or {}),
         containment=lambda: required,
         missing=("no hardware",),
+        configuration=lambda: node.lifecycle,
     )
 
 
@@ -97,9 +98,10 @@ def test_status_says_since_when_the_journal_is_reached(tmp_path: Path) -> None:
         assert facts.status() == {
             "node": "node042",
             "vcluster": "ml-training",
-            "state": "OBSERVE_ONLY",
+            "state": "COMMITTED",
             "supervisor": None,
-            "drift": None,
+            "drift": 0,
+            "window_s": None,
             "degraded": True,
             "emergency": False,
             "journal": {"connected": False, "since": "2026-01-31T12:00:00.000000Z"},
@@ -125,7 +127,7 @@ def test_the_toolbar_names_the_person_of_the_session(tmp_path: Path) -> None:
         shown = facts.toolbar(session)
         assert (shown["who"], shown["role"]) == ("alice@org", "pact-ops-ml-training")
         assert (shown["journal"], shown["degraded"]) == (True, False)
-        assert (shown["drift"], shown["window_s"]) == (None, None)
+        assert (shown["drift"], shown["window_s"]) == (0, None)
         nobody = facts.toolbar(None)
         assert (nobody["who"], nobody["role"]) == (None, None)
         assert nobody.keys() == shown.keys()

@@ -1,0 +1,124 @@
+"""Answers to the `call` frames about the node's configuration: what has drifted, committing it, undoing it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Protocol
+
+import msgspec
+
+from pact_agent.clock import Clock, timestamp
+from pact_agent.lifecycle import Lifecycle
+from pactsh.errors import UsageError
+from pactsh.model.delta import Change, Delta, Drifted
+from pactsh.model.entry import Author
+from pactsh.model.identity import Identity
+
+Item = dict[str, object]
+Params = dict[str, object]
+Answer = Callable[[Author, str, Params], Awaitable[Item]]
+
+_WAIT_S = 10.0
+ACTIONS = {"diff": "diff", "deltas": "diff", "commit": "commit", "rollback": "rollback", "extend": "commit"}
+
+
+class Acknowledged(Protocol):
+    """What tells whether the journal has an entry."""
+
+    async def acknowledged(self, number: int, timeout_s: float) -> bool:
+        """Whether it has entry `number` of the spool within `timeout_s`."""
+
+
+class ConfigCalls:
+    """Answers for an author, by method."""
+
+    def __init__(self, node: str, lifecycle: Lifecycle, recorder: Acknowledged, clock: Clock) -> None:
+        self._node, self._lifecycle, self._recorder, self._clock = node, lifecycle, recorder, clock
+        self._methods: dict[str, Answer] = {
+            "diff": self._diff,
+            "deltas": self._deltas,
+            "commit": self._commit,
+            "rollback": self._rollback,
+            "extend": self._extend,
+        }
+
+    async def answer(self, identity: Identity, session: str, method: str, params: Params) -> Item:
+        """The item of `method`; raises what the lifecycle raises, and `UsageError` for odd parameters."""
+        author = Author(identity.principal, identity.roles, identity.kind)
+        return {"node": self._node, **await self._methods[method](author, session, params)}
+
+    async def _diff(self, _author: Author, _session: str, _params: Params) -> Item:
+        await self._lifecycle.look()
+        return {
+            "drift": [_drifted(item) for item in self._lifecycle.drift],
+            "window_s": self._lifecycle.window_left_s(),
+            "state": self._lifecycle.state(),
+        }
+
+    async def _deltas(self, _author: Author, _session: str, _params: Params) -> Item:
+        return {"deltas": [_delta(delta) for delta in self._lifecycle.deltas]}
+
+    async def _commit(self, author: Author, session: str, params: Params) -> Item:
+        ttl = params.get("ttl")
+        only = params.get("only") or []
+        if not isinstance(only, list) or not all(isinstance(name, str) for name in only):
+            raise UsageError("commit: only: expected a list of DIMENSION:KEY")
+        delta, number = await self._lifecycle.commit(
+            author,
+            str(params.get("message") or ""),
+            session=session,
+            only=only,
+            ttl=None if ttl is None else _number(ttl, "ttl"),
+        )
+        if number and params.get("wait") is not False:
+            await self._recorder.acknowledged(number, _WAIT_S)
+        made = next((known for known in self._lifecycle.deltas if known.id == delta.id), delta)
+        return {"seq": made.seq or None, "changes": [_change(change) for change in delta.changes]}
+
+    async def _rollback(self, author: Author, session: str, params: Params) -> Item:
+        to = _number(params.get("to") or 0, "to")
+        if params.get("dry_run") is True:
+            await self._lifecycle.look()
+            changes, _ = self._lifecycle.to_undo(to)
+            return {"to": to or None, "dry_run": True, "undone": [_change(change) for change in changes]}
+        undone = await self._lifecycle.rollback(author, to=to, session=session)
+        return {"to": to or None, "dry_run": False, "undone": [_change(change) for change in undone.done]}
+
+    async def _extend(self, author: Author, session: str, params: Params) -> Item:
+        minutes = _number(params.get("minutes"), "minutes")
+        left_s = await self._lifecycle.extend(author, minutes, session=session)
+        return {"minutes": minutes, "left_s": left_s, "ends": timestamp(self._clock.now() + timedelta(seconds=left_s))}
+
+
+def _number(value: object, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
+        raise UsageError(f"{name}: expected a number")
+    return value
+
+
+def _change(change: Change) -> Item:
+    return msgspec.to_builtins(change)  # type: ignore[no-any-return]
+
+
+def _drifted(item: Drifted) -> Item:
+    change = item.change
+    return {
+        "dimension": change.dimension,
+        "key": change.key,
+        "declared": change.before,
+        "actual": change.after,
+        "by": item.by or None,
+        "since": item.since,
+    }
+
+
+def _delta(delta: Delta) -> Item:
+    return {
+        "seq": delta.seq or None,
+        "by": delta.by,
+        "time": delta.time,
+        "message": delta.message,
+        "expires": delta.expires or None,
+        "changes": [_change(change) for change in delta.changes],
+    }

@@ -1,0 +1,122 @@
+"""The declared state of a node and the steps that change it.
+
+A step puts the new state on disk together with the entries that tell of it, then the entries into the spool. A crash
+in between leaves them on disk, and the next start puts them there; so state and record can't part. Standing alone:
+what is done to the node itself is `lifecycle`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from pact_agent.recorder import Recorder
+from pact_agent.records import Unnumbered
+from pact_agent.saved import Baseline, Saved, StateFiles
+from pactsh.errors import PactError
+from pactsh.model.delta import Change, Drifted, declared
+from pactsh.model.entry import JsonObject
+
+
+class Declared:
+    """What is declared of this node: baseline and deltas; and what is under way beside it."""
+
+    def __init__(self, files: StateFiles, recorder: Recorder) -> None:
+        self._files, self._recorder = files, recorder
+        self._baseline, self._saved, self.problems = files.load()
+        self._state: dict[str, dict[str, str]] | None = None
+
+    @property
+    def now(self) -> Saved:
+        """All that is kept, as of the last step."""
+        return self._saved
+
+    @property
+    def boot(self) -> str:
+        """The boot of the baseline, "" while there is none."""
+        return self._baseline.boot
+
+    @property
+    def baseline(self) -> dict[str, dict[str, str]]:
+        """What was found when nothing was declared."""
+        return self._baseline.state
+
+    def state(self) -> dict[str, dict[str, str]]:
+        """Keys and values as they should be."""
+        if self._state is None:
+            self._state = declared(self._baseline.state, self._saved.deltas)
+        return self._state
+
+    def without(self, drop: Collection[str]) -> dict[str, dict[str, str]]:
+        """The state as it would be without the deltas of these ids."""
+        return declared(self._baseline.state, [delta for delta in self._saved.deltas if delta.id not in drop])
+
+    def take_baseline(self, state: dict[str, dict[str, str]], boot: str) -> None:
+        """Keep what was found as what is declared where nothing else is."""
+        self._baseline = Baseline(boot, state)
+        self._files.save_baseline(self._baseline)
+        self._state = None
+
+    async def step(self, saved: Saved, *drafts: Unnumbered) -> int:
+        """Go to `saved`, and record `drafts`. Returns the spool's number of the last one (0: only the kernel's log
+        has it). When they can't be recorded nothing has changed, and the error is raised."""
+        before = self._saved
+        self._take(msgspec.structs.replace(saved, unsent=(*before.unsent, *drafts)))
+        if not drafts:
+            return 0
+        try:
+            number = await self._send()
+        except PactError:
+            self._take(before)
+            raise
+        return number
+
+    async def finish(self) -> None:
+        """Record what a step before the last end had left."""
+        if self._saved.unsent:
+            await self._send()
+
+    async def _send(self) -> int:
+        number = 0
+        for draft in self._saved.unsent:
+            number = await self._recorder.append(draft)
+            self._saved = _numbered(self._saved, draft, number)
+        self._take(msgspec.structs.replace(self._saved, unsent=()))
+        return number
+
+    def _take(self, saved: Saved) -> None:
+        self._files.save(saved)
+        if saved.deltas is not self._saved.deltas:
+            self._state = None
+        self._saved = saved
+
+    def sequenced(self, number: int, seq: int) -> None:
+        """The journal has given entry `number` of the spool its own number."""
+        known = next((id_ for id_, own in self._saved.numbers.items() if own == number), None)
+        if known is None:
+            return
+        numbers = {id_: own for id_, own in self._saved.numbers.items() if id_ != known}
+        deltas = tuple(msgspec.structs.replace(d, seq=seq) if d.id == known else d for d in self._saved.deltas)
+        self._take(msgspec.structs.replace(self._saved, numbers=numbers, deltas=deltas))
+
+
+def _numbered(saved: Saved, draft: Unnumbered, number: int) -> Saved:
+    """Remember under which number of the spool a commit went, until the journal's is known."""
+    id_ = (draft.delta or {}).get("id")
+    if not number or not isinstance(id_, str):
+        return saved
+    return msgspec.structs.replace(saved, numbers={**saved.numbers, id_: number})
+
+
+def delta_fields(id_: str, changes: Sequence[Change]) -> JsonObject:
+    """The `delta` of a commit's entry."""
+    return {"id": id_, "changes": [msgspec.to_builtins(change) for change in changes]}
+
+
+def named(drift: Sequence[Drifted], names: Sequence[str]) -> tuple[tuple[Drifted, ...], tuple[str, ...]]:
+    """The drift of these names, all of it without any; and the names that have none."""
+    if not names:
+        return tuple(drift), ()
+    found = tuple(item for item in drift if item.change.name in names)
+    return found, tuple(name for name in names if name not in {item.change.name for item in found})

@@ -1,0 +1,407 @@
+"""The life of a change on this node: found as drift, in a commit window, then committed or undone.
+
+Drift is what differs from the declared state. Everything here happens one after the other; what is decided goes to
+disk and on record in one step (`declared`) before, or right after, it is done to the node, so that a crash leaves
+work that the next start finishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pact_agent import window as windows
+from pact_agent.clock import Clock, timestamp
+from pact_agent.declared import Declared, delta_fields, named
+from pact_agent.drift import differences, magnitude
+from pact_agent.observers import Observers
+from pact_agent.recorder import Recorder
+from pact_agent.saved import Undoing, Window
+from pact_agent.undo import Rollbacks, Undone, undo
+from pactsh.errors import ConflictError, NotFoundError, PactError, RollbackError, UsageError
+from pactsh.model.delta import LONGEST_TTL_S, SHORTEST_TTL_S, Change, Delta, Drifted
+from pactsh.model.entry import Author
+from pactsh.policy.model import Policy
+
+if TYPE_CHECKING:
+    from pact_agent.records import Unnumbered
+    from pactsh.model.entry import JsonObject
+
+_log = logging.getLogger(__name__)
+
+
+class Acting(msgspec.Struct, frozen=True):
+    """Somebody whose command of class `change` runs: what then drifts is theirs."""
+
+    principal: str
+    dimension: str | None
+
+
+class Lifecycle:
+    """Of one node. `tell(text, level)` reaches everybody who has a session here; `suspended()` holds automatic
+    rollbacks off (an emergency)."""
+
+    def __init__(
+        self,
+        observers: Observers,
+        declared: Declared,
+        recorder: Recorder,
+        clock: Clock,
+        *,
+        agent: Author,
+        policy: Callable[[], Policy],
+        tell: Callable[[str, str], None],
+        suspended: Callable[[], bool],
+    ) -> None:
+        self._observers, self._declared, self._recorder, self._clock = observers, declared, recorder, clock
+        self._agent, self._policy, self._tell, self._suspended = agent, policy, tell, suspended
+        self._busy = asyncio.Lock()
+        self._actual: dict[str, dict[str, str]] = {}
+        self._acting: list[Acting] = []
+        self._rollbacks = Rollbacks(observers, declared, recorder, clock)
+
+    # -- what is known
+
+    @property
+    def drift(self) -> tuple[Drifted, ...]:
+        """What has drifted, as of the last look."""
+        return self._declared.now.drift
+
+    @property
+    def deltas(self) -> tuple[Delta, ...]:
+        """The committed deltas, oldest first."""
+        return self._declared.now.deltas
+
+    def window_left_s(self) -> float | None:
+        """Time left in the commit window; None when none is open."""
+        window = self._declared.now.window
+        return None if window is None else max(0.0, window.ends - self._clock.monotonic())
+
+    def state(self) -> str:
+        """As `pact status` shows it."""
+        if self._declared.now.undoing is not None:
+            return "CONVERGING"
+        if self._policy().enforcement_mode == "observe":
+            return "OBSERVE_ONLY"
+        return "DRIFTED" if self.drift else "COMMITTED"
+
+    # -- start and time
+
+    async def start(self, boot: str) -> None:
+        """Finish what the last end left, make the node what is declared, and undo what nobody committed before it
+        was booted anew."""
+        declared = self._declared
+        async with self._busy:
+            await declared.finish()
+            for problem in declared.problems:
+                await self._record("audit.degraded", {"reason": f"the node's state was begun anew: {problem}"})
+            rebooted = declared.now.boot not in ("", boot)
+            if declared.now.boot != boot:
+                window = declared.now.window if not rebooted else None
+                await declared.step(msgspec.structs.replace(declared.now, boot=boot, window=window))
+            self._actual = await self._observers.look()
+            self._take_baseline(boot)
+            await self._converge()
+            before = {item.change for item in declared.now.drift}
+            if (left := self._rollbacks.under_way) is not None:
+                await self._undone(await self._rollbacks.go_on(self._still(left, rebooted)), left.reason)
+            else:
+                await self._evaluate(await self._observers.look())
+            stayed = [item.change for item in declared.now.drift if item.change in before]
+            if rebooted and stayed and self._rollbacks.under_way is None and self._enforced():
+                await self._undo(self._agent, "booted", stayed)
+
+    def _take_baseline(self, boot: str) -> None:
+        """After a boot: anew what no boot keeps, before anything declared is put back."""
+        kept = self._declared.baseline
+        if self._declared.boot != boot:
+            fresh = {name: values for name, values in self._actual.items() if not self._observers.lasting(name)}
+            self._declared.take_baseline(kept | fresh, boot)
+
+    def _still(self, work: Undoing, rebooted: bool) -> Undoing:
+        """What is left of a rollback: a boot has undone the rest, and its old values are nobody's any more."""
+        if not rebooted:
+            return work
+        changes = tuple(change for change in work.changes if self._observers.lasting(change.dimension))
+        return msgspec.structs.replace(work, changes=changes)
+
+    def _enforced(self) -> bool:
+        return self._policy().enforcement_mode == "enforce"
+
+    async def _converge(self) -> None:
+        """Give every key that a delta names the value it declares, unless it is drift that somebody may yet commit."""
+        known = {item.change.name: item.change.after for item in self._declared.now.drift}
+        named_keys = {(change.dimension, change.key) for delta in self.deltas for change in delta.changes}
+        wanted = [
+            Change(dimension, key, self._declared.state().get(dimension, {}).get(key), actual)
+            for dimension, key in sorted(named_keys)
+            for actual in [self._actual.get(dimension, {}).get(key)]
+        ]
+        wanted = [c for c in wanted if c.before != c.after and (c.name not in known or known[c.name] != c.after)]
+        if wanted:
+            await self._record("converged", (await undo(self._observers, wanted)).fields())
+
+    async def run(self) -> None:
+        """Look when woken or when it is time, and end windows, until cancelled."""
+        self._observers.start()
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._wait_s()):
+                        await self._observers.woken.wait()
+                try:
+                    await self.tick()
+                except PactError as error:
+                    _log.error("drift: %s", error.message)
+                    await asyncio.sleep(1)
+        finally:
+            self._observers.close()
+
+    def _wait_s(self) -> float | None:
+        now, saved = self._clock.monotonic(), self._declared.now
+        times = [at for at in (self._observers.next_due(),) if at is not None]
+        if (retry_at := self._rollbacks.retry_at) is not None:
+            times.append(retry_at)
+        elif saved.window is not None and not self._suspended():
+            times.append(windows.next_event(saved.window))
+        return max(0.05, min(times) - now) if times else None
+
+    async def tick(self) -> None:
+        """What is due now."""
+        async with self._busy:
+            if names := self._observers.due():
+                await self._evaluate(await self._observers.look(names))
+            await self._end_window()
+
+    async def _end_window(self) -> None:
+        saved, now = self._declared.now, self._clock.monotonic()
+        if (left := self._rollbacks.under_way) is not None:
+            if now >= (self._rollbacks.retry_at or 0.0):
+                await self._undone(await self._rollbacks.go_on(left), left.reason)
+            return
+        window = saved.window
+        if window is None or self._suspended():
+            return
+        if now >= window.ends:
+            await self._evaluate(await self._observers.look())
+            await self._undo(self._agent, "expired", [item.change for item in self.drift])
+        elif (at := windows.to_tell(window, now)) is not None:
+            await self._declared.step(msgspec.structs.replace(saved, window=windows.told(window, at)))
+            self._tell(f"{_count(len(saved.drift))} not committed: rolled back in {at // 60} min", "warning")
+
+    # -- looking
+
+    @contextlib.contextmanager
+    def acting(self, principal: str, dimension: str | None) -> Iterator[None]:
+        """While a command of class `change` runs: what drifts meanwhile is this person's."""
+        mark = Acting(principal, dimension)
+        self._acting.append(mark)
+        try:
+            yield
+        finally:
+            self._acting.remove(mark)
+
+    async def look(self, names: Collection[str] | None = None) -> None:
+        """Look at the node now, and take in what is found."""
+        async with self._busy:
+            await self._evaluate(await self._observers.look(names))
+
+    async def _evaluate(self, found: dict[str, dict[str, str]]) -> None:
+        """Compare what was found with what is declared, and record what is new."""
+        self._actual |= found
+        self._adopt(found)
+        changes = differences(self._declared.state(), found, self._is_noise)
+        saved = self._declared.now
+        before = {item.change: item for item in saved.drift}
+        others = tuple(item for item in saved.drift if item.change.dimension not in found)
+        now = timestamp(self._clock.now())
+        drift = tuple(before.get(change) or Drifted(change, self._author(change), now) for change in changes)
+        fresh = [item for item in drift if item.change not in before]
+        everything = tuple(sorted((*others, *drift), key=lambda item: item.change.name))
+        if not fresh and everything == saved.drift:
+            return
+        await self._drifted(fresh, everything)
+
+    async def _drifted(self, fresh: Sequence[Drifted], everything: tuple[Drifted, ...]) -> None:
+        saved, mode = self._declared.now, self._policy().enforcement_mode
+        changes = [item.change for item in everything]
+        window = saved.window if everything else None
+        if fresh and self._enforced():
+            now = self._clock.monotonic()
+            window = windows.opened(window, changes, self._policy(), now, timestamp(self._clock.now()))
+        drafts = [self._found(fresh, changes, window)] if fresh else []
+        if saved.drift and not everything:
+            drafts.append(self._recorder.draft("drift.cleared", self._agent, {"was": len(saved.drift)}))
+        await self._declared.step(msgspec.structs.replace(saved, drift=everything, window=window), *drafts)
+        if fresh and mode != "observe":
+            self._tell(self._notice(fresh, window), "warning")
+
+    def _found(self, fresh: Sequence[Drifted], changes: Sequence[Change], window: Window | None) -> Unnumbered:
+        body: JsonObject = {
+            "changes": [msgspec.to_builtins(item) for item in fresh],
+            "magnitude": round(magnitude(changes), 3),
+            "window_s": None if window is None else round(window.ends - self._clock.monotonic()),
+        }
+        return self._recorder.draft("drift.detected", self._agent, body)
+
+    def _notice(self, fresh: Sequence[Drifted], window: Window | None) -> str:
+        first = fresh[0].change
+        what = f"{first.name} {_shown(first.before)} -> {_shown(first.after)}"
+        more = f" and {len(fresh) - 1} more" if len(fresh) > 1 else ""
+        left = (
+            "" if window is None else f"; committed within {_minutes(window.ends - self._clock.monotonic())}, or undone"
+        )
+        return f"drift: {what}{more}{left}"
+
+    def _author(self, change: Change) -> str:
+        """Who made it: those whose changing commands run, of that dimension first. "" when nobody's does."""
+        names = {a.principal for a in self._acting if a.dimension == change.dimension}
+        return ", ".join(sorted(names or {a.principal for a in self._acting}))
+
+    def _is_noise(self, dimension: str, key: str) -> bool:  # noqa: ARG002  the blacklist is the next step
+        return False
+
+    def _adopt(self, found: dict[str, dict[str, str]]) -> None:
+        """What is nobody's change is declared as found: a dimension that is seen for the first time, settings that
+        come and go with interfaces and modules."""
+        baseline = self._declared.baseline
+        fresh = {name: values for name, values in found.items() if name not in baseline}
+        if (settings := found.get("kernel")) is not None and (known := baseline.get("kernel")) is not None:
+            both = {key: known.get(key, value) for key, value in settings.items() if not key.startswith("module:")}
+            both |= {key: value for key, value in known.items() if key.startswith("module:")}
+            if both != known:
+                fresh["kernel"] = both
+        if fresh:
+            self._declared.take_baseline(baseline | fresh, self._declared.boot)
+
+    # -- committing
+
+    async def commit(
+        self, author: Author, message: str, *, session: str = "", only: Sequence[str] = (), ttl: int | None = None
+    ) -> tuple[Delta, int]:
+        """Make drift a delta; `only` names some of it. Returns the delta and its entry's number in the spool.
+
+        Raises `UsageError` for bad arguments, `NotFoundError` where nothing has drifted, `ConflictError` where
+        somebody else committed it first.
+        """
+        message = " ".join(message.split())
+        if not message or not message.isprintable() or len(message) > 1000:
+            raise UsageError("commit: say what it is for, in one line", hint="pact commit -m 'more hugepages for A'")
+        if ttl is not None and not SHORTEST_TTL_S <= ttl <= LONGEST_TTL_S:
+            raise UsageError(f"commit: --ttl {ttl}: between {SHORTEST_TTL_S} and {LONGEST_TTL_S} seconds")
+        async with self._busy:
+            await self._evaluate(await self._observers.look())
+            chosen, missing = named(self.drift, only)
+            if missing or not chosen:
+                raise self._nothing(missing)
+            return await self._commit(author, message, session, chosen, ttl)
+
+    async def _commit(
+        self, author: Author, message: str, session: str, chosen: Sequence[Drifted], ttl: int | None
+    ) -> tuple[Delta, int]:
+        saved, moment = self._declared.now, self._clock.now()
+        changes = tuple(item.change for item in chosen)
+        expires = moment.timestamp() + ttl if ttl else 0.0
+        delta = Delta(secrets.token_hex(8), changes, author.principal, timestamp(moment), message, expires=expires)
+        left = tuple(item for item in saved.drift if item not in chosen)
+        body: JsonObject = {"by": [*sorted({item.by for item in chosen if item.by})]}
+        entry = self._recorder.draft(
+            "commit", author, body, session=session, message=message, delta=delta_fields(delta.id, changes), ttl=ttl
+        )
+        after = msgspec.structs.replace(
+            saved, deltas=(*saved.deltas, delta), drift=left, window=saved.window if left else None
+        )
+        return delta, await self._declared.step(after, entry)
+
+    def _nothing(self, missing: Sequence[str]) -> PactError:
+        """Why there is nothing to commit: perhaps because somebody else just did."""
+        last = self.deltas[-1] if self.deltas else None
+        if last is not None and (not missing or {c.name for c in last.changes} & set(missing)):
+            keys = ", ".join(change.name for change in last.changes[:3])
+            number = f"seq:{last.seq}" if last.seq else "not yet in the journal"
+            return ConflictError(
+                f"commit: nothing is left to commit: {last.by} committed {keys} ({number}): {last.message}",
+                hint="pact diff --committed shows what is committed",
+            )
+        what = f"{', '.join(missing)} has not drifted" if missing else "nothing has drifted"
+        return NotFoundError(f"commit: {what}", hint="pact diff shows what has")
+
+    async def extend(self, author: Author, minutes: int, *, session: str = "") -> float:
+        """Lengthen the open window; returns the seconds left in it. Raises `ConflictError`, `UsageError`."""
+        async with self._busy:
+            saved, now = self._declared.now, self._clock.monotonic()
+            window = windows.extended(saved.window, minutes, now)
+            body: JsonObject = {"minutes": minutes, "left_s": round(window.ends - now)}
+            entry = self._recorder.draft("window.extended", author, body, session=session)
+            await self._declared.step(msgspec.structs.replace(saved, window=window), entry)
+            return window.ends - now
+
+    # -- undoing
+
+    async def rollback(self, author: Author, *, to: int = 0, session: str = "") -> Undone:
+        """Undo what nobody committed and, with `to`, what was committed after that entry. Raises `RollbackError` when
+        something is still there, `NotFoundError` when there is nothing to undo."""
+        async with self._busy:
+            await self._evaluate(await self._observers.look())
+            changes, drop = self.to_undo(to)
+            if not changes and not drop:
+                raise NotFoundError("rollback: there is nothing to undo", hint="pact diff, pact diff --committed")
+            if self._rollbacks.under_way is not None:
+                raise ConflictError("rollback: one is on its way on this node")
+            undone = await self._undo(author, "asked", changes, session=session, to=to, drop=drop)
+        if undone.failed:
+            raise RollbackError("; ".join(_resisting(undone)), hint=f"{_count(len(undone.done))} undone all the same")
+        return undone
+
+    def to_undo(self, to: int) -> tuple[list[Change], tuple[str, ...]]:
+        """What a rollback would undo, as of the last look, and the deltas that would fall away."""
+        if not to:
+            return [item.change for item in self.drift], ()
+        drop = tuple(delta.id for delta in self.deltas if not 0 < delta.seq <= to)
+        return list(differences(self._declared.without(drop), self._actual, self._is_noise)), drop
+
+    async def _undo(
+        self,
+        author: Author,
+        reason: str,
+        changes: Sequence[Change],
+        *,
+        session: str = "",
+        to: int = 0,
+        drop: tuple[str, ...] = (),
+    ) -> Undone:
+        undone = await self._rollbacks.begin(author, reason, changes, session=session, to=to, drop=drop)
+        return await self._undone(undone, reason)
+
+    async def _undone(self, undone: Undone, reason: str) -> Undone:
+        if undone.done:
+            self._tell(f"rolled back: {_count(len(undone.done))} undone ({reason})", "warning")
+        await self._evaluate(await self._observers.look())
+        return undone
+
+    async def _record(self, kind: str, body: JsonObject) -> None:
+        await self._recorder.append(self._recorder.draft(kind, self._agent, body))
+
+
+def _resisting(undone: Undone) -> Iterator[str]:
+    for failed in undone.failed:
+        held = "; ".join(f"{h.command}{f' (pid {h.pid})' if h.pid else ''} holds {h.path}" for h in failed.holders)
+        yield f"{failed.change.name}: {failed.why}" + (f": {held}" if held else "")
+
+
+def _count(number: int) -> str:
+    return f"{number} change{'' if number == 1 else 's'}"
+
+
+def _shown(value: str | None) -> str:
+    return "(none)" if value is None else value if len(value) <= 60 else f"{value[:57]}..."
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02} min"

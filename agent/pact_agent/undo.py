@@ -1,0 +1,131 @@
+"""Undoing: every value put back in its turn, all that can be, and what could not with the reason and who is in the way.
+
+A rollback is on record before it begins and when it ends. One that nobody waits for is tried again until nothing is
+in its way; one that the agent's own end cut short is finished by the next start.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pact_agent.clock import Clock
+from pact_agent.declared import Declared
+from pact_agent.dimensions import ApplyError, Holder
+from pact_agent.drift import undoing_order
+from pact_agent.observers import Observers
+from pact_agent.recorder import Recorder
+from pact_agent.saved import Undoing
+from pactsh.model.delta import Change
+from pactsh.model.entry import Author
+
+if TYPE_CHECKING:
+    from pactsh.model.entry import JsonObject
+
+_RETRY_S = 10.0
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """A change that is still there."""
+
+    change: Change
+    why: str
+    holders: tuple[Holder, ...] = ()
+
+
+class Undone(msgspec.Struct, frozen=True):
+    """What came of it, as a second look found it."""
+
+    done: tuple[Change, ...]
+    failed: tuple[Failed, ...]
+
+    def fields(self) -> JsonObject:
+        """For an entry."""
+        return {
+            "undone": [msgspec.to_builtins(change) for change in self.done],
+            "failed": [
+                {
+                    "change": msgspec.to_builtins(failed.change),
+                    "why": failed.why,
+                    "holders": [msgspec.to_builtins(holder) for holder in failed.holders],
+                }
+                for failed in self.failed
+            ],
+        }
+
+
+async def undo(observers: Observers, changes: Iterable[Change]) -> Undone:
+    """Give every key the value it had before, then look whether it has it. Never raises for one that resists."""
+    wanted = undoing_order(changes)
+    resisted: dict[Change, Failed] = {}
+    for change in wanted:
+        try:
+            await observers.apply(change.dimension, change.key, change.before)
+        except ApplyError as error:
+            resisted[change] = Failed(change, error.message, error.holders)
+    found = await observers.look({change.dimension for change in wanted})
+    done: list[Change] = []
+    failed: list[Failed] = []
+    for change in wanted:
+        if found.get(change.dimension, {}).get(change.key) == change.before:
+            done.append(change)  # also one that resisted: undoing another may have done it
+        else:
+            failed.append(resisted.get(change) or Failed(change, "it does not have the value that was written"))
+    return Undone(tuple(done), tuple(failed))
+
+
+class Rollbacks:
+    """Of one node, one at a time."""
+
+    def __init__(self, observers: Observers, declared: Declared, recorder: Recorder, clock: Clock) -> None:
+        self._observers, self._declared, self._recorder, self._clock = observers, declared, recorder, clock
+        self._retry_at = 0.0
+
+    @property
+    def under_way(self) -> Undoing | None:
+        """The one that is not finished."""
+        return self._declared.now.undoing
+
+    @property
+    def retry_at(self) -> float | None:
+        """When the one that something is in the way of is tried again (monotonic); None when there is none."""
+        return None if self.under_way is None else self._retry_at
+
+    async def begin(
+        self,
+        author: Author,
+        reason: str,
+        changes: Sequence[Change],
+        *,
+        session: str = "",
+        to: int = 0,
+        drop: tuple[str, ...] = (),
+    ) -> Undone:
+        """Record that these changes will be undone, and undo them."""
+        work = Undoing(secrets.token_hex(8), author, session, reason, tuple(changes), to, drop)
+        saved = msgspec.structs.replace(self._declared.now, undoing=work, window=None)
+        body: JsonObject = {"id": work.id, "reason": reason, "to": to, "changes": [c.name for c in changes]}
+        await self._declared.step(saved, self._recorder.draft("rollback.begun", author, body, session=session))
+        return await self.go_on(work)
+
+    async def go_on(self, work: Undoing) -> Undone:
+        """Undo it, or what is left of it. Of tries that change nothing only the first is recorded."""
+        undone = await undo(self._observers, work.changes)
+        saved = self._declared.now
+        again = bool(undone.failed) and work.reason != "asked"
+        self._retry_at = self._clock.monotonic() + _RETRY_S
+        if again and work.tried and not undone.done:
+            return undone
+        rest = tuple(failed.change for failed in undone.failed)
+        after = msgspec.structs.replace(
+            saved,
+            deltas=tuple(delta for delta in saved.deltas if delta.id not in work.drop),
+            drift=tuple(item for item in saved.drift if item.change not in undone.done),
+            undoing=msgspec.structs.replace(work, changes=rest, tried=True) if again else None,
+        )
+        body: JsonObject = {"id": work.id, "reason": work.reason, "to": work.to, **undone.fields()}
+        await self._declared.step(after, self._recorder.draft("rollback", work.author, body, session=work.session))
+        return undone
