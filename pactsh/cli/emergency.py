@@ -5,7 +5,6 @@ On a node its agent is asked; from elsewhere the node's own `pact emergency` is 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import click
@@ -14,8 +13,9 @@ import msgspec
 from pactsh.cli.arguments import NODE
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
+from pactsh.cli.nodecall import ask_node
 from pactsh.cli.render import Out
-from pactsh.errors import PactError, UsageError, error_of
+from pactsh.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,33 +46,10 @@ def run(ctx: Context, args: Args) -> Result:
         )
     if args.force and not args.end:
         raise UsageError("emergency: --force goes with --end")
-    if ctx.node is None:
-        if args.node is None:
-            raise UsageError("emergency: not on a node: name one with --node NODE")
-        return _elsewhere(ctx, args.node, args)
-    with ctx.agent() as agent:
-        here = str(agent.ask("whoami")["node"])
-        if args.node in {None, here}:
-            method = "emergency_end" if args.end else "emergency_start"
-            params = {"force": args.force} if args.end else {"reason": args.reason}
-            return msgspec.convert({**agent.ask(method, params), "ended": args.end}, Result)
-    return _elsewhere(ctx, args.node, args)
-
-
-def _elsewhere(ctx: Context, node: str, args: Args) -> Result:
-    """Run the node's own `pact emergency` over SSH; its error is raised here."""
-    from pactsh.cli.exec import captured
-
+    method = "emergency_end" if args.end else "emergency_start"
+    params: dict[str, object] = {"force": args.force} if args.end else {"reason": args.reason}
     words = ["--end", *(["--force"] if args.force else [])] if args.end else ["--reason", str(args.reason)]
-    done = captured(ctx, node, ("pact", "--output", "json", "emergency", *words))
-    try:
-        if done.status == 0:
-            return msgspec.json.decode((done.stdout or "").encode(), type=Result)
-        error = json.loads((done.stderr or "").splitlines()[-1])["error"]
-        raise error_of(str(error["kind"]), str(error["message"]), str(error.get("hint") or ""))
-    except (msgspec.DecodeError, ValueError, KeyError, IndexError, TypeError):
-        text = (done.stderr or done.message or "").strip()
-        raise PactError(f"emergency: {node}: {text or f'it ended with {done.status}'}") from None
+    return ask_node(ctx, args.node, Result, method, params, ("emergency", *words), ended=args.end)
 
 
 def render(result: Result, out: Out) -> None:

@@ -107,6 +107,41 @@ def _connection_refused(body: Body) -> str:
     return f"{_text(body, 'what')} from {_text(body, 'peer')}: {_text(body, 'reason')}"
 
 
+def _changes(items: object) -> str:
+    """The first few keys of changes, in whichever form a body has them."""
+    names = []
+    for item in items if isinstance(items, list) else []:
+        change = item.get("change", item) if isinstance(item, Mapping) else item
+        names.append(f"{change.get('dimension')}:{change.get('key')}" if isinstance(change, Mapping) else str(change))
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _drift(body: Body) -> str:
+    items = body.get("changes")
+    found = [item for item in items if isinstance(item, Mapping)] if isinstance(items, list) else []
+    who = sorted({str(item["by"]) for item in found if item.get("by")})
+    window = _text(body, "window_s")
+    return f"{_changes(items)} by {', '.join(who) or 'nobody known'}" + (f", window {window} s" if window else "")
+
+
+def _undone(body: Body) -> str:
+    failed = _changes(body.get("failed"))
+    reason = _text(body, "reason")
+    return (
+        f"{_changes(body.get('undone')) or 'nothing'} undone"
+        + (f" ({reason})" if reason else "")
+        + (f"; still there: {failed}" if failed else "")
+    )
+
+
+def _begun(body: Body) -> str:
+    to = _text(body, "to")
+    return f"{_changes(body.get('changes'))} ({_text(body, 'reason')})" + (
+        f" to seq:{to}" if to not in {"", "0"} else ""
+    )
+
+
 def _fields(body: Body) -> str:
     return " ".join(f"{k}={v}" for k, v in body.items() if isinstance(v, str | int | float) and v != "")
 
@@ -123,6 +158,12 @@ _ABOUT: Mapping[str, Callable[[Body], str]] = {
     "agent.stop": _fields,
     "audit.degraded": _fields,
     "audit.restored": _fields,
+    "drift.detected": _drift,
+    "drift.cleared": lambda _body: "nothing differs any more",
+    "converged": _undone,
+    "rollback.begun": _begun,
+    "rollback": _undone,
+    "window.extended": _fields,
     "emergency.start": _fields,
     "emergency.end": _fields,
     "cert.signed": _fields,
@@ -136,6 +177,10 @@ def _colour(entry: Entry) -> tuple[str, ...]:
     body = entry.body or {}
     if entry.type in {"refusal", "connection.refused", "audit.degraded", "cert.revoked", "emergency.start"}:
         return ("red",)
+    if entry.type in {"drift.detected", "rollback"}:
+        return ("red",) if body.get("failed") else ("yellow",)
+    if entry.type == "commit":
+        return ("green", "bold")
     if entry.type == "outcome":
         return ("green",) if body.get("status") == 0 else ("yellow",)
     if entry.type == "intent" and body.get("bypass") is True:

@@ -44,14 +44,14 @@ class Verb:
 
 VERBS: tuple[Verb, ...] = (
     Verb("status", STATE, "Show the state of a node or of a vCluster's nodes.", "pactsh.cli.status"),
-    Verb("diff", STATE, "Show declared against actual state."),
-    Verb("commit", STATE, "Make a node's drift a node delta."),
-    Verb("rollback", STATE, "Undo drift, or go back to an earlier state."),
+    Verb("diff", STATE, "Show what differs from the declared state.", "pactsh.cli.diff"),
+    Verb("commit", STATE, "Commit what has drifted on a node.", "pactsh.cli.commit"),
+    Verb("rollback", STATE, "Undo changes on a node.", "pactsh.cli.rollback"),
     Verb("log", STATE, "Show and verify the journal.", "pactsh.cli.log"),
     Verb("apply", STATE, "Validate and apply a vCluster spec."),
     Verb("promote", STATE, "Turn node deltas into an overlay."),
     Verb("watch", STATE, "Show journal entries as they happen.", "pactsh.cli.watch"),
-    Verb("extend", STATE, "Lengthen the open commit window."),
+    Verb("extend", STATE, "Lengthen the open commit window.", "pactsh.cli.extend"),
     Verb("emergency", STATE, "Enter or leave emergency mode.", "pactsh.cli.emergency"),
     Verb("conflicts", STATE, "Settle keys changed on both sides of a partition."),
     Verb("exec", ADMIN, "Run one whitelisted command on nodes.", "pactsh.cli.exec"),

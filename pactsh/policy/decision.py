@@ -24,6 +24,7 @@ from pactsh.policy.rbac import ADMIN, CHANGE_COMMANDS, highest_class, may, role_
 from pactsh.policy.runners import BYPASS
 
 Span = tuple[int, int]
+_ACTS = frozenset({"commit", "emergency", "extend", "rollback"})  # verbs of pact that do more than show
 SECRET_ARGUMENT = "secret-argument"  # noqa: S105  the code of a refusal, no secret
 """The code of a refusal whose line must not be recorded from its span on."""
 WHITELIST_CODES = frozenset(
@@ -200,7 +201,7 @@ def _repeated(
         answer = _stage(repeated, repeated.cwd or request.cwd, catalog, policy)
         if isinstance(answer, Decision):
             return answer
-        asks = answer.name == "pact" and "emergency" not in answer.argv
+        asks = answer.name == "pact" and not _ACTS & set(answer.argv)
         if answer.class_ == CHANGE_COMMANDS or (answer.builtin and not asks):
             reason = f"watch repeats commands that only read; this form of {answer.name} is none"
             return _refused(6, "watch-change", "watch", reason, f"run {answer.name} by itself", _span(repeated, 0))

@@ -27,7 +27,7 @@ def test_on_a_node(tmp_path: Path, node: LocalNode) -> None:
     assert lines[0] == "Node: node042  State: OBSERVE_ONLY  Supervisor: not part of this version"
     facts = dict(re.split(r":\s+", line, maxsplit=1) for line in lines[1:])
     assert facts["vCluster"] == "ml-training"
-    assert facts["Drift"] == "not tracked"
+    assert facts["Drift"] == "0"
     assert facts["Journal"].startswith("UNREACHABLE since ")
     assert facts["Spool"].startswith("normal, ")
     assert facts["Sessions"] == "0"
@@ -36,7 +36,7 @@ def test_on_a_node(tmp_path: Path, node: LocalNode) -> None:
 
 def test_json_on_a_node(tmp_path: Path, node: LocalNode) -> None:
     told = json.loads(run_pact(tmp_path, "status", env=on(node) | {"PACT_OUTPUT": "json"}).stdout)
-    assert (told["node"], told["state"], told["drift"], told["supervisor"]) == ("node042", "OBSERVE_ONLY", None, None)
+    assert (told["node"], told["state"], told["drift"], told["supervisor"]) == ("node042", "OBSERVE_ONLY", 0, None)
     assert told["journal"]["connected"] is False
 
 

@@ -312,7 +312,18 @@ def test_what_watch_repeats_is_decided_stage_by_stage_with_its_own_rights() -> N
     assert (ping.program.grants.net, grep.program.grants.net) == (True, False)
 
 
-@pytest.mark.parametrize("inner", ["kill 1234", "sysctl -w vm.swappiness=1", "cd /", "exit", "pact emergency -r x"])
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "kill 1234",
+        "sysctl -w vm.swappiness=1",
+        "cd /",
+        "exit",
+        "pact emergency -r x",
+        "pact commit -m x",
+        "pact rollback",
+    ],
+)
 def test_watch_repeats_nothing_that_changes_the_node_or_the_session(inner: str) -> None:
     decision = repeating("uptime", inner)
     assert (decision.verdict, decision.code, decision.span) == ("refuse", "watch-change", (6, 9))

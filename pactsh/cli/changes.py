@@ -1,0 +1,63 @@
+"""How changes of a node's configuration are shown: one line each, and how long ago something was. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+_SHOWN = 120
+_UNITS = ((86_400, "day"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A key of a dimension and its values; None: not there."""
+
+    dimension: str
+    key: str
+    before: str | None
+    after: str | None
+
+
+def shown(value: str | None) -> str:
+    """A value on one line, cut where it would drown the rest.
+
+    >>> shown(None), shown("a\\tb")
+    ('(none)', 'a b')
+    """
+    if value is None:
+        return "(none)"
+    text = " ".join(value.split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def ago(time: str, now: datetime | None = None) -> str:
+    """How long ago an entry's time is, in the largest unit.
+
+    >>> ago("2026-01-31T12:00:00.000000Z", datetime(2026, 1, 31, 12, 3, tzinfo=UTC))
+    '3 min ago'
+    >>> ago("2026-01-28T12:00:00.000000Z", datetime(2026, 1, 31, 12, 3, tzinfo=UTC))
+    '3 days ago'
+    """
+    try:
+        then = datetime.fromisoformat(time)
+    except ValueError:
+        return time
+    seconds = max(0, int(((now or datetime.now(UTC)) - then).total_seconds()))
+    size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size), (1, "s"))
+    count = seconds // size
+    return f"{count} {unit}{'s' if unit == 'day' and count != 1 else ''} ago"
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds.
+
+    >>> clock(300.9)
+    '5:00'
+    """
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+def counted(number: int) -> str:
+    """`1 change`, `2 changes`."""
+    return f"{number} change{'' if number == 1 else 's'}"

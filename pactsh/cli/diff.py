@@ -1,0 +1,109 @@
+"""`pact diff`: what differs on a node from what is declared, or what has been committed there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import click
+import msgspec
+
+from pactsh.cli.arguments import NODE
+from pactsh.cli.changes import Change, ago, clock, shown
+from pactsh.cli.command import Command
+from pactsh.cli.context import Context
+from pactsh.cli.nodecall import ask_node
+from pactsh.cli.render import Out
+
+
+@dataclass(frozen=True, slots=True)
+class Args:
+    """The node (None: this one); `committed`: its deltas in place of its drift."""
+
+    node: str | None
+    committed: bool
+
+
+class Drifted(msgspec.Struct, frozen=True):
+    """A key that differs; None is "not there". `by` is None where nobody is known to have changed it."""
+
+    dimension: str
+    key: str
+    declared: str | None
+    actual: str | None
+    by: str | None
+    since: str
+
+
+class Drift(msgspec.Struct, frozen=True):
+    """What differs, and what is left of the commit window (seconds; None: none is open)."""
+
+    node: str
+    drift: tuple[Drifted, ...]
+    window_s: float | None
+    state: str
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """A committed delta. `seq` is None until the journal has numbered it; `expires` in seconds since the epoch."""
+
+    seq: int | None
+    by: str
+    time: str
+    message: str
+    expires: float | None
+    changes: tuple[Change, ...]
+
+
+class Deltas(msgspec.Struct, frozen=True):
+    """The committed deltas, oldest first."""
+
+    node: str
+    deltas: tuple[Delta, ...]
+
+
+def run(ctx: Context, args: Args) -> Drift | Deltas:
+    """Ask the node's agent."""
+    if args.committed:
+        return ask_node(ctx, args.node, Deltas, "deltas", {}, ("diff", "--committed"))
+    return ask_node(ctx, args.node, Drift, "diff", {}, ("diff",))
+
+
+def render(result: Drift | Deltas, out: Out) -> None:
+    """A line for each difference, or for each committed change."""
+    if isinstance(result, Deltas):
+        for delta in result.deltas:
+            number = f"seq:{delta.seq}" if delta.seq else "not yet in the journal"
+            for change in delta.changes:
+                out.line(_committed(change) + f" (committed {number}, {ago(delta.time)})")
+        if not result.deltas:
+            out.line("(no committed node deltas)")
+        return
+    for item in result.drift:
+        who = item.by or "unattributed"
+        values = f"declared={shown(item.declared)} actual={shown(item.actual)}"
+        out.line(f"{item.dimension}: {item.key} {values} ({who}, {ago(item.since)})")
+    if not result.drift:
+        out.line("(no drift)")
+    elif result.window_s is not None:
+        out.line(f"Commit window: {clock(result.window_s)} left, then it is rolled back")
+
+
+def _committed(change: Change) -> str:
+    if change.dimension == "kernel":
+        return f"{change.dimension}: {change.key} = {shown(change.after)}"
+    return f"{change.dimension}: {change.key} {shown(change.after)}"
+
+
+command: Command[Args, Drift | Deltas] = Command(
+    "diff",
+    help="""Show what differs from the declared state.
+
+    Each line says who changed it, where that is known. On a node NODE defaults to that node.""",
+    run=run,
+    render=render,
+    args=Args,
+    params=[
+        click.Argument(["node"], type=NODE, required=False),
+        click.Option(["--committed"], is_flag=True, help="The node's committed deltas."),
+    ],
+)

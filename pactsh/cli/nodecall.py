@@ -1,0 +1,54 @@
+"""Asking a node's agent: on the node over its socket, from elsewhere by running the node's own `pact` there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from pactsh.cli.context import Context
+from pactsh.errors import PactError, UsageError, error_of
+
+Result = TypeVar("Result", bound=msgspec.Struct)
+
+
+def ask_node(
+    ctx: Context,
+    node: str | None,
+    kind: type[Result],
+    method: str,
+    params: Mapping[str, object],
+    words: Sequence[str],
+    **known: object,
+) -> Result:
+    """What the agent of `node` (None: this one) answers to `method`, as a `kind`; `known` fields are added to it.
+
+    `words` are the verb and its arguments, to be run there when this is another machine. Raises the agent's own
+    `PactError`, and `UsageError` where no node is named and this is none.
+    """
+    if ctx.node is None:
+        if node is None:
+            raise UsageError(f"{words[0]}: not on a node: name one")
+        return _elsewhere(ctx, node, kind, words)
+    with ctx.agent() as agent:
+        here = str(agent.ask("whoami")["node"])
+        if node in {None, here}:
+            return msgspec.convert({**agent.ask(method, params), **known}, kind)
+    assert node is not None
+    return _elsewhere(ctx, node, kind, words)
+
+
+def _elsewhere(ctx: Context, node: str, kind: type[Result], words: Sequence[str]) -> Result:
+    from pactsh.cli.exec import captured
+
+    done = captured(ctx, node, ("pact", "--output", "json", *words))
+    try:
+        if done.status == 0:
+            return msgspec.json.decode((done.stdout or "").encode(), type=kind)
+        error = json.loads((done.stderr or "").splitlines()[-1])["error"]
+        raise error_of(str(error["kind"]), str(error["message"]), str(error.get("hint") or ""))
+    except (msgspec.DecodeError, ValueError, KeyError, IndexError, TypeError):
+        text = (done.stderr or done.message or "").strip()
+        raise PactError(f"{words[0]}: {node}: {text or f'it ended with {done.status}'}") from None
