@@ -20,6 +20,7 @@ from pact_agent.config import Config, Ssh
 from pact_agent.configcalls import ConfigCalls
 from pact_agent.declared import Declared
 from pact_agent.dimensions.kernel import Kernel
+from pact_agent.dimensions.mounts import Mounts
 from pact_agent.emergency import Emergency
 from pact_agent.executor import Executor
 from pact_agent.facts import NodeFacts
@@ -80,7 +81,7 @@ class Agent:
         self._sessions = Sessions(self._recorder, config.limits, self._clock)
         self._catalog = load_catalog()
         self._tools = Tools(config.shell_user)
-        self._declared = Declared(StateFiles(config.state_dir / "config"), self._recorder)
+        self._declared = Declared(StateFiles(config.state_dir / "config"), self._recorder, self._report_soon)
         self._lifecycle = self._make_lifecycle()
         self._uplink = self._make_uplink()
         self._facts = NodeFacts(
@@ -146,7 +147,7 @@ class Agent:
     def _make_lifecycle(self) -> Lifecycle:
         identity = self._identity
         return Lifecycle(
-            Observers([Kernel()], self._clock),
+            Observers([Kernel(), Mounts()], self._clock),
             self._declared,
             self._recorder,
             self._clock,
@@ -155,6 +156,11 @@ class Agent:
             tell=self._tell,
             suspended=lambda: self._emergency.active() is not None,
         )
+
+    def _report_soon(self) -> None:
+        """Let who asks the journal see it at once."""
+        if self._uplink is not None:
+            self._uplink.report_soon()
 
     def _tell(self, text: str, level: str) -> None:
         """Reach everybody who has a session here."""

@@ -14,28 +14,33 @@ _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 class Mount(NamedTuple):
-    """A line of the list: which file system, which directory of it, where that is shown; its type and options."""
+    """A line of the list: which file system, which directory of it, where that is shown; its type, the options of the
+    file system, what it was made of, and the flags of this mount of it."""
 
     device: str
     root: str
     point: str
     kind: str = ""
     options: str = ""
+    source: str = ""
+    flags: str = ""
 
 
 def parse_mounts(text: str) -> tuple[Mount, ...]:
     """The mounts of a `mountinfo`, in its order.
 
     >>> parse_mounts("31 30 8:1 /etc /a\\\\040b rw - ext4 /dev/sda1 ro,acl\\n")
-    (Mount(device='8:1', root='/etc', point='/a b', kind='ext4', options='ro,acl'),)
+    (Mount(device='8:1', root='/etc', point='/a b', kind='ext4', options='ro,acl', source='/dev/sda1', flags='rw'),)
     """
     found = []
     for line in text.split("\n"):  # no other end of a line is escaped: a user's mount point may hold "\r" or "\f"
         front, _, back = line.partition(" - ")
         fields = front.split(" ")
         if len(fields) > 4:
-            kind, _, rest = back.partition(" ")
-            found.append(Mount(fields[2], _plain(fields[3]), _plain(fields[4]), kind, rest.partition(" ")[2]))
+            kind, source, options = (*back.split(" "), "", "")[:3]
+            flags = fields[5] if len(fields) > 5 else ""
+            place = (_plain(fields[3]), _plain(fields[4]))
+            found.append(Mount(fields[2], *place, kind, options, _plain(source), flags))
     return tuple(found)
 
 

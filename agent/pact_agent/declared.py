@@ -7,7 +7,7 @@ what is done to the node itself is `lifecycle`'s.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
@@ -20,10 +20,11 @@ from pactsh.model.entry import JsonObject
 
 
 class Declared:
-    """What is declared of this node: baseline and deltas; and what is under way beside it."""
+    """What is declared of this node: baseline and deltas; and what is under way beside it. `changed` is called after
+    each step."""
 
-    def __init__(self, files: StateFiles, recorder: Recorder) -> None:
-        self._files, self._recorder = files, recorder
+    def __init__(self, files: StateFiles, recorder: Recorder, changed: Callable[[], None] = lambda: None) -> None:
+        self._files, self._recorder, self._changed = files, recorder, changed
         self._baseline, self._saved, self.problems = files.load()
         self._state: dict[str, dict[str, str]] | None = None
 
@@ -90,6 +91,7 @@ class Declared:
         if saved.deltas is not self._saved.deltas:
             self._state = None
         self._saved = saved
+        self._changed()
 
     def sequenced(self, number: int, seq: int) -> None:
         """The journal has given entry `number` of the spool its own number."""

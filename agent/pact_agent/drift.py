@@ -9,6 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pactsh.model.delta import WEIGHTS, Change, State
 
 SHORTEST_WINDOW_S = 60
+# Places that change all the time and say nothing about the configuration.
+BLACKLIST = (
+    "/tmp/**", "/var/tmp/**", "/var/log/**", "/proc/**", "/sys/**", "/dev/**", "/run/user/**", "/run/pact/**",  # noqa: S108  nothing is made there
+    "/run/lattice/**", "/run/credentials/**", "/run/containerd/**", "/run/netns/**", "/var/lib/containers/**",
+    "/var/lib/docker/**", "/var/lib/kubelet/**", "/var/lib/pact/**",
+)  # fmt: skip
 
 
 def differences(declared: State, actual: State, ignored: Callable[[str, str], bool]) -> tuple[Change, ...]:

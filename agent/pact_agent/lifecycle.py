@@ -19,7 +19,7 @@ import msgspec
 from pact_agent import window as windows
 from pact_agent.clock import Clock, timestamp
 from pact_agent.declared import Declared, delta_fields, named
-from pact_agent.drift import differences, magnitude
+from pact_agent.drift import BLACKLIST, differences, is_blacklisted, magnitude
 from pact_agent.observers import Observers
 from pact_agent.recorder import Recorder
 from pact_agent.saved import Undoing, Window
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject
 
 _log = logging.getLogger(__name__)
+
+_PLACES = frozenset({"files", "mounts"})  # whose keys are paths
 
 
 class Acting(msgspec.Struct, frozen=True):
@@ -58,7 +60,9 @@ class Lifecycle:
         policy: Callable[[], Policy],
         tell: Callable[[str, str], None],
         suspended: Callable[[], bool],
+        blacklist: Sequence[str] = BLACKLIST,
     ) -> None:
+        self._blacklist = tuple(blacklist)
         self._observers, self._declared, self._recorder, self._clock = observers, declared, recorder, clock
         self._agent, self._policy, self._tell, self._suspended = agent, policy, tell, suspended
         self._busy = asyncio.Lock()
@@ -264,8 +268,8 @@ class Lifecycle:
         names = {a.principal for a in self._acting if a.dimension == change.dimension}
         return ", ".join(sorted(names or {a.principal for a in self._acting}))
 
-    def _is_noise(self, dimension: str, key: str) -> bool:  # noqa: ARG002  the blacklist is the next step
-        return False
+    def _is_noise(self, dimension: str, key: str) -> bool:
+        return dimension in _PLACES and is_blacklisted(self._blacklist, key)
 
     def _adopt(self, found: dict[str, dict[str, str]]) -> None:
         """What is nobody's change is declared as found: a dimension that is seen for the first time, settings that

@@ -1,0 +1,164 @@
+"""What is mounted where. The kernel's list of mounts says when it changes (proc_pid_mountinfo(5)).
+
+Keys are mount points, values `type=T source=S options=O`; what shows only a part of a file system has `root=R` as
+well. Of several mounts on one place the last counts, as for whoever looks there. Nothing here looks at a mounted
+directory: its server may be gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import errno
+import os
+import re
+import select
+import subprocess
+from collections.abc import Callable, Iterator
+
+from pact_agent.aliases import Mount, parse_mounts
+from pact_agent.dimensions import ApplyError, Holder
+
+_UMOUNT_NOFOLLOW = 8
+_MOST_HOLDERS = 20
+_VALUE = re.compile(r"type=(\S+) source=(\S*) options=(\S*)")
+_MOUNT = ("/usr/bin/mount", "/bin/mount")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Mounts:
+    """The dimension; `proc` is where the kernel shows processes, this one's mounts among them."""
+
+    name = "mounts"
+    interval_s = 0.0
+    lasting = False
+
+    def __init__(self, proc: str = "/proc") -> None:
+        self._proc = proc
+
+    def snapshot(self) -> dict[str, str]:
+        """Every mount point but the root's, and what is mounted there."""
+        return {line.point: _value(line) for line in self._lines() if line.point != "/"}
+
+    def _lines(self) -> tuple[Mount, ...]:
+        with open(f"{self._proc}/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            return tuple(mount for mount in parse_mounts(file.read()) if mount.point.isprintable())
+
+    def apply(self, key: str, value: str | None) -> None:
+        """Unmount, mount, or mount with other options. Raises `ApplyError`, with who holds a mount that is busy."""
+        there = [line for line in self._lines() if line.point == key]
+        if value is None:
+            for _ in there:
+                self._unmount(key)
+            return
+        wanted = _VALUE.fullmatch(value)
+        if wanted is None:
+            raise ApplyError(f"{key}: a part of a file system, or what can't be read, is not mounted again by pact")
+        kind, source, options = (_plain(part) for part in wanted.groups())
+        if there and _same_source(there[-1], kind, source):
+            _run("-o", f"remount,{options}", "--", key)
+            return
+        for _ in there:
+            self._unmount(key)
+        _run("-t", kind, "-o", options, "--", source, key)
+
+    def _unmount(self, key: str) -> None:
+        if _libc.umount2(os.fsencode(key), _UMOUNT_NOFOLLOW) == 0:
+            return
+        error = ctypes.get_errno()
+        if error == errno.EBUSY:
+            raise ApplyError(f"{key} is in use", tuple(self._holders(key)))
+        if error not in {errno.EINVAL, errno.ENOENT}:  # it has gone meanwhile
+            raise ApplyError(f"{key}: {os.strerror(error)}")
+
+    def _holders(self, key: str) -> Iterator[Holder]:
+        """Processes that stand in the mount, run from it or have something open there, and what is mounted below."""
+        below = f"{key}/"
+        found = 0
+        for line in self._lines():
+            if line.point.startswith(below):
+                yield Holder(0, "a mount", line.point)
+        for entry in sorted(name for name in os.listdir(self._proc) if name.isdecimal()):
+            path = next((p for p in self._links(entry) if p == key or p.startswith(below)), None)
+            if path is None:
+                continue
+            yield Holder(int(entry), self._command(entry), path)
+            found += 1
+            if found >= _MOST_HOLDERS:
+                return
+
+    def _links(self, entry: str) -> Iterator[str]:
+        """Where a process stands and what it has open: the kernel's own words, which ask no file system."""
+        places = [f"{self._proc}/{entry}/{name}" for name in ("cwd", "root", "exe")]
+        with contextlib.suppress(OSError):
+            places += [f"{self._proc}/{entry}/fd/{fd}" for fd in os.listdir(f"{self._proc}/{entry}/fd")]
+        for place in places:
+            with contextlib.suppress(OSError):
+                yield os.readlink(place)
+        with contextlib.suppress(OSError), open(f"{self._proc}/{entry}/maps", errors="replace") as maps:
+            for line in maps:
+                yield line.rstrip("\n")[73:]
+
+    def _command(self, entry: str) -> str:
+        with contextlib.suppress(OSError), open(f"{self._proc}/{entry}/comm", errors="replace") as file:
+            return file.read().strip()
+        return "?"
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Wake when the list changes."""
+        loop = asyncio.get_running_loop()
+        listed = os.open(f"{self._proc}/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        changed = select.epoll()
+        changed.register(listed, select.EPOLLPRI | select.EPOLLERR)
+        changed.poll(0)  # the first answer is about the time before
+
+        def told() -> None:
+            changed.poll(0)  # mostly nothing any more: that we were called is the news, and asking takes it back
+            wake()
+
+        def end() -> None:
+            loop.remove_reader(changed.fileno())
+            changed.close()
+            os.close(listed)
+
+        loop.add_reader(changed.fileno(), told)
+        return end
+
+
+def _value(line: Mount) -> str:
+    root = "" if line.root == "/" else f" root={_escaped(line.root)}"
+    own = [option for option in line.options.split(",") if option not in {"rw", "ro", ""}]
+    options = ",".join([line.flags, *own])
+    return f"type={line.kind} source={_escaped(line.source)} options={_escaped(options)}{root}"
+
+
+def _escaped(text: str) -> str:
+    r"""A word without blanks, as the kernel writes it in its list.
+
+    >>> _escaped("a b")
+    'a\\040b'
+    """
+    return "".join(f"\\{ord(c):03o}" if c in " \t\n\\" else c for c in text)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
+
+
+def _same_source(line: Mount, kind: str, source: str) -> bool:
+    return (line.kind, line.source, line.root) == (kind, source, "/")
+
+
+def _run(*words: str) -> None:
+    """mount(8), as network file systems need its helpers. Raises `ApplyError` with what it says."""
+    program = next((path for path in _MOUNT if os.access(path, os.X_OK)), _MOUNT[0])
+    try:
+        done = subprocess.run(
+            (program, "-n", *words), capture_output=True, timeout=45, check=False, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ApplyError(f"mount: {error}") from error
+    if done.returncode:
+        raise ApplyError(done.stderr.decode(errors="replace").strip() or f"mount ended with {done.returncode}")

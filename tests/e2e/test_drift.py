@@ -1,0 +1,144 @@
+"""The life of a change, on a whole system: seen, committed, put back, undone, held."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import pexpect
+import pytest
+
+from tests.e2e.test_remote import Outside
+from tests.pact_agent.localnode import BIN
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+LIMIT_S = 60.0
+SETTING = "net.core.somaxconn"
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+    place, home = tmp_path_factory.mktemp("d"), tmp_path_factory.mktemp("h")
+    command = [str(BIN / "pact"), "dev", "up", "--detach", "--dir", str(place / "s"), "--node", "node042"]
+    subprocess.run(command, check=True, timeout=120, stdout=subprocess.DEVNULL)
+    try:
+        outside = Outside(place / "s", home)
+        enforce(outside, 900)
+        yield outside
+    finally:
+        subprocess.run([str(BIN / "pact"), "dev", "down", "--dir", str(place / "s")], check=True, timeout=60)
+
+
+def enforce(outside: Outside, base_s: int) -> None:
+    values = ("enforcement_mode=enforce", f"base_commit_window_seconds={base_s}")
+    words = [word for value in values for word in ("--set", value)]
+    done = outside.pact("group", "set-policy", "ml-training", *words)
+    assert "is now version" in done.stdout, done.stderr
+    version = re.search(r"version (\d+)", done.stdout)
+    assert version is not None
+    wait(lambda: f"ml-training:{version[1]}" in policy_in_force(outside))
+
+
+def policy_in_force(outside: Outside) -> str:
+    """The policy that the agent's newest entry was made under."""
+    assert run(outside, "true").returncode == 0
+    return str(outside.entries("--type", "intent")[0]["policy"])
+
+
+def wait(check: Callable[[], bool]) -> None:
+    ends = time.monotonic() + LIMIT_S
+    while not check():
+        assert time.monotonic() < ends
+
+
+def run(outside: Outside, *argv: str) -> subprocess.CompletedProcess[str]:
+    return outside.pact("exec", "node042", "--", *argv)
+
+
+def value(outside: Outside) -> str:
+    return run(outside, "sysctl", "-n", SETTING).stdout.strip()
+
+
+def test_from_a_change_to_its_commit_and_back(outside: Outside) -> None:
+    before = value(outside)
+    assert outside.pact("diff", "node042").stdout == "(no drift)\n"
+    assert run(outside, "sysctl", "-w", f"{SETTING}=999").returncode == 0
+    shown = outside.pact("diff", "node042").stdout
+    assert re.match(rf"kernel: {SETTING} declared={before} actual=999 \(admin@dev, \d+ s ago\)\n", shown)
+    assert re.search(r"Commit window: \d:\d\d left, then it is rolled back", shown)
+    wait(lambda: "State: DRIFTED" in outside.pact("status", "node042").stdout)
+    done = outside.pact("commit", "-m", "more connections", "--node", "node042")
+    number = re.fullmatch(r"Committed seq:(\d+) on node042 \(1 change\)\n", done.stdout)
+    assert number is not None, done.stdout + done.stderr
+    (entry,) = outside.entries("--type", "commit")
+    assert (entry["seq"], entry["message"]) == (int(number[1]), "more connections")
+    committed = outside.pact("diff", "--committed", "node042").stdout
+    assert re.fullmatch(rf"kernel: {SETTING} = 999 \(committed seq:{number[1]}, \d+ s ago\)\n", committed)
+    again = outside.pact("commit", "-m", "again", "--node", "node042")
+    assert again.returncode == 4
+    assert f"admin@dev committed kernel:{SETTING} (seq:{number[1]}): more connections" in again.stderr
+    done = outside.pact("rollback", str(int(number[1]) - 1), "--node", "node042")
+    assert done.stdout == f"Rolled back node042 to seq:{int(number[1]) - 1} (1 change undone)\n"
+    assert value(outside) == before
+    assert outside.pact("diff", "--committed", "node042").stdout == "(no committed node deltas)\n"
+
+
+def test_the_shell_counts_down_and_warns_who_leaves(outside: Outside) -> None:
+    session = pexpect.spawn(
+        str(BIN / "pact"), ["shell", "node042"], env=outside.env, encoding="utf-8", timeout=60, dimensions=(24, 120)
+    )
+    session.expect_exact("pact:node042> ")
+    session.send(f"sysctl -w {SETTING}=998\r")
+    session.expect(rf"drift: kernel:{SETTING} \d+ -> 998; committed within 3:5\d min, or undone")
+    session.expect(r"drift 1")
+    session.expect(r"window 3:\d\d")
+    session.send("pact rollback\r")
+    session.expect_exact("Rolled back node042 (1 change undone)")
+    session.expect(r"COMMITTED")
+    session.send("exit\r")
+    session.expect(pexpect.EOF)
+    session.close()
+
+
+def test_a_mount_that_somebody_stands_in_is_held_and_all_else_is_undone(outside: Outside) -> None:
+    before = value(outside)
+    made = outside.pact("exec", "--bypass", "node042", "--", "mount", "-t", "tmpfs", "pact-test", "/srv")
+    assert made.returncode == 0, made.stderr
+    assert run(outside, "sysctl", "-w", f"{SETTING}=997").returncode == 0
+    shown = outside.pact("diff", "node042").stdout
+    assert "mounts: /srv declared=(none) actual=type=tmpfs source=pact-test " in shown
+    sitting = outside.start("exec", "--bypass", "node042", "--", "env", "-C", "/srv", "sleep", "311")
+    wait(lambda: "sleep 311" in run(outside, "ps", "-eo", "args").stdout)
+    held = outside.pact("rollback", "--node", "node042")
+    assert held.returncode == 10, held.stdout
+    assert re.search(r"mounts:/srv: /srv is in use: sleep \(pid \d+\) holds /srv", held.stderr)
+    assert value(outside) == before
+    body = outside.entries("--type", "rollback")[0]["body"]
+    assert isinstance(body, dict)
+    (failed,) = body["failed"]
+    assert [h["command"] for h in failed["holders"]] == ["sleep"]
+    sitting.terminate()
+    sitting.communicate(timeout=30)
+    wait(lambda: "sleep 311" not in run(outside, "ps", "-eo", "args").stdout)
+    done = outside.pact("rollback", "--node", "node042")
+    assert done.stdout == "Rolled back node042 (1 change undone)\n", done.stderr
+    assert outside.pact("diff", "node042").stdout == "(no drift)\n"
+
+
+def test_what_nobody_commits_is_rolled_back_at_the_windows_end(outside: Outside) -> None:
+    """The shortest window there is: a minute."""
+    before = value(outside)
+    enforce(outside, 60)
+    try:
+        run(outside, "sysctl", "-w", f"{SETTING}=996")
+        assert value(outside) == "996"
+        time.sleep(50)  # nothing may happen for as long
+        assert value(outside) == "996"
+        wait(lambda: value(outside) == before)
+        entry = outside.entries("--type", "rollback")[0]
+        assert isinstance(entry["body"], dict)
+        assert entry["body"]["reason"] == "expired"
+    finally:
+        enforce(outside, 900)

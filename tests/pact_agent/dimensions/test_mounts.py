@@ -1,0 +1,149 @@
+"""What is mounted: real mounts on this machine, below a directory of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pact_agent.dimensions import ApplyError
+from pact_agent.dimensions.mounts import Mounts
+
+from tests.pact_agent.localnode import IS_ROOT
+
+pytestmark = pytest.mark.skipif(not IS_ROOT, reason="mounting is root's: run the tests as root")
+
+
+def mount(*words: str) -> None:
+    subprocess.run(["mount", *words], check=True, capture_output=True, timeout=20)
+
+
+@pytest.fixture
+def point(tmp_path: Path) -> Iterator[Path]:
+    point = tmp_path / "a b"
+    point.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "nosuid,nodev,size=64k", "pact test", str(point)],
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        pytest.skip(f"mounting takes CAP_SYS_ADMIN: {done.stderr}")
+    yield point
+    while os.path.ismount(point):
+        subprocess.run(["umount", "-l", str(point)], check=True, timeout=20)
+
+
+def options(value: str) -> set[str]:
+    return set(value.partition("options=")[2].split(","))
+
+
+def test_a_mount_is_told_with_all_it_takes_to_make_it_again(point: Path) -> None:
+    found = Mounts().snapshot()
+    assert "/" not in found
+    assert found[str(point)].startswith("type=tmpfs source=pact\\040test options=rw,nosuid,nodev,relatime,size=64k")
+
+
+def test_taken_away_and_made_again_it_is_the_same(point: Path) -> None:
+    dimension = Mounts()
+    before = dimension.snapshot()[str(point)]
+    dimension.apply(str(point), None)
+    assert not os.path.ismount(point)
+    dimension.apply(str(point), None)  # it has gone already
+    dimension.apply(str(point), before)
+    assert dimension.snapshot()[str(point)] == before
+
+
+def test_other_options_are_given_to_the_mount_there_is(point: Path) -> None:
+    (point / "kept").touch()
+    dimension = Mounts()
+    before = dimension.snapshot()[str(point)]
+    mount("-o", "remount,ro,size=128k", str(point))
+    assert "ro" in options(dimension.snapshot()[str(point)])
+    dimension.apply(str(point), before)
+    assert options(dimension.snapshot()[str(point)]) == options(before)
+    assert (point / "kept").exists()
+
+
+def test_two_on_one_place_are_both_taken_away(point: Path) -> None:
+    mount("-t", "tmpfs", "second", str(point))
+    assert "source=second" in Mounts().snapshot()[str(point)]
+    Mounts().apply(str(point), None)
+    assert not os.path.ismount(point)
+
+
+@pytest.mark.parametrize("how", ["stands", "open", "below"])
+def test_one_that_is_held_stays_and_says_by_whom(point: Path, how: str) -> None:
+    (point / "file").touch()
+    (point / "deep").mkdir()
+    holder = None
+    if how == "below":
+        mount("-t", "tmpfs", "deeper", str(point / "deep"))
+    else:
+        with (point / "file").open() as file:
+            holder = subprocess.Popen(
+                ["/usr/bin/sleep", "300"],
+                cwd=point / "deep" if how == "stands" else "/",
+                pass_fds=(file.fileno(),) if how == "open" else (),
+            )
+    try:
+        with pytest.raises(ApplyError, match="is in use") as caught:
+            Mounts().apply(str(point), None)
+        told = [(h.pid, h.command, h.path) for h in caught.value.holders]
+        if holder is None:
+            assert told == [(0, "a mount", str(point / "deep"))]
+        else:
+            assert told == [(holder.pid, "sleep", str(point / ("deep" if how == "stands" else "file")))]
+        assert os.path.ismount(point)
+    finally:
+        if holder is None:
+            subprocess.run(["umount", str(point / "deep")], check=True, timeout=20)
+        else:
+            holder.kill()
+            holder.wait()
+    Mounts().apply(str(point), None)
+    assert not os.path.ismount(point)
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("type=tmpfs source=x options=rw root=/sub", "a part of a file system"),
+        ("nonsense", "a part of a file system"),
+        ("type=pact-no-such source=x options=rw", "unknown filesystem type|wrong fs type"),
+    ],
+)
+def test_what_cannot_be_mounted_says_why(tmp_path: Path, value: str, says: str) -> None:
+    (tmp_path / "m").mkdir()
+    with pytest.raises(ApplyError, match=says):
+        Mounts().apply(str(tmp_path / "m"), value)
+
+
+def test_a_bind_mount_of_a_part_says_which(point: Path, tmp_path: Path) -> None:
+    (point / "part").mkdir()
+    (tmp_path / "bound").mkdir()
+    mount("--bind", str(point / "part"), str(tmp_path / "bound"))
+    try:
+        assert Mounts().snapshot()[str(tmp_path / "bound")].endswith(" root=/part")
+        Mounts().apply(str(tmp_path / "bound"), None)
+        assert not os.path.ismount(tmp_path / "bound")
+    finally:
+        if os.path.ismount(tmp_path / "bound"):
+            subprocess.run(["umount", str(tmp_path / "bound")], check=True, timeout=20)
+
+
+def test_the_kernel_wakes_us_for_each_change(point: Path) -> None:
+    async def go() -> None:
+        woken = asyncio.Event()
+        end = Mounts().watch(woken.set)
+        try:
+            for words in (("mount", "-o", "remount,noexec", str(point)), ("umount", str(point))):
+                woken.clear()
+                await asyncio.to_thread(subprocess.run, words, check=True, timeout=20)
+                await asyncio.wait_for(woken.wait(), 20)
+        finally:
+            end()
+
+    asyncio.run(go())
