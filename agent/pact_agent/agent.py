@@ -18,7 +18,9 @@ from pact_agent.capability import capabilities
 from pact_agent.clock import SystemClock
 from pact_agent.config import Config, Ssh
 from pact_agent.configcalls import ConfigCalls
+from pact_agent.contents import Contents
 from pact_agent.declared import Declared
+from pact_agent.dimensions.files import Files
 from pact_agent.dimensions.kernel import Kernel
 from pact_agent.dimensions.mounts import Mounts
 from pact_agent.emergency import Emergency
@@ -81,6 +83,7 @@ class Agent:
         self._sessions = Sessions(self._recorder, config.limits, self._clock)
         self._catalog = load_catalog()
         self._tools = Tools(config.shell_user)
+        self._contents = Contents(config.state_dir / "config" / "contents")
         self._declared = Declared(StateFiles(config.state_dir / "config"), self._recorder, self._report_soon)
         self._lifecycle = self._make_lifecycle()
         self._uplink = self._make_uplink()
@@ -147,7 +150,7 @@ class Agent:
     def _make_lifecycle(self) -> Lifecycle:
         identity = self._identity
         return Lifecycle(
-            Observers([Kernel(), Mounts()], self._clock),
+            Observers([Kernel(), Mounts(), Files(self._contents)], self._clock),
             self._declared,
             self._recorder,
             self._clock,
@@ -324,6 +327,7 @@ class Agent:
         """Close what is left; the spool last."""
         await self._broker.close()
         self._spool.close()
+        self._contents.close()
 
 
 def _address(ssh: Ssh | None, inherited: socket.socket | None) -> str:

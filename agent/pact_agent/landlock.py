@@ -19,7 +19,6 @@ TRUNCATE, IOCTL_DEV = 1 << 14, 1 << 15
 _DIRECTORY = READ_DIR | sum(1 << n for n in range(4, 14))
 # The file system rights each ABI knows, as the highest bit's number.
 _LAST_RIGHT = {1: 12, 2: 13, 3: 14, 4: 14}
-_RESOLVE_NO_SYMLINKS, _AT_FDCWD = 0x04, -100  # openat2(2), open(2)
 BIND_TCP, CONNECT_TCP = 1, 2
 SCOPE_ABSTRACT_UNIX, SCOPE_SIGNAL = 1, 2
 
@@ -55,13 +54,6 @@ def abi() -> int:
         return 0
 
 
-def _open_plainly(path: str) -> int:
-    """openat2(2) with RESOLVE_NO_SYMLINKS; older kernels than that have no Landlock either."""
-    how = (ctypes.c_uint64 * 3)(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_NO_SYMLINKS)
-    name = ctypes.c_char_p(os.fsencode(path))
-    return kernel.syscall(kernel.SYSCALLS["openat2"], _AT_FDCWD, name, ctypes.byref(how), ctypes.sizeof(how))
-
-
 def _leads_to_devices(fd: int) -> bool:
     """By the name of what has been opened, which nobody can change any more by a link."""
     name = os.readlink(f"/proc/self/fd/{fd}")
@@ -86,7 +78,7 @@ class Ruleset:
         Without `links` one that leads through a link is none. With them it may lead anywhere but to devices.
         """
         try:
-            fd = os.open(path, os.O_PATH | os.O_CLOEXEC) if links else _open_plainly(path)
+            fd = os.open(path, os.O_PATH | os.O_CLOEXEC) if links else kernel.open_plainly(path)
         except OSError:
             return False
         try:

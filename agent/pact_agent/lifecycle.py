@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_GATHER_S = 0.2
 _PLACES = frozenset({"files", "mounts"})  # whose keys are paths
 
 
@@ -159,6 +160,7 @@ class Lifecycle:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._wait_s()):
                         await self._observers.woken.wait()
+                        await asyncio.sleep(_GATHER_S)  # an editor writes, moves and marks: one change, not five
                 try:
                     await self.tick()
                 except PactError as error:

@@ -1,0 +1,216 @@
+"""Configuration files: content, mode, owner and links of everything below some directories, `/etc` above all.
+
+A value is `file mode=0644 owner=0:0 size=12 sha256=…` (`keyed=…` where not everybody may read it), `dir mode=0755
+owner=0:0`, `link -> TARGET`, or what else there is, by name. Contents of up to `MOST_BYTES` are kept, so that they
+can be put back; of larger files only the digest is known. Extended attributes are not looked at. inotify(7) says when
+something changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import hashlib
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterator
+
+from pact_agent import kernel
+from pact_agent.contents import Contents
+from pact_agent.dimensions import ApplyError
+from pactsh.catalog.secrets import is_secret
+
+MOST_BYTES = 1 << 20
+_ROOTS = ("/etc",)
+_FILE = re.compile(r"file mode=([0-7]{4}) owner=(\d+):(\d+) size=(\d+) (sha256|keyed)=([0-9a-f]{64})")
+_DIRECTORY = re.compile(r"dir mode=([0-7]{4}) owner=(\d+):(\d+)")
+_KINDS = {stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
+# inotify(7): IN_CLOSE_WRITE, IN_ATTRIB, IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE, IN_DELETE; IN_ONLYDIR, IN_DONT_FOLLOW.
+_EVENTS = 0x8 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x01000000 | 0x02000000
+
+_SETTLED_NS = 50_000_000  # file times move in steps of a scheduler tick: a younger one may not show the next change
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+Known = tuple[int, int, int, int]
+
+
+class Files:
+    """The dimension. `contents` keeps what may have to be put back."""
+
+    name = "files"
+    interval_s = 0.0
+    lasting = True
+
+    def __init__(self, contents: Contents, roots: tuple[str, ...] = _ROOTS) -> None:
+        self._contents, self._roots = contents, roots
+        self._digests: dict[str, tuple[Known, str]] = {}
+        self._inotify = -1
+
+    def snapshot(self) -> dict[str, str]:
+        """Everything below the roots. Contents that are new are kept, durably on return."""
+        found = {path: value for root in self._roots for path, value in self._walk(root)}
+        for path in self._digests.keys() - found.keys():
+            del self._digests[path]
+        with contextlib.suppress(OSError):  # a full disk: then they can't be put back, as `apply` will say
+            self._contents.sync()
+        return found
+
+    def _walk(self, root: str) -> Iterator[tuple[str, str]]:
+        left = [root]
+        while left:
+            directory = left.pop()
+            self._watch(directory)
+            try:
+                with os.scandir(directory) as entries:
+                    here = list(entries)
+            except OSError:
+                continue  # it has gone meanwhile
+            for entry in here:
+                if not entry.path.isprintable():
+                    continue
+                with contextlib.suppress(OSError):
+                    info = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(info.st_mode):
+                        left.append(entry.path)
+                    yield entry.path, self._value(entry.path, info)
+
+    def _value(self, path: str, info: os.stat_result) -> str:
+        owned = f"mode={stat.S_IMODE(info.st_mode):04o} owner={info.st_uid}:{info.st_gid}"
+        if stat.S_ISREG(info.st_mode):
+            digest = self._digest(path, info)
+            hidden = not info.st_mode & stat.S_IROTH or is_secret(path, "/")
+            named = f"keyed={self._contents.keyed(digest)}" if hidden else f"sha256={digest}"
+            return f"file {owned} size={info.st_size} {named}"
+        if stat.S_ISDIR(info.st_mode):
+            return f"dir {owned}"
+        if stat.S_ISLNK(info.st_mode):
+            return f"link -> {os.readlink(path)}"
+        return f"{_KINDS.get(stat.S_IFMT(info.st_mode), 'other')} {owned}"
+
+    def _digest(self, path: str, info: os.stat_result) -> str:
+        """Read again only what has changed since: every change moves the change time (stat(2))."""
+        known = (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+        before = self._digests.get(path)
+        if before is not None and before[0] == known:
+            return before[1]
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as file:
+            if info.st_size > MOST_BYTES:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            else:
+                data = file.read(MOST_BYTES + 1)
+                digest = hashlib.sha256(data).hexdigest()
+                with contextlib.suppress(OSError):
+                    self._contents.put(data[:MOST_BYTES])
+        if time.time_ns() - info.st_ctime_ns > _SETTLED_NS:
+            self._digests[path] = (known, digest)
+        return digest
+
+    def apply(self, key: str, value: str | None) -> None:
+        """Make a file, directory or link as it was, or take it away. Raises `ApplyError`."""
+        directory, _, name = key.rpartition("/")
+        if not any(key.startswith(f"{root}/") for root in self._roots) or name in {"", ".", ".."}:
+            raise ApplyError(f"{key}: not a place whose files are observed")
+        try:
+            parent = kernel.open_plainly(directory)
+        except OSError as error:
+            raise ApplyError(f"{key}: {error.strerror}") from error
+        try:
+            _make(parent, name, value, self._contents)
+        except OSError as error:
+            raise ApplyError(f"{key}: {error.strerror}") from error
+        finally:
+            os.close(parent)
+
+    # -- waking
+
+    def _watch(self, directory: str) -> None:
+        if self._inotify >= 0:
+            _libc.inotify_add_watch(self._inotify, os.fsencode(directory), _EVENTS)  # again is no harm
+
+    def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Wake when something below the roots changes; directories that appear are watched from the next look on."""
+        loop = asyncio.get_running_loop()
+        self._inotify = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self._inotify < 0:
+            raise OSError(ctypes.get_errno(), "inotify")
+        fd = self._inotify
+
+        def told() -> None:
+            with contextlib.suppress(BlockingIOError):
+                while os.read(fd, 1 << 16):
+                    pass
+            wake()
+
+        def end() -> None:
+            loop.remove_reader(fd)
+            self._inotify = -1
+            os.close(fd)
+
+        loop.add_reader(fd, told)
+        wake()  # a first look, from which on all directories are watched
+        return end
+
+
+def _make(parent: int, name: str, value: str | None, contents: Contents) -> None:
+    """What `value` says, as `name` in the directory `parent`. Raises `OSError`, `ApplyError`."""
+    try:
+        there: os.stat_result | None = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        there = None
+    if value is None:
+        if there is not None:
+            (os.rmdir if stat.S_ISDIR(there.st_mode) else os.unlink)(name, dir_fd=parent)
+        return
+    if found := _DIRECTORY.fullmatch(value):
+        if there is None or not stat.S_ISDIR(there.st_mode):
+            if there is not None:
+                os.unlink(name, dir_fd=parent)
+            os.mkdir(name, 0o700, dir_fd=parent)
+        os.chown(name, int(found[2]), int(found[3]), dir_fd=parent, follow_symlinks=False)
+        _set_mode(parent, name, int(found[1], 8), os.O_DIRECTORY)
+        return
+    if there is not None and stat.S_ISDIR(there.st_mode):
+        os.rmdir(name, dir_fd=parent)
+    if value.startswith("link -> "):
+        _put(parent, name, lambda fresh: os.symlink(value.removeprefix("link -> "), fresh, dir_fd=parent))
+    elif found := _FILE.fullmatch(value):
+        digest = found[6] if found[5] == "sha256" else contents.digest_of(found[6])
+        data = contents.get(digest) if digest is not None else None
+        if data is None:
+            raise ApplyError(f"{name}: its content of {found[4]} bytes was not kept, so it can't be put back")
+        mode, owner = int(found[1], 8), (int(found[2]), int(found[3]))
+        _put(parent, name, lambda fresh: _write(parent, fresh, data, mode, owner))
+    else:
+        raise ApplyError(f"{name}: {value.partition(' ')[0]} is not made by pact")
+
+
+def _put(parent: int, name: str, make: Callable[[str], None]) -> None:
+    """Make it beside its place, then move it there: nobody ever finds half of it."""
+    fresh = f".{name}.pact-new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(fresh, dir_fd=parent)
+    make(fresh)
+    os.rename(fresh, name, src_dir_fd=parent, dst_dir_fd=parent)
+
+
+def _write(parent: int, name: str, data: bytes, mode: int, owner: tuple[int, int]) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(name, flags, 0o600, dir_fd=parent), "wb") as file:
+        file.write(data)
+        os.fchown(file.fileno(), *owner)
+        os.fchmod(file.fileno(), mode)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _set_mode(parent: int, name: str, mode: int, flags: int) -> None:
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, dir_fd=parent)
+    try:
+        os.fchmod(fd, mode)
+    finally:
+        os.close(fd)
