@@ -15,7 +15,7 @@ from pact_agent.recorder import Recorder
 from pact_agent.records import Unnumbered
 from pact_agent.saved import Baseline, Saved, StateFiles
 from pactsh.errors import PactError
-from pactsh.model.delta import Change, Drifted, declared
+from pactsh.model.delta import Delta, Drifted, declared
 from pactsh.model.entry import JsonObject
 
 
@@ -111,9 +111,9 @@ def _numbered(saved: Saved, draft: Unnumbered, number: int) -> Saved:
     return msgspec.structs.replace(saved, numbers={**saved.numbers, id_: number})
 
 
-def delta_fields(id_: str, changes: Sequence[Change]) -> JsonObject:
+def delta_fields(delta: Delta) -> JsonObject:
     """The `delta` of a commit's entry."""
-    return {"id": id_, "changes": [msgspec.to_builtins(change) for change in changes]}
+    return {"id": delta.id, "changes": [msgspec.to_builtins(change) for change in delta.changes]}
 
 
 def named(drift: Sequence[Drifted], names: Sequence[str]) -> tuple[tuple[Drifted, ...], tuple[str, ...]]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pact_agent import commits
 from pact_agent import window as windows
 from pact_agent.clock import Clock, timestamp
 from pact_agent.declared import Declared, delta_fields, named
@@ -23,9 +24,10 @@ from pact_agent.drift import BLACKLIST, differences, is_blacklisted, magnitude
 from pact_agent.observers import Observers
 from pact_agent.recorder import Recorder
 from pact_agent.saved import Undoing, Window
+from pact_agent.telling import counted, notice, resisting
 from pact_agent.undo import Rollbacks, Undone, undo
-from pactsh.errors import ConflictError, NotFoundError, PactError, RollbackError, UsageError
-from pactsh.model.delta import LONGEST_TTL_S, SHORTEST_TTL_S, Change, Delta, Drifted
+from pactsh.errors import ConflictError, NotFoundError, PactError, RollbackError
+from pactsh.model.delta import Change, Delta, Drifted
 from pactsh.model.entry import Author
 from pactsh.policy.model import Policy
 
@@ -174,8 +176,10 @@ class Lifecycle:
         times = [at for at in (self._observers.next_due(),) if at is not None]
         if (retry_at := self._rollbacks.retry_at) is not None:
             times.append(retry_at)
-        elif saved.window is not None and not self._suspended():
-            times.append(windows.next_event(saved.window))
+        elif not self._suspended():
+            wall = self._clock.now().timestamp()
+            times += [now + delta.expires - wall for delta in self.deltas if delta.expires]
+            times += [windows.next_event(saved.window)] if saved.window is not None else []
         return max(0.05, min(times) - now) if times else None
 
     async def tick(self) -> None:
@@ -191,15 +195,35 @@ class Lifecycle:
             if now >= (self._rollbacks.retry_at or 0.0):
                 await self._undone(await self._rollbacks.go_on(left), left.reason)
             return
+        if self._suspended():
+            return
+        if over := self._over():
+            await self._evaluate(await self._observers.look())
+            changes = self._left_by(over)
+            await self._undo(self._agent, "ttl", changes, drop=over)
+            return
         window = saved.window
-        if window is None or self._suspended():
+        if window is None:
             return
         if now >= window.ends:
             await self._evaluate(await self._observers.look())
             await self._undo(self._agent, "expired", [item.change for item in self.drift])
         elif (at := windows.to_tell(window, now)) is not None:
             await self._declared.step(msgspec.structs.replace(saved, window=windows.told(window, at)))
-            self._tell(f"{_count(len(saved.drift))} not committed: rolled back in {at // 60} min", "warning")
+            self._tell(f"{counted(len(saved.drift))} not committed: rolled back in {at // 60} min", "warning")
+
+    def _over(self) -> tuple[str, ...]:
+        """The deltas whose time is over."""
+        now = self._clock.now().timestamp()
+        return tuple(delta.id for delta in self.deltas if 0 < delta.expires <= now)
+
+    def _left_by(self, drop: Collection[str]) -> list[Change]:
+        """What is to be undone on the node when these deltas fall away: their keys, where nobody has changed them
+        again meanwhile."""
+        theirs = {change.name for delta in self.deltas if delta.id in drop for change in delta.changes}
+        theirs -= {item.change.name for item in self.drift}
+        wanted = differences(self._declared.without(drop), self._actual, self._is_noise)
+        return [change for change in wanted if change.name in theirs]
 
     # -- looking
 
@@ -224,11 +248,16 @@ class Lifecycle:
         self._adopt(found)
         changes = differences(self._declared.state(), found, self._is_noise)
         saved = self._declared.now
-        before = {item.change: item for item in saved.drift}
+        known = {(item.change.name, item.change.after): item for item in saved.drift}
         others = tuple(item for item in saved.drift if item.change.dimension not in found)
         now = timestamp(self._clock.now())
-        drift = tuple(before.get(change) or Drifted(change, self._author(change), now) for change in changes)
-        fresh = [item for item in drift if item.change not in before]
+        drift: list[Drifted] = []
+        fresh: list[Drifted] = []
+        for change in changes:
+            # What is found is the same, though another value may be declared by now: it stays whose it was.
+            old = known.get((change.name, change.after))
+            drift.append(Drifted(change, old.by, old.since) if old else Drifted(change, self._author(change), now))
+            fresh += [] if old else drift[-1:]
         everything = tuple(sorted((*others, *drift), key=lambda item: item.change.name))
         if not fresh and everything == saved.drift:
             return
@@ -246,7 +275,8 @@ class Lifecycle:
             drafts.append(self._recorder.draft("drift.cleared", self._agent, {"was": len(saved.drift)}))
         await self._declared.step(msgspec.structs.replace(saved, drift=everything, window=window), *drafts)
         if fresh and mode != "observe":
-            self._tell(self._notice(fresh, window), "warning")
+            left_s = None if window is None else window.ends - self._clock.monotonic()
+            self._tell(notice(fresh, left_s), "warning")
 
     def _found(self, fresh: Sequence[Drifted], changes: Sequence[Change], window: Window | None) -> Unnumbered:
         body: JsonObject = {
@@ -255,15 +285,6 @@ class Lifecycle:
             "window_s": None if window is None else round(window.ends - self._clock.monotonic()),
         }
         return self._recorder.draft("drift.detected", self._agent, body)
-
-    def _notice(self, fresh: Sequence[Drifted], window: Window | None) -> str:
-        first = fresh[0].change
-        what = f"{first.name} {_shown(first.before)} -> {_shown(first.after)}"
-        more = f" and {len(fresh) - 1} more" if len(fresh) > 1 else ""
-        left = (
-            "" if window is None else f"; committed within {_minutes(window.ends - self._clock.monotonic())}, or undone"
-        )
-        return f"drift: {what}{more}{left}"
 
     def _author(self, change: Change) -> str:
         """Who made it: those whose changing commands run, of that dimension first. "" when nobody's does."""
@@ -296,47 +317,29 @@ class Lifecycle:
         Raises `UsageError` for bad arguments, `NotFoundError` where nothing has drifted, `ConflictError` where
         somebody else committed it first.
         """
-        message = " ".join(message.split())
-        if not message or not message.isprintable() or len(message) > 1000:
-            raise UsageError("commit: say what it is for, in one line", hint="pact commit -m 'more hugepages for A'")
-        if ttl is not None and not SHORTEST_TTL_S <= ttl <= LONGEST_TTL_S:
-            raise UsageError(f"commit: --ttl {ttl}: between {SHORTEST_TTL_S} and {LONGEST_TTL_S} seconds")
+        message = commits.checked_message(message)
+        commits.check_ttl(ttl)
         async with self._busy:
             await self._evaluate(await self._observers.look())
             chosen, missing = named(self.drift, only)
             if missing or not chosen:
-                raise self._nothing(missing)
+                raise commits.nothing_to_commit(self.deltas, missing, self._clock.now())
             return await self._commit(author, message, session, chosen, ttl)
 
     async def _commit(
         self, author: Author, message: str, session: str, chosen: Sequence[Drifted], ttl: int | None
     ) -> tuple[Delta, int]:
-        saved, moment = self._declared.now, self._clock.now()
-        changes = tuple(item.change for item in chosen)
-        expires = moment.timestamp() + ttl if ttl else 0.0
-        delta = Delta(secrets.token_hex(8), changes, author.principal, timestamp(moment), message, expires=expires)
+        saved = self._declared.now
+        delta = commits.made_of(chosen, secrets.token_hex(8), author.principal, message, self._clock.now(), ttl)
         left = tuple(item for item in saved.drift if item not in chosen)
         body: JsonObject = {"by": [*sorted({item.by for item in chosen if item.by})]}
         entry = self._recorder.draft(
-            "commit", author, body, session=session, message=message, delta=delta_fields(delta.id, changes), ttl=ttl
+            "commit", author, body, session=session, message=message, delta=delta_fields(delta), ttl=ttl
         )
         after = msgspec.structs.replace(
             saved, deltas=(*saved.deltas, delta), drift=left, window=saved.window if left else None
         )
         return delta, await self._declared.step(after, entry)
-
-    def _nothing(self, missing: Sequence[str]) -> PactError:
-        """Why there is nothing to commit: perhaps because somebody else just did."""
-        last = self.deltas[-1] if self.deltas else None
-        if last is not None and (not missing or {c.name for c in last.changes} & set(missing)):
-            keys = ", ".join(change.name for change in last.changes[:3])
-            number = f"seq:{last.seq}" if last.seq else "not yet in the journal"
-            return ConflictError(
-                f"commit: nothing is left to commit: {last.by} committed {keys} ({number}): {last.message}",
-                hint="pact diff --committed shows what is committed",
-            )
-        what = f"{', '.join(missing)} has not drifted" if missing else "nothing has drifted"
-        return NotFoundError(f"commit: {what}", hint="pact diff shows what has")
 
     async def extend(self, author: Author, minutes: int, *, session: str = "") -> float:
         """Lengthen the open window; returns the seconds left in it. Raises `ConflictError`, `UsageError`."""
@@ -362,7 +365,7 @@ class Lifecycle:
                 raise ConflictError("rollback: one is on its way on this node")
             undone = await self._undo(author, "asked", changes, session=session, to=to, drop=drop)
         if undone.failed:
-            raise RollbackError("; ".join(_resisting(undone)), hint=f"{_count(len(undone.done))} undone all the same")
+            raise RollbackError("; ".join(resisting(undone)), hint=f"{counted(len(undone.done))} undone all the same")
         return undone
 
     def to_undo(self, to: int) -> tuple[list[Change], tuple[str, ...]]:
@@ -387,27 +390,9 @@ class Lifecycle:
 
     async def _undone(self, undone: Undone, reason: str) -> Undone:
         if undone.done:
-            self._tell(f"rolled back: {_count(len(undone.done))} undone ({reason})", "warning")
+            self._tell(f"rolled back: {counted(len(undone.done))} undone ({reason})", "warning")
         await self._evaluate(await self._observers.look())
         return undone
 
     async def _record(self, kind: str, body: JsonObject) -> None:
         await self._recorder.append(self._recorder.draft(kind, self._agent, body))
-
-
-def _resisting(undone: Undone) -> Iterator[str]:
-    for failed in undone.failed:
-        held = "; ".join(f"{h.command}{f' (pid {h.pid})' if h.pid else ''} holds {h.path}" for h in failed.holders)
-        yield f"{failed.change.name}: {failed.why}" + (f": {held}" if held else "")
-
-
-def _count(number: int) -> str:
-    return f"{number} change{'' if number == 1 else 's'}"
-
-
-def _shown(value: str | None) -> str:
-    return "(none)" if value is None else value if len(value) <= 60 else f"{value[:57]}..."
-
-
-def _minutes(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02} min"

@@ -178,6 +178,9 @@ def test_of_two_who_commit_the_same_the_second_hears_of_the_first(node: Recordin
     assert types(node).count("commit") == 2
     with pytest.raises(ConflictError, match="bob@org committed"):
         commit(node, ALICE)
+    node.clock.pass_s(1000)
+    with pytest.raises(NotFoundError, match="nothing has drifted"):
+        commit(node, ALICE)
 
 
 @pytest.mark.parametrize(
@@ -327,6 +330,33 @@ def test_in_an_emergency_nothing_is_rolled_back_by_itself(node: Recording) -> No
     node.emergency = False
     tick(node)
     assert node.value("vm.swappiness") == "60"
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_delta_ends_when_its_time_is_over(node: Recording, again: bool) -> None:
+    change(node, "vm.swappiness", "10")
+    commit(node, ttl=900)
+    change(node, "net.core.somaxconn", "99")
+    commit(node)
+    tick(node, 899)
+    assert node.value("vm.swappiness") == "10"
+    if again:  # somebody is at it: that is drift of its own, with a window of its own
+        change(node, "vm.swappiness", "20", BOB)
+    tick(node, 2)
+    assert (node.value("vm.swappiness"), node.value("net.core.somaxconn")) == ("20" if again else "60", "99")
+    assert drift(node) == ([("vm.swappiness", "60", "20", "bob@org")] if again else [])
+    assert [delta.changes[0].key for delta in node.lifecycle.deltas] == ["net.core.somaxconn"]
+    assert (body_of(last(node, "rollback"))["reason"], last(node, "commit").ttl) == ("ttl", None)
+    assert [entry.ttl for entry in node.entries() if entry.type == "commit"] == [900, None]
+
+
+def test_it_ends_too_when_the_agent_was_not_there(node: Recording) -> None:
+    change(node, "vm.swappiness", "10")
+    commit(node, ttl=900)
+    node.clock.pass_s(5000)
+    restart(node)
+    tick(node)
+    assert (node.value("vm.swappiness"), node.lifecycle.deltas) == ("60", ())
 
 
 # -- the agent's own end

@@ -1,0 +1,53 @@
+"""What a commit takes and makes: its arguments checked, its delta and entry, and why there may be nothing to commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pact_agent.clock import timestamp
+from pactsh.errors import ConflictError, NotFoundError, PactError, UsageError
+from pactsh.model.delta import LONGEST_TTL_S, SHORTEST_TTL_S, Delta, Drifted
+
+_LONGEST_MESSAGE = 1000
+_JUST_NOW_S = 900
+
+
+def checked_message(text: str) -> str:
+    """The message on one line; raises `UsageError` for one that says nothing or can't be read."""
+    message = " ".join(text.split())
+    if not message or not message.isprintable() or len(message) > _LONGEST_MESSAGE:
+        raise UsageError("commit: say what it is for, in one line", hint="pact commit -m 'more hugepages for A'")
+    return message
+
+
+def check_ttl(ttl: int | None) -> None:
+    """Raises `UsageError` for one out of bounds; None is for ever."""
+    if ttl is not None and not SHORTEST_TTL_S <= ttl <= LONGEST_TTL_S:
+        raise UsageError(f"commit: --ttl {ttl}: between {SHORTEST_TTL_S} and {LONGEST_TTL_S} seconds")
+
+
+def made_of(chosen: Sequence[Drifted], id_: str, by: str, message: str, moment: datetime, ttl: int | None) -> Delta:
+    """The delta that a commit makes of some drift."""
+    expires = moment.timestamp() + ttl if ttl else 0.0
+    return Delta(id_, tuple(item.change for item in chosen), by, timestamp(moment), message, expires=expires)
+
+
+def nothing_to_commit(deltas: Sequence[Delta], missing: Sequence[str], now: datetime) -> PactError:
+    """Why there is nothing: somebody may have committed it just now, or the keys in `missing` at any time."""
+    last = deltas[-1] if deltas else None
+    if last is not None and _is_it(last, missing, now):
+        keys = ", ".join(change.name for change in last.changes[:3])
+        number = f"seq:{last.seq}" if last.seq else "not yet in the journal"
+        return ConflictError(
+            f"commit: nothing is left to commit: {last.by} committed {keys} ({number}): {last.message}",
+            hint="pact diff --committed shows what is committed",
+        )
+    what = f"{', '.join(missing)} has not drifted" if missing else "nothing has drifted"
+    return NotFoundError(f"commit: {what}", hint="pact diff shows what has")
+
+
+def _is_it(last: Delta, missing: Sequence[str], now: datetime) -> bool:
+    if missing:
+        return bool({change.name for change in last.changes} & set(missing))
+    return (now - datetime.fromisoformat(last.time)).total_seconds() < _JUST_NOW_S

@@ -1,0 +1,40 @@
+"""What is told of drift and of its end, in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pact_agent.undo import Undone
+from pactsh.model.delta import Drifted
+
+
+def notice(fresh: Sequence[Drifted], left_s: float | None) -> str:
+    """Of what has just been found; `left_s` is the length of the window it is in, None where none is open."""
+    first = fresh[0].change
+    more = f" and {len(fresh) - 1} more" if len(fresh) > 1 else ""
+    end = "" if left_s is None else f"; committed within {_minutes(left_s)}, or undone"
+    return f"drift: {first.name} {_shown(first.before)} -> {_shown(first.after)}{more}{end}"
+
+
+def resisting(undone: Undone) -> Iterator[str]:
+    """Of each change that is still there: why, and who is in the way."""
+    for failed in undone.failed:
+        held = "; ".join(f"{h.command}{f' (pid {h.pid})' if h.pid else ''} holds {h.path}" for h in failed.holders)
+        yield f"{failed.change.name}: {failed.why}" + (f": {held}" if held else "")
+
+
+def counted(number: int) -> str:
+    """A number of changes.
+
+    >>> counted(1), counted(2)
+    ('1 change', '2 changes')
+    """
+    return f"{number} change{'' if number == 1 else 's'}"
+
+
+def _shown(value: str | None) -> str:
+    return "(none)" if value is None else value if len(value) <= 60 else f"{value[:57]}..."
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02} min"
