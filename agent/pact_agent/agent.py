@@ -79,13 +79,14 @@ class Agent:
             config.state_dir / "spool", node=config.node, reserve_bytes=config.limits.spool_bytes, clock=self._clock
         )
         self._recorder = Recorder(self._spool, config.node, self._clock, LastResort(config.node))
-        self._emergency = Emergency(self._recorder, self._clock)
         self._sessions = Sessions(self._recorder, config.limits, self._clock)
         self._catalog = load_catalog()
         self._tools = Tools(config.shell_user)
         self._contents = Contents(config.state_dir / "config" / "contents")
         self._declared = Declared(StateFiles(config.state_dir / "config"), self._recorder, self._report_soon)
-        self._lifecycle = self._make_lifecycle()
+        author = Author(self._identity.principal, self._identity.roles, self._identity.kind)
+        self._emergency = Emergency(self._recorder, self._clock, self._declared, agent=author, tell=self._tell)
+        self._lifecycle = self._make_lifecycle(author)
         self._uplink = self._make_uplink()
         self._facts = NodeFacts(
             config.node,
@@ -97,7 +98,7 @@ class Agent:
             features=spawner.features,
             containment=lambda: self._policy.containment,
             missing=config.missing,
-            emergency=self._emergency.active,
+            emergency=self._emergency.begun,
             configuration=lambda: self._lifecycle,
         )
         node = Node(
@@ -147,17 +148,16 @@ class Agent:
             on_sequenced=self._declared.sequenced,
         )
 
-    def _make_lifecycle(self) -> Lifecycle:
-        identity = self._identity
+    def _make_lifecycle(self, author: Author) -> Lifecycle:
         return Lifecycle(
             Observers([Kernel(), Mounts(), Files(self._contents)], self._clock),
             self._declared,
             self._recorder,
             self._clock,
-            agent=Author(identity.principal, identity.roles, identity.kind),
+            agent=author,
             policy=lambda: self._policy,
             tell=self._tell,
-            suspended=lambda: self._emergency.active() is not None,
+            suspended=lambda: self._emergency.begun() is not None,
         )
 
     def _report_soon(self) -> None:
@@ -249,7 +249,9 @@ class Agent:
             _log.warning("spool: found after the last end: %s", recovered)
             body["spool"] = recovered
         await self._recorder.write("agent.start", self._identity, body, message="agent started")
-        await self._lifecycle.start(boot_id())
+        boot = boot_id()
+        self._emergency.resume(boot)
+        await self._lifecycle.start(boot)
         self._spool.watch_level(self._level_changed)
         self._spawner.request({"op": "reclaim", "id": 0})  # the spool's lock says that no other agent is at work here
         self._broker.listen(self._config.socket_path, inherited.get("agent"))
@@ -300,9 +302,16 @@ class Agent:
         while True:
             await asyncio.sleep(_IDLE_CHECK_S)
             self._sessions.expire_idle()
+            await self._check_emergency()
             self._executor.tidy()
             if self._sshd is not None:
                 self._sshd.expire_idle()
+
+    async def _check_emergency(self) -> None:
+        try:
+            await self._emergency.check()
+        except PactError as error:
+            _log.error("that the emergency is over its time is not recorded: %s", error.message)
 
     def _level_changed(self, before: Level, after: Level, why: str) -> None:
         """Each step down and up the ladder of recording is an entry and is told to everybody here."""

@@ -14,8 +14,9 @@ from pact_agent.capability import capabilities
 from pact_agent.clock import timestamp
 from pact_agent.configcalls import ACTIONS as CONFIG_ACTIONS
 from pact_agent.configcalls import ConfigCalls
-from pact_agent.emergency import Active, Emergency
+from pact_agent.emergency import Emergency
 from pact_agent.facts import NodeFacts
+from pact_agent.saved import Active
 from pact_agent.session import Sessions
 from pactsh.errors import ForbiddenError, UnreachableError, UsageError
 from pactsh.model.entry import Entry
@@ -91,7 +92,10 @@ class Calls:
             yield _emergency_item(self._facts.node, await self._emergency.start(identity, _text(params, "reason")))
             return
         if method == "emergency_end":
-            ended = await self._emergency.end(identity, force=params.get("force") is True)
+            force = params.get("force") is True
+            self._emergency.check_end(identity, force=force)
+            await self._config.settle(identity, session, params)
+            ended = await self._emergency.end(identity, force=force)
             yield _emergency_item(self._facts.node, ended)
             return
         if method != "log":

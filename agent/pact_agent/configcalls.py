@@ -85,6 +85,23 @@ class ConfigCalls:
         undone = await self._lifecycle.rollback(author, to=to, session=session)
         return {"to": to or None, "dry_run": False, "undone": [_change(change) for change in undone.done]}
 
+    async def settle(self, identity: Identity, session: str, params: Params) -> None:
+        """What becomes of the drift when an emergency ends: `commit` (a message) or `rollback`. Raises `UsageError`
+        when that isn't said and something has drifted, and what committing and undoing raise."""
+        author = Author(identity.principal, identity.roles, identity.kind)
+        message, undo = params.get("commit"), params.get("rollback") is True
+        await self._lifecycle.look()
+        count = len(self._lifecycle.drift)
+        if (message is not None) == undo and (count or undo):
+            raise UsageError(
+                f"emergency: {count} changes are not committed: say what becomes of them",
+                hint="--end --commit -m MSG keeps them, --end --rollback undoes them; pact diff shows them",
+            )
+        if count and undo:
+            await self._lifecycle.rollback(author, session=session)
+        elif count:
+            await self._lifecycle.commit(author, str(message), session=session)
+
     async def _extend(self, author: Author, session: str, params: Params) -> Item:
         minutes = _number(params.get("minutes"), "minutes")
         left_s = await self._lifecycle.extend(author, minutes, session=session)

@@ -13,7 +13,7 @@ import msgspec
 
 from pact_agent.recorder import Recorder
 from pact_agent.records import Unnumbered
-from pact_agent.saved import Baseline, Saved, StateFiles
+from pact_agent.saved import Active, Baseline, Saved, StateFiles
 from pactsh.errors import PactError
 from pactsh.model.delta import Delta, Drifted, declared
 from pactsh.model.entry import JsonObject
@@ -72,6 +72,10 @@ class Declared:
             self._take(before)
             raise
         return number
+
+    def keep_emergency(self, active: Active | None) -> None:
+        """Keep the node's emergency, or that there is none. Raises `PactError`."""
+        self._take(msgspec.structs.replace(self._saved, emergency=active))
 
     async def finish(self) -> None:
         """Record what a step before the last end had left."""

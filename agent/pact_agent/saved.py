@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,6 +47,18 @@ class Undoing(msgspec.Struct, frozen=True):
     tried: bool = False
 
 
+class Active(msgspec.Struct, frozen=True):
+    """An emergency that nobody has ended. `ends` is monotonic time of `boot`, so that no clock that jumps ends it;
+    `alerted`: that its time has run out was said."""
+
+    principal: str
+    reason: str
+    until: datetime
+    ends: float
+    boot: str = ""
+    alerted: bool = False
+
+
 class Baseline(msgspec.Struct, frozen=True):
     """What was found when nothing was declared yet. `boot` is the boot in which the passing dimensions were read."""
 
@@ -62,6 +75,7 @@ class Saved(msgspec.Struct, frozen=True):
     drift: tuple[Drifted, ...] = ()
     window: Window | None = None
     undoing: Undoing | None = None
+    emergency: Active | None = None
     unsent: tuple[Unnumbered, ...] = ()
 
 

@@ -20,12 +20,16 @@ from pactsh.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Args:
-    """Begin with a reason, or end; `force` ends another's whose time has run out."""
+    """Begin with a reason, or end: with the drift committed (`message` says what for) or rolled back. `force` ends
+    another's whose time has run out."""
 
     reason: str | None
     end: bool
     force: bool
     node: str | None
+    commit: bool = False
+    message: str | None = None
+    rollback: bool = False
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -46,10 +50,23 @@ def run(ctx: Context, args: Args) -> Result:
         )
     if args.force and not args.end:
         raise UsageError("emergency: --force goes with --end")
-    method = "emergency_end" if args.end else "emergency_start"
-    params: dict[str, object] = {"force": args.force} if args.end else {"reason": args.reason}
-    words = ["--end", *(["--force"] if args.force else [])] if args.end else ["--reason", str(args.reason)]
+    if (args.commit or args.rollback) and not args.end:
+        raise UsageError("emergency: --commit and --rollback go with --end")
+    if args.commit and args.rollback:
+        raise UsageError("emergency: give either --commit or --rollback")
+    if args.commit != (args.message is not None):
+        raise UsageError("emergency: --commit and --message go together", hint="--end --commit -m 'what it was for'")
+    method, params, words = _question(args)
     return ask_node(ctx, args.node, Result, method, params, ("emergency", *words), ended=args.end)
+
+
+def _question(args: Args) -> tuple[str, dict[str, object], list[str]]:
+    """What to ask the agent, and in which words to ask another node's."""
+    if not args.end:
+        return "emergency_start", {"reason": args.reason}, ["--reason", str(args.reason)]
+    words = ["--end", *(["--force"] if args.force else []), *(["--rollback"] if args.rollback else [])]
+    words += [] if args.message is None else ["--commit", "--message", args.message]
+    return "emergency_end", {"force": args.force, "commit": args.message, "rollback": args.rollback}, words
 
 
 def render(result: Result, out: Out) -> None:
@@ -73,6 +90,9 @@ command: Command[Args, Result] = Command(
     params=[
         click.Option(["--reason"], metavar="WHY", help="Begin; says why, for the journal."),
         click.Option(["--end"], is_flag=True, help="End it."),
+        click.Option(["--commit"], is_flag=True, help="With --end: commit what has drifted."),
+        click.Option(["-m", "--message"], metavar="MSG", help="With --commit: what it is for."),
+        click.Option(["--rollback"], is_flag=True, help="With --end: undo what has drifted."),
         click.Option(["--force"], is_flag=True, help="With --end: another's, whose time has run out."),
         click.Option(["--node"], type=NODE, help="The node; on a node: that one."),
     ],

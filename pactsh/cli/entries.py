@@ -166,6 +166,7 @@ _ABOUT: Mapping[str, Callable[[Body], str]] = {
     "window.extended": _fields,
     "emergency.start": _fields,
     "emergency.end": _fields,
+    "emergency.stale": _fields,
     "cert.signed": _fields,
     "cert.revoked": _fields,
     "node.enrolled": _fields,
@@ -175,7 +176,14 @@ _ABOUT: Mapping[str, Callable[[Body], str]] = {
 
 def _colour(entry: Entry) -> tuple[str, ...]:
     body = entry.body or {}
-    if entry.type in {"refusal", "connection.refused", "audit.degraded", "cert.revoked", "emergency.start"}:
+    if entry.type in {
+        "refusal",
+        "connection.refused",
+        "audit.degraded",
+        "cert.revoked",
+        "emergency.start",
+        "emergency.stale",
+    }:
         return ("red",)
     if entry.type in {"drift.detected", "rollback"}:
         return ("red",) if body.get("failed") else ("yellow",)

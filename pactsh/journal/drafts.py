@@ -38,6 +38,7 @@ AGENT_TYPES = frozenset(
         "window.extended",
         "emergency.start",
         "emergency.end",
+        "emergency.stale",
     }
 )
 # Who may append these: a role, `{}` standing for the vCluster of the draft's scope.

@@ -12,6 +12,7 @@ from pact_agent.config import Limits
 from pact_agent.configcalls import ConfigCalls
 from pact_agent.declared import Declared
 from pact_agent.dimensions.kernel import Kernel
+from pact_agent.emergency import Emergency
 from pact_agent.lifecycle import Lifecycle
 from pact_agent.observers import Observers
 from pact_agent.recorder import Recorder
@@ -109,6 +110,19 @@ class Recording:
 def config_calls(node: Recording) -> ConfigCalls:
     """What answers questions about this node's configuration."""
     return ConfigCalls("node042", node.lifecycle, node.recorder, node.clock)
+
+
+def emergency_of(node: Recording, boot: str = "boot-1") -> Emergency:
+    """The node's emergency, as a new agent finds it."""
+    made = Emergency(
+        node.recorder,
+        node.clock,
+        node.declared,
+        agent=Author("agent:node042", (), "agent"),
+        tell=lambda text, _level: node.told.append(text),
+    )
+    made.resume(boot)
+    return made
 
 
 @contextmanager

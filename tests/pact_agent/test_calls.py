@@ -9,13 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from pact_agent.calls import ACTIONS, Calls, History, Item, Params
-from pact_agent.emergency import Emergency
 
 from pactsh.errors import ForbiddenError, UnreachableError, UsageError
 from pactsh.model.entry import Author, Entry
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
-from tests.pact_agent.recording import ALICE, BOB, Recording, config_calls, recording
+from tests.pact_agent.recording import ALICE, BOB, Recording, config_calls, emergency_of, recording
 from tests.pact_agent.test_facts import facts_of
 
 STRANGER = Identity("eve@org", ("pact-ops-other",), "human", "ssh")
@@ -40,7 +39,7 @@ class OneEntry:
 
 
 def ask(node: Recording, who: Identity, method: str, history: History | None = None, **params: object) -> list[Item]:
-    emergency = Emergency(node.recorder, node.clock)
+    emergency = emergency_of(node)
     calls = Calls(facts_of(node), node.sessions, lambda: Policy("ml-training"), history, emergency, config_calls(node))
 
     async def go() -> list[Item]:

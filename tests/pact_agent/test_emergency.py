@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pact_agent.calls import Calls
@@ -18,7 +19,7 @@ from pactsh.errors import ConflictError, ForbiddenError, PactError, UsageError
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
 from tests.pact_agent.localnode import BIN, LocalNode, body_of
-from tests.pact_agent.recording import ALICE, Recording, config_calls, recording
+from tests.pact_agent.recording import ALICE, Recording, config_calls, emergency_of, recording
 from tests.pact_agent.test_facts import facts_of
 
 MakeNode = Callable[..., LocalNode]
@@ -37,7 +38,7 @@ def begin(emergency: Emergency, who: Identity = ROOT, reason: str = "disk died")
 
 def test_it_lasts_four_hours_by_a_clock_that_cannot_jump(tmp_path: Path) -> None:
     with recording(tmp_path) as node:
-        emergency = Emergency(node.recorder, node.clock)
+        emergency = emergency_of(node)
         assert emergency.active() is None
         begin(emergency)
         node.clock.pass_s(LENGTH_S - 1)
@@ -52,7 +53,7 @@ def test_it_lasts_four_hours_by_a_clock_that_cannot_jump(tmp_path: Path) -> None
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 1001, "a\x1b[2Jb", "two\nlines\x00"])
 def test_it_needs_a_reason_that_can_be_read(tmp_path: Path, reason: str) -> None:
     with recording(tmp_path) as node:
-        emergency = Emergency(node.recorder, node.clock)
+        emergency = emergency_of(node)
         with pytest.raises(UsageError):
             begin(emergency, reason=reason)
         assert emergency.active() is None
@@ -61,7 +62,7 @@ def test_it_needs_a_reason_that_can_be_read(tmp_path: Path, reason: str) -> None
 
 def test_there_is_one_at_a_time_and_who_began_it_ends_it(tmp_path: Path) -> None:
     with recording(tmp_path) as node:
-        emergency = Emergency(node.recorder, node.clock)
+        emergency = emergency_of(node)
         with pytest.raises(ConflictError):
             asyncio.run(emergency.end(ROOT, force=True))
         begin(emergency)
@@ -81,7 +82,7 @@ def test_there_is_one_at_a_time_and_who_began_it_ends_it(tmp_path: Path) -> None
 
 def test_of_two_who_begin_at_once_one_is_told(tmp_path: Path) -> None:
     with recording(tmp_path) as node:
-        emergency = Emergency(node.recorder, node.clock)
+        emergency = emergency_of(node)
 
         async def both() -> list[object]:
             started = (emergency.start(who, "disk died") for who in (ROOT, OTHER))
@@ -94,7 +95,7 @@ def test_of_two_who_begin_at_once_one_is_told(tmp_path: Path) -> None:
 
 def test_who_hangs_up_while_it_is_recorded_leaves_it_on_record_and_on(tmp_path: Path) -> None:
     with recording(tmp_path) as node:
-        emergency = Emergency(node.recorder, node.clock)
+        emergency = emergency_of(node)
         node.disk.slow.clear()
 
         async def hang_up() -> None:
@@ -111,11 +112,111 @@ def test_who_hangs_up_while_it_is_recorded_leaves_it_on_record_and_on(tmp_path: 
         assert [e.type for e in node.entries()] == ["emergency.start"]
 
 
+def test_it_outlives_the_agent_and_a_boot_for_as_long_as_it_had_left(tmp_path: Path) -> None:
+    with recording(tmp_path) as node:
+        begin(emergency_of(node))
+        node.clock.pass_s(LENGTH_S - 100)
+        for boot in ("boot-1", "boot-2"):
+            node.restarted()
+            emergency = emergency_of(node, boot)
+            active = emergency.active()
+            assert active is not None
+            assert (active.principal, active.reason) == ("root@org", "disk died")
+        node.clock.pass_s(101)
+        assert (emergency.active(), emergency.begun() is not None) == (None, True)
+        asyncio.run(emergency.end(ROOT, force=False))
+        node.restarted()
+        assert emergency_of(node).begun() is None
+
+
+def test_when_its_time_has_run_out_it_is_said_once(tmp_path: Path) -> None:
+    with recording(tmp_path) as node:
+        emergency = emergency_of(node)
+        begin(emergency)
+        asyncio.run(emergency.check())
+        node.clock.pass_s(LENGTH_S + 1)
+        for _ in range(3):
+            asyncio.run(emergency.check())
+        node.restarted()
+        asyncio.run(emergency_of(node).check())
+        assert [e.type for e in node.entries()] == ["emergency.start", "emergency.stale"]
+        assert body_of(node.entries()[1])["began_by"] == "root@org"
+        assert node.told == ["the emergency that root@org began is over its time: end it, with --force if need be"]
+
+
+def test_a_disk_that_keeps_nothing_does_not_stop_one(tmp_path: Path) -> None:
+    with recording(tmp_path) as node:
+        emergency = emergency_of(node)
+        (tmp_path / "config").rename(tmp_path / "gone")
+        begin(emergency)
+        assert emergency.active() is not None
+
+
+def ended(node: Recording, emergency: Emergency, who: Identity = ROOT, **params: Any) -> list[str]:
+    """End it as `pact emergency --end` does; the entries that there are then."""
+    calls = Calls(facts_of(node), node.sessions, lambda: Policy("ml-training"), None, emergency, config_calls(node))
+
+    async def ask() -> None:
+        async for _ in calls.answer(who, "emergency_end", params, "s1"):
+            pass
+
+    asyncio.run(ask())
+    return [entry.type for entry in node.entries()]
+
+
+def drifted(node: Recording) -> Emergency:
+    """An emergency in which a setting was changed."""
+    node.set("vm.swappiness", "60")
+    asyncio.run(node.lifecycle.start("boot-1"))
+    emergency = emergency_of(node)
+    begin(emergency)
+    node.set("vm.swappiness", "10")
+    return emergency
+
+
+def test_who_ends_it_says_what_becomes_of_what_has_drifted(tmp_path: Path) -> None:
+    with recording(tmp_path) as node:
+        emergency = drifted(node)
+        unclear: list[dict[str, Any]] = [{}, {"commit": "x", "rollback": True}]
+        for params in unclear:
+            with pytest.raises(UsageError, match="1 changes are not committed: say what becomes of them"):
+                ended(node, emergency, **params)
+        with pytest.raises(ForbiddenError):
+            ended(node, emergency, OTHER, rollback=True)
+        assert (emergency.begun() is not None, node.value("vm.swappiness")) == (True, "10")
+
+
+@pytest.mark.parametrize(
+    ("params", "value", "types"),
+    [
+        ({"commit": "mended"}, "10", ["commit", "emergency.end"]),
+        ({"rollback": True}, "60", ["rollback.begun", "rollback", "emergency.end"]),
+    ],
+)
+def test_it_ends_with_a_commit_or_a_rollback(
+    tmp_path: Path, params: dict[str, Any], value: str, types: list[str]
+) -> None:
+    with recording(tmp_path) as node:
+        emergency = drifted(node)
+        assert ended(node, emergency, **params)[-len(types) :] == types
+        assert (emergency.begun(), node.value("vm.swappiness"), node.lifecycle.drift) == (None, value, ())
+        assert node.entries()[-len(types)].session == "s1"
+
+
+def test_where_nothing_has_drifted_it_just_ends(tmp_path: Path) -> None:
+    with recording(tmp_path) as node:
+        ways: list[dict[str, Any]] = [{}, {"commit": "x"}, {"rollback": True}]
+        for params in ways:
+            emergency = emergency_of(node)
+            begin(emergency)
+            assert ended(node, emergency, **params)[-1] == "emergency.end"
+
+
 @pytest.mark.parametrize("who", [VIEWER, AI], ids=["viewer", "machine"])
 @pytest.mark.parametrize("method", ["emergency_start", "emergency_end"])
 def test_viewers_and_machines_neither_begin_nor_end_one(tmp_path: Path, who: Identity, method: str) -> None:
     with recording(tmp_path) as node:
-        emergency = Emergency(node.recorder, node.clock)
+        emergency = emergency_of(node)
         calls = Calls(facts_of(node), node.sessions, lambda: Policy("ml-training"), None, emergency, config_calls(node))
 
         async def ask() -> None:
