@@ -10,6 +10,7 @@ import msgspec
 
 from pact_agent.clock import Clock, timestamp
 from pact_agent.lifecycle import Lifecycle
+from pact_agent.telling import counted
 from pactsh.errors import UsageError
 from pactsh.model.delta import Change, Delta, Drifted
 from pactsh.model.entry import Author
@@ -94,7 +95,7 @@ class ConfigCalls:
         count = len(self._lifecycle.drift)
         if (message is not None) == undo and (count or undo):
             raise UsageError(
-                f"emergency: {count} changes are not committed: say what becomes of them",
+                f"emergency: {counted(count)} not committed: say what becomes of {'it' if count == 1 else 'them'}",
                 hint="--end --commit -m MSG keeps them, --end --rollback undoes them; pact diff shows them",
             )
         if count and undo:

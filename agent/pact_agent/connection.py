@@ -109,11 +109,12 @@ class Connection:
                     return False
                 case _:
                     raise UsageError(f"protocol: unknown request {frame.op[:32]!r}")
-        except UsageError:
-            raise
         except PactError as error:
+            called = frame.op == "call"
+            if isinstance(error, UsageError) and not called:
+                raise  # of the protocol, not of what somebody asked for
             await self._channel.send({"op": "error", **error_fields(error)})
-            return frame.op == "call"
+            return called
         return True
 
     async def _open(self, frame: Frame) -> None:

@@ -86,9 +86,9 @@ class Lifecycle:
         return self._declared.now.deltas
 
     def window_left_s(self) -> float | None:
-        """Time left in the commit window; None when none is open."""
+        """Time left in the commit window; None when none is open, or its end held off."""
         window = self._declared.now.window
-        return None if window is None else max(0.0, window.ends - self._clock.monotonic())
+        return None if window is None or self._suspended() else max(0.0, window.ends - self._clock.monotonic())
 
     def state(self) -> str:
         """As `pact status` shows it."""
@@ -275,8 +275,7 @@ class Lifecycle:
             drafts.append(self._recorder.draft("drift.cleared", self._agent, {"was": len(saved.drift)}))
         await self._declared.step(msgspec.structs.replace(saved, drift=everything, window=window), *drafts)
         if fresh and mode != "observe":
-            left_s = None if window is None else window.ends - self._clock.monotonic()
-            self._tell(notice(fresh, left_s), "warning")
+            self._tell(notice(fresh, self.window_left_s()), "warning")
 
     def _found(self, fresh: Sequence[Drifted], changes: Sequence[Change], window: Window | None) -> Unnumbered:
         body: JsonObject = {

@@ -179,7 +179,7 @@ def test_who_ends_it_says_what_becomes_of_what_has_drifted(tmp_path: Path) -> No
         emergency = drifted(node)
         unclear: list[dict[str, Any]] = [{}, {"commit": "x", "rollback": True}]
         for params in unclear:
-            with pytest.raises(UsageError, match="1 changes are not committed: say what becomes of them"):
+            with pytest.raises(UsageError, match="1 change not committed: say what becomes of it"):
                 ended(node, emergency, **params)
         with pytest.raises(ForbiddenError):
             ended(node, emergency, OTHER, rollback=True)

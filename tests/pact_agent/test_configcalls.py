@@ -1,0 +1,112 @@
+"""Committing and undoing through a real agent, whose dimensions are this machine's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.pact_agent.localnode import IS_ROOT, LocalNode, body_of
+
+MakeNode = Callable[..., LocalNode]
+needs_root = pytest.mark.skipif(not IS_ROOT, reason="the kernel's settings are root's: run the tests as root")
+# A rollback undoes what any test changes on this machine meanwhile.
+alone = pytest.mark.serial
+# One that nothing else here looks at.
+KEY, PATH = "net.ipv4.tcp_keepalive_probes", Path("/proc/sys/net/ipv4/tcp_keepalive_probes")
+
+
+@pytest.fixture
+def probes() -> Iterator[str]:
+    before = PATH.read_text().strip()
+    yield before
+    PATH.write_text(before)
+
+
+@alone
+@needs_root
+def test_what_is_committed_is_put_back_by_the_next_agent(make_node: MakeNode, probes: str) -> None:
+    node = make_node()
+    assert node.line(f"sysctl -w {KEY}=7").returncode == 0
+    assert f"kernel: {KEY} declared={probes} actual=7 (alice@example.org, " in node.line("pact diff").stdout
+    done = node.line("pact commit --no-wait -m 'for A' --only kernel:" + KEY)
+    assert (done.stdout, done.returncode) == (
+        "Committed on node042 (1 change); the journal has not numbered it yet\n",
+        0,
+    )
+    node.stop(9)
+    PATH.write_text(probes)
+    node.start()
+    assert PATH.read_text().strip() == "7"
+    assert f"kernel: {KEY} = 7 (committed not yet in the journal, " in node.line("pact diff --committed").stdout
+    node.stop()
+    assert [c["key"] for c in body_of(node.entries("converged")[0])["undone"]] == [KEY]
+
+
+@alone
+@needs_root
+def test_what_is_not_is_undone_when_asked(make_node: MakeNode, probes: str) -> None:
+    node = make_node()
+    node.line(f"sysctl -w {KEY}=6")
+    assert f"kernel: {KEY} 6 -> {probes}\n" in node.line("pact rollback --dry-run").stdout
+    assert PATH.read_text().strip() == "6"
+    assert node.line("pact rollback").returncode == 0
+    assert PATH.read_text().strip() == probes
+    node.stop()
+    (entry,) = node.entries("rollback")
+    assert (entry.author.principal, bool(entry.session)) == ("alice@example.org", True)
+
+
+@alone
+@needs_root
+def test_a_mount_and_a_file_are_seen_at_once_and_undone(make_node: MakeNode) -> None:
+    node = make_node()
+    place, file = Path(f"/srv/pact-test-{os.getpid()}"), Path(f"/etc/pact-test-{os.getpid()}")
+    place.mkdir()
+    try:
+        assert node.line(f"bypass mount -t tmpfs pact-test {place}").returncode == 0
+        file.write_text("by an editor\n")
+        shown = node.line("pact diff").stdout
+        assert f"mounts: {place} declared=(none) actual=type=tmpfs source=pact-test " in shown
+        assert f"files: {file} declared=(none) actual=file mode=" in shown
+        assert "(unattributed, " in next(line for line in shown.splitlines() if str(file) in line)
+        assert node.line("pact rollback").returncode == 0
+        assert (os.path.ismount(place), file.exists()) == (False, False)
+    finally:
+        file.unlink(missing_ok=True)
+        place.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "says"),
+    [
+        ("commit", {"message": ""}, "say what it is for"),
+        ("commit", {"message": "x", "only": "kernel:a"}, "expected a list"),
+        ("commit", {"message": "x", "ttl": True}, "expected a number"),
+        ("rollback", {"to": -1}, "expected a number"),
+        ("rollback", {"to": "x"}, "expected a number"),
+        ("extend", {}, "expected a number"),
+        ("extend", {"minutes": 0}, "between 1 and 1440"),
+    ],
+)
+def test_what_makes_no_sense_is_an_error_and_no_end_of_the_connection(
+    node: LocalNode, method: str, params: dict[str, object], says: str
+) -> None:
+    with node.connect() as wire:
+        wire.send({"op": "call", "method": method, "params": params})
+        error = wire.until("error")
+        assert (error["code"], says in error["message"]) == (1, True), error
+        wire.send({"op": "call", "method": "whoami", "params": {}})
+        assert wire.until("item", "error")["op"] == "item"
+
+
+@pytest.mark.parametrize("method", ["commit", "rollback", "extend"])
+def test_viewers_look_and_do_no_more(make_node: MakeNode, method: str) -> None:
+    node = make_node(roles='"pact-viewer-ml-training"')
+    with node.connect() as wire:
+        wire.send({"op": "call", "method": method, "params": {"message": "x", "minutes": 5}})
+        assert wire.until("item", "error")["kind"] == "forbidden"
+        wire.send({"op": "call", "method": "diff", "params": {}})
+        assert wire.until("item", "error")["op"] == "item"
