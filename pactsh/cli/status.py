@@ -1,6 +1,6 @@
 """`pact status`: what a node says of itself, or a vCluster's nodes, worst first.
 
-What isn't known is said to be unknown: this version's agents observe and don't track drift.
+What isn't known is said to be unknown.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from pactsh.cli.arguments import NODE
+from pactsh.cli.changes import clock
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
 from pactsh.cli.render import Out
@@ -39,13 +40,14 @@ class Spool(msgspec.Struct, frozen=True):
 
 
 class NodeStatus(msgspec.Struct, frozen=True):
-    """A node as its agent sees it; None: not known."""
+    """A node as its agent sees it; None: not known. `window_s`: seconds left in the commit window, if one is open."""
 
     node: str
     vcluster: str
     state: str
     supervisor: str | None = None
     drift: int | None = None
+    window_s: float | None = None
     degraded: bool = False
     emergency: bool = False
     journal: JournalLink | None = None
@@ -140,7 +142,9 @@ def _render_node(status: NodeStatus, out: Out) -> None:
         f"State: {out.style(state, *colour)}",
         f"Supervisor: {out.style(status.supervisor or 'not part of this version')}",
     )
-    facts = [("vCluster", status.vcluster), ("Drift", "not tracked" if status.drift is None else str(status.drift))]
+    facts = [("vCluster", status.vcluster), ("Drift", _drift(status))]
+    if status.window_s is not None:
+        facts.append(("Window", f"{clock(status.window_s)} left, then what is not committed is rolled back"))
     if status.journal is not None:
         link = "connected" if status.journal.connected else "UNREACHABLE"
         facts.append(("Journal", link + (f" since {status.journal.since}" if status.journal.since else "")))

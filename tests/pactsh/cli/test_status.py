@@ -123,6 +123,11 @@ def test_what_an_agent_knows_is_all_shown() -> None:
     assert "Missing:     no network namespace\\x1b[m\n" in text
 
 
+def test_an_open_window_is_counted_down() -> None:
+    lines = shown(NodeStatus("node042", "v", "DRIFTED", drift=2, window_s=231.9)).splitlines()
+    assert "Window:      3:51 left, then what is not committed is rolled back" in lines
+
+
 def test_an_emergency_is_in_the_first_line() -> None:
     assert "State: EMERGENCY" in shown(EMERGENCY).splitlines()[0]
 
