@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -57,15 +58,24 @@ def test_a_token_with_a_line_break_is_refused() -> None:
 async def listener(answer: bytes | None) -> AsyncIterator[str]:
     """Something on a port that is no journal: says `answer`, or nothing at all."""
 
+    writers: list[asyncio.StreamWriter] = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         if answer is not None:
             writer.write(answer)
-        await reader.read()
-        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        try:
+            yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            for writer in writers:  # whoever still waits is not left to the next test
+                writer.transport.abort()
+                with contextlib.suppress(ConnectionError):
+                    await writer.wait_closed()
 
 
 def test_nobody_there_is_unreachable_within_the_timeout(tmp_path: Path) -> None:

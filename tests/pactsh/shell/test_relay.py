@@ -87,9 +87,10 @@ def test_resizing_reaches_the_command(program: Program, tmp_path: Path) -> None:
     script = tmp_path / "waiter"
     script.write_text(
         "import os, signal\n"
-        "signal.signal(signal.SIGWINCH, lambda *_: None)\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGWINCH])\n"  # then none is lost, however early it comes
         "print('ready', flush=True)\n"
-        "signal.pause()\n"
+        "while os.get_terminal_size().lines != 33:\n"
+        "    signal.sigwait([signal.SIGWINCH])\n"
         "print(os.get_terminal_size())\n"
     )
     child = program.spawn("-c", f"python3 {script}")
