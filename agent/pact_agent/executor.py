@@ -113,7 +113,7 @@ class Executor:
         """What is decided about an expanded line, and why it doesn't run, if it doesn't."""
         request = self.request(text, action, session.cwd, prepared)
         decision = decide(request, session.identity, self._node.policy(), self._node.catalog)
-        return request, decision, refusal_in(decision) or await self._node_refusal(decision)
+        return request, decision, refusal_in(decision) or await self._node.objection(decision, self._recorder.level())
 
     def _variables(self, session: Session) -> dict[str, str]:
         node = self._node
@@ -192,7 +192,7 @@ class Executor:
             return Outcome(error.code, refused=True)
         except PactError as error:
             return await self._refuse(session, line.text, line.action, unrecorded(error), sink)
-        if number == 0 and (objection := await self._node_refusal(line.decision)) is not None:
+        if number == 0 and (objection := await self._node.objection(line.decision, self._recorder.level())) is not None:
             await self._never_ran(line, objection.status, objection.reason)
             session.last_status = objection.status
             await sink.refused(objection)
@@ -215,9 +215,6 @@ class Executor:
             await asyncio.shield(self._record_outcome(line, stopped("KILL", Ran(0)), began, sink))
             raise
         return await self._record_outcome(line, ran, began, sink)
-
-    async def _node_refusal(self, decision: Decision) -> Refusal | None:
-        return await self._node.objection(decision, self._recorder.level())
 
     async def _refuse(
         self,

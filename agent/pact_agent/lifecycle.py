@@ -122,7 +122,7 @@ class Lifecycle:
                 await self._evaluate(await self._observers.look())
             stayed = [item.change for item in declared.now.drift if item.change in before]
             if rebooted and stayed and self._rollbacks.under_way is None and self._enforced():
-                await self._undo(self._agent, "booted", stayed)
+                await self._by_itself("booted", stayed)
 
     def _take_baseline(self, boot: str) -> None:
         """After a boot: anew what no boot keeps, before anything declared is put back."""
@@ -200,14 +200,14 @@ class Lifecycle:
         if over := self._over():
             await self._evaluate(await self._observers.look())
             changes = self._left_by(over)
-            await self._undo(self._agent, "ttl", changes, drop=over)
+            await self._by_itself("ttl", changes, over)
             return
         window = saved.window
         if window is None:
             return
         if now >= window.ends:
             await self._evaluate(await self._observers.look())
-            await self._undo(self._agent, "expired", [item.change for item in self.drift])
+            await self._by_itself("expired", [item.change for item in self.drift])
         elif (at := windows.to_tell(window, now)) is not None:
             await self._declared.step(msgspec.structs.replace(saved, window=windows.told(window, at)))
             self._tell(f"{counted(len(saved.drift))} not committed: rolled back in {at // 60} min", "warning")
@@ -362,7 +362,9 @@ class Lifecycle:
                 raise NotFoundError("rollback: there is nothing to undo", hint="pact diff, pact diff --committed")
             if self._rollbacks.under_way is not None:
                 raise ConflictError("rollback: one is on its way on this node")
-            undone = await self._undo(author, "asked", changes, session=session, to=to, drop=drop)
+            undone = await self._undone(
+                await self._rollbacks.begin(author, "asked", changes, session=session, to=to, drop=drop), "asked"
+            )
         if undone.failed:
             raise RollbackError("; ".join(resisting(undone)), hint=f"{counted(len(undone.done))} undone all the same")
         return undone
@@ -374,18 +376,8 @@ class Lifecycle:
         drop = tuple(delta.id for delta in self.deltas if not 0 < delta.seq <= to)
         return list(differences(self._declared.without(drop), self._actual, self._is_noise)), drop
 
-    async def _undo(
-        self,
-        author: Author,
-        reason: str,
-        changes: Sequence[Change],
-        *,
-        session: str = "",
-        to: int = 0,
-        drop: tuple[str, ...] = (),
-    ) -> Undone:
-        undone = await self._rollbacks.begin(author, reason, changes, session=session, to=to, drop=drop)
-        return await self._undone(undone, reason)
+    async def _by_itself(self, reason: str, changes: Sequence[Change], drop: tuple[str, ...] = ()) -> None:
+        await self._undone(await self._rollbacks.begin(self._agent, reason, changes, drop=drop), reason)
 
     async def _undone(self, undone: Undone, reason: str) -> Undone:
         if undone.done:

@@ -19,7 +19,8 @@ import pytest
 from pactsh.auth.ca import Authority
 from pactsh.dev.layout import Layout
 from pactsh.model.identity import Identity
-from tests.e2e.test_remote import Outside, ssh_config
+from tests.e2e.outside import Outside
+from tests.e2e.test_remote import ssh_config
 from tests.pact_agent.localnode import BIN, IS_ROOT, Wire
 from tests.pact_agent.sshnode import new_key
 

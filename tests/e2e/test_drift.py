@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pexpect
 import pytest
 
-from tests.e2e.test_remote import Outside
+from tests.e2e.outside import Outside, outside_of
 from tests.pact_agent.localnode import BIN
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -20,15 +20,9 @@ SETTING = "net.core.somaxconn"
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
-    place, home = tmp_path_factory.mktemp("d"), tmp_path_factory.mktemp("h")
-    command = [str(BIN / "pact"), "dev", "up", "--detach", "--dir", str(place / "s"), "--node", "node042"]
-    subprocess.run(command, check=True, timeout=120, stdout=subprocess.DEVNULL)
-    try:
-        outside = Outside(place / "s", home)
+    for outside in outside_of(tmp_path_factory, "node042"):
         enforce(outside, 900)
         yield outside
-    finally:
-        subprocess.run([str(BIN / "pact"), "dev", "down", "--dir", str(place / "s")], check=True, timeout=60)
 
 
 def enforce(outside: Outside, base_s: int) -> None:

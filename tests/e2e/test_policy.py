@@ -15,8 +15,8 @@ import pytest
 from pactsh.journal.ledger import now_text
 from pactsh.journal.sqlite import SqliteStore
 from pactsh.model.entry import Author, Draft, JsonObject
+from tests.e2e.outside import Outside, outside_of
 from tests.e2e.site import Site, site
-from tests.e2e.test_remote import Outside
 from tests.pact_agent.localnode import BIN
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -26,13 +26,7 @@ LIMIT_S = 30.0
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
-    place, home = tmp_path_factory.mktemp("d"), tmp_path_factory.mktemp("h")
-    command = [str(BIN / "pact"), "dev", "up", "--detach", "--dir", str(place / "s"), "--node", "node042"]
-    subprocess.run(command, check=True, timeout=120, stdout=subprocess.DEVNULL)
-    try:
-        yield Outside(place / "s", home)
-    finally:
-        subprocess.run([str(BIN / "pact"), "dev", "down", "--dir", str(place / "s")], check=True, timeout=60)
+    yield from outside_of(tmp_path_factory, "node042")
 
 
 def run(outside: Outside, *argv: str, **env: str) -> subprocess.CompletedProcess[str]:
