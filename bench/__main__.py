@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import appends, containment, lines, oneshot, prompt, remote, resident, system
+from bench import appends, containment, drift, lines, oneshot, prompt, remote, resident, system
 from bench.measure import CaseError
 from bench.report import Section, machine, render, save
 
@@ -23,6 +23,7 @@ TITLES = {
     "remote": remote.TITLE,
     "lines": lines.TITLE,
     "containment": containment.TITLE,
+    "drift": drift.TITLE,
     "appends": appends.TITLE,
     "resident": resident.TITLE,
 }
@@ -72,6 +73,7 @@ def _sections(directory: Path, options: argparse.Namespace) -> Iterator[Section]
     rounds = options.rounds
     alone: dict[str, Callable[[], Section]] = {
         "containment": lambda: containment.measure(directory, options.lines),
+        "drift": lambda: drift.measure(directory, rounds),
         "appends": lambda: appends.measure(directory, 5, 1.5),
     }
     try:
