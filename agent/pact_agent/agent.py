@@ -10,8 +10,6 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from pact_agent.broker import Broker
 from pact_agent.calls import Calls
 from pact_agent.capability import capabilities
@@ -27,6 +25,7 @@ from pact_agent.emergency import Emergency
 from pact_agent.executor import Executor
 from pact_agent.facts import NodeFacts
 from pact_agent.history import JournalHistory
+from pact_agent.inforce import PolicyInForce
 from pact_agent.lastresort import LastResort
 from pact_agent.lifecycle import Lifecycle
 from pact_agent.masks import SecretPaths
@@ -50,8 +49,7 @@ from pactsh.catalog import Catalog, load_catalog
 from pactsh.errors import PactError
 from pactsh.model.entry import Author
 from pactsh.model.identity import Identity
-from pactsh.policy.floor import above_floor
-from pactsh.policy.model import Policy, parse_policy
+from pactsh.policy.model import Policy
 from pactsh.policy.rbac import highest_class
 from pactsh.policy.whitelist import whitelist
 from pactsh.rpc.client import Journal
@@ -71,7 +69,6 @@ class Agent:
     def __init__(self, config: Config, spawner: Spawner, secrets: tuple[str, ...]) -> None:
         self._config, self._spawner = config, spawner
         self._clock = SystemClock()
-        self._policy = Policy(vcluster=config.vcluster, containment=config.containment)
         self._secrets = SecretPaths(secrets)
         self._level_tasks: set[asyncio.Task[None]] = set()
         self._identity = Identity(f"agent:{config.node}", ("pact-service-agent",), "agent", "tls")
@@ -81,6 +78,10 @@ class Agent:
         self._recorder = Recorder(self._spool, config.node, self._clock, LastResort(config.node))
         self._sessions = Sessions(self._recorder, config.limits, self._clock)
         self._catalog = load_catalog()
+        default = Policy(vcluster=config.vcluster, containment=config.containment)
+        self._policies = PolicyInForce(default, self._catalog, config.state_dir / "config" / "policy.json")
+        if self._policies.load():
+            self._recorder.policy = self._policies.label
         self._tools = Tools(config.shell_user)
         self._contents = Contents(config.state_dir / "config" / "contents")
         self._declared = Declared(StateFiles(config.state_dir / "config"), self._recorder, self._report_soon)
@@ -96,7 +97,7 @@ class Agent:
             backlog=self._spool,
             link=lambda: self._uplink,
             features=spawner.features,
-            containment=lambda: self._policy.containment,
+            containment=lambda: self._policies.current.containment,
             missing=config.missing,
             emergency=self._emergency.begun,
             configuration=lambda: self._lifecycle,
@@ -106,7 +107,7 @@ class Agent:
             vcluster=config.vcluster,
             host=os.uname().nodename,
             catalog=self._catalog,
-            policy=lambda: self._policy,
+            policy=self._in_force,
             degraded=lambda: not self._facts.connected(),
             enforced=self._facts.enforced,
             secrets=self._secrets.current,
@@ -119,7 +120,7 @@ class Agent:
         )
         self._executor = Executor(node, pipelines, self._recorder, self._clock, self._lifecycle)
         config_calls = ConfigCalls(config.node, self._lifecycle, self._recorder, self._clock)
-        calls = Calls(self._facts, self._sessions, lambda: self._policy, self._history(), self._emergency, config_calls)
+        calls = Calls(self._facts, self._sessions, self._in_force, self._history(), self._emergency, config_calls)
         self._broker = Broker(self._sessions, self._executor, self._recorder, calls, config.local_users, self._state)
         self._sshd = self._make_sshd()
         self._ssh_address = ""
@@ -155,7 +156,7 @@ class Agent:
             self._recorder,
             self._clock,
             agent=author,
-            policy=lambda: self._policy,
+            policy=self._in_force,
             tell=self._tell,
             suspended=lambda: self._emergency.begun() is not None,
         )
@@ -201,29 +202,21 @@ class Agent:
             "cap": capabilities(self._facts)
         }
 
+    def _in_force(self) -> Policy:
+        return self._policies.current
+
     def _policy_arrived(self, document: bytes, seq: int) -> None:
-        """Take over the vCluster's policy; one that can't be read leaves the old one in force."""
-        try:
-            policy = parse_policy(document) if document.strip() not in {b"", b"{}"} else self._policy
-            if policy.vcluster != self._config.vcluster:
-                raise PactError(f"it is for vCluster {policy.vcluster}")
-        except PactError as error:
-            _log.error("policy %d refused, the old one stays: %s", seq, error.message)
-            return
-        # The journal has checked it; an agent of another version, or a journal that lies, gets no wider for it.
-        commands, dropped = above_floor(policy.commands, self._catalog)
-        for text in dropped:
-            _log.error("policy %d, left out: %s", seq, text)
-        self._policy = msgspec.structs.replace(policy, commands=commands)
-        self._recorder.policy = f"{policy.vcluster}:{policy.version}"
+        self._policies.arrived(document, seq)
+        self._recorder.policy = self._policies.label
+        self._lifecycle.look_soon()
 
     def _state(self, session: Session | None) -> dict[str, object]:
         """What the toolbar shows, and which policy is in force: when it changes, a prompt asks for its whitelist."""
-        return self._facts.toolbar(session) | {"policy": f"{self._policy.vcluster}:{self._policy.version}"}
+        return self._facts.toolbar(session) | {"policy": self._policies.label}
 
     def _whitelist(self, identity: Identity) -> Catalog:
         """The commands and forms that someone may use in a session here."""
-        policy = self._policy
+        policy = self._policies.current
         return whitelist(self._catalog, policy.commands, highest_class(identity, "shell", policy))
 
     def _connect(self, session: Session) -> socket.socket:

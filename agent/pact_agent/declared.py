@@ -59,6 +59,23 @@ class Declared:
         self._files.save_baseline(self._baseline)
         self._state = None
 
+    def adopt(self, found: dict[str, dict[str, str]]) -> None:
+        """What is nobody's change is declared as found: a dimension that is seen for the first time, settings that
+        come and go with interfaces and modules."""
+        baseline = self.baseline
+        fresh = {name: values for name, values in found.items() if name not in baseline}
+        if (settings := found.get("kernel")) is not None and (known := baseline.get("kernel")) is not None:
+            both = {key: known.get(key, value) for key, value in settings.items() if not key.startswith("module:")}
+            both |= {key: value for key, value in known.items() if key.startswith("module:")}
+            if both != known:
+                fresh["kernel"] = both
+        if fresh:
+            self.take_baseline(baseline | fresh, self.boot)
+
+    def expired(self, now: float) -> tuple[str, ...]:
+        """The ids of the deltas whose time is over; `now` in seconds since the epoch."""
+        return tuple(delta.id for delta in self._saved.deltas if 0 < delta.expires <= now)
+
     async def step(self, saved: Saved, *drafts: Unnumbered) -> int:
         """Go to `saved`, and record `drafts`. Returns the spool's number of the last one (0: only the kernel's log
         has it). When they can't be recorded nothing has changed, and the error is raised."""

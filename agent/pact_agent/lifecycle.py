@@ -23,7 +23,7 @@ from pact_agent.declared import Declared, delta_fields, named
 from pact_agent.drift import BLACKLIST, differences, is_blacklisted, magnitude
 from pact_agent.observers import Observers
 from pact_agent.recorder import Recorder
-from pact_agent.saved import Undoing, Window
+from pact_agent.saved import Saved, Undoing, Window
 from pact_agent.telling import counted, notice, resisting
 from pact_agent.undo import Rollbacks, Undone, undo
 from pactsh.errors import ConflictError, NotFoundError, PactError, RollbackError
@@ -197,25 +197,37 @@ class Lifecycle:
             return
         if self._suspended():
             return
-        if over := self._over():
+        if over := self._declared.expired(self._clock.now().timestamp()):
             await self._evaluate(await self._observers.look())
             changes = self._left_by(over)
             await self._by_itself("ttl", changes, over)
             return
-        window = saved.window
+        window = await self._window_of(saved)
         if window is None:
             return
         if now >= window.ends:
             await self._evaluate(await self._observers.look())
-            await self._by_itself("expired", [item.change for item in self.drift])
+            if self.drift:
+                await self._by_itself("expired", [item.change for item in self.drift])
         elif (at := windows.to_tell(window, now)) is not None:
-            await self._declared.step(msgspec.structs.replace(saved, window=windows.told(window, at)))
+            await self._declared.step(msgspec.structs.replace(self._declared.now, window=windows.told(window, at)))
             self._tell(f"{counted(len(saved.drift))} not committed: rolled back in {at // 60} min", "warning")
 
-    def _over(self) -> tuple[str, ...]:
-        """The deltas whose time is over."""
-        now = self._clock.now().timestamp()
-        return tuple(delta.id for delta in self.deltas if 0 < delta.expires <= now)
+    async def _window_of(self, saved: Saved) -> Window | None:
+        """The open window, once it is as the policy of now wants it: where that begins to enforce, what has drifted
+        before gets one; where it no longer does, there is none."""
+        wanted = bool(saved.drift) and self._enforced()
+        if wanted == (saved.window is not None):
+            return saved.window
+        window: Window | None = None
+        if wanted:
+            changes = [item.change for item in saved.drift]
+            moment = timestamp(self._clock.now())
+            window = windows.opened(None, changes, self._policy(), self._clock.monotonic(), moment)
+        await self._declared.step(msgspec.structs.replace(saved, window=window))
+        if window is not None:
+            self._tell(notice(saved.drift, self.window_left_s()), "warning")
+        return window
 
     def _left_by(self, drop: Collection[str]) -> list[Change]:
         """What is to be undone on the node when these deltas fall away: their keys, where nobody has changed them
@@ -237,6 +249,10 @@ class Lifecycle:
         finally:
             self._acting.remove(mark)
 
+    def look_soon(self) -> None:
+        """Something else than the node has changed: the policy."""
+        self._observers.woken.set()
+
     async def look(self, names: Collection[str] | None = None) -> None:
         """Look at the node now, and take in what is found."""
         async with self._busy:
@@ -245,7 +261,7 @@ class Lifecycle:
     async def _evaluate(self, found: dict[str, dict[str, str]]) -> None:
         """Compare what was found with what is declared, and record what is new."""
         self._actual |= found
-        self._adopt(found)
+        self._declared.adopt(found)
         changes = differences(self._declared.state(), found, self._is_noise)
         saved = self._declared.now
         known = {(item.change.name, item.change.after): item for item in saved.drift}
@@ -293,19 +309,6 @@ class Lifecycle:
     def _is_noise(self, dimension: str, key: str) -> bool:
         return dimension in _PLACES and is_blacklisted(self._blacklist, key)
 
-    def _adopt(self, found: dict[str, dict[str, str]]) -> None:
-        """What is nobody's change is declared as found: a dimension that is seen for the first time, settings that
-        come and go with interfaces and modules."""
-        baseline = self._declared.baseline
-        fresh = {name: values for name, values in found.items() if name not in baseline}
-        if (settings := found.get("kernel")) is not None and (known := baseline.get("kernel")) is not None:
-            both = {key: known.get(key, value) for key, value in settings.items() if not key.startswith("module:")}
-            both |= {key: value for key, value in known.items() if key.startswith("module:")}
-            if both != known:
-                fresh["kernel"] = both
-        if fresh:
-            self._declared.take_baseline(baseline | fresh, self._declared.boot)
-
     # -- committing
 
     async def commit(
@@ -338,6 +341,10 @@ class Lifecycle:
         after = msgspec.structs.replace(
             saved, deltas=(*saved.deltas, delta), drift=left, window=saved.window if left else None
         )
+        if (undoing := saved.undoing) is not None:  # what is declared now is not undone any more
+            rest = tuple(change for change in undoing.changes if change not in delta.changes)
+            undoing = msgspec.structs.replace(undoing, changes=rest) if rest else None
+            after = msgspec.structs.replace(after, undoing=undoing)
         return delta, await self._declared.step(after, entry)
 
     async def extend(self, author: Author, minutes: int, *, session: str = "") -> float:

@@ -142,6 +142,26 @@ def test_without_enforcement_it_is_journaled_and_no_window_opens(
     assert (node.value("vm.swappiness"), types(node)) == ("10", ["drift.detected"])
 
 
+def test_what_had_drifted_before_gets_a_window_when_the_policy_begins_to_enforce(node: Recording) -> None:
+    enforcing, node.policy = node.policy, Policy("ml-training")
+    change(node, "vm.swappiness", "10")
+    tick(node, 5000)
+    assert node.lifecycle.window_left_s() is None
+    node.policy = enforcing
+    tick(node)
+    assert node.lifecycle.window_left_s() == 235
+    assert "vm.swappiness 60 -> 10" in node.told[-1]
+    tick(node, 240)
+    assert node.value("vm.swappiness") == "60"
+
+
+def test_where_it_no_longer_does_nothing_is_undone(node: Recording) -> None:
+    change(node, "vm.swappiness", "10")
+    node.policy = Policy("ml-training")
+    tick(node, 1000)
+    assert (node.value("vm.swappiness"), node.lifecycle.window_left_s()) == ("10", None)
+
+
 # -- commit
 
 
@@ -292,6 +312,18 @@ def test_what_is_held_then_is_tried_again_until_it_is_let_go(node: Recording) ->
     tick(node, 20)
     assert (drift(node), node.lifecycle.state()) == ([], "COMMITTED")
     assert [len(body_of(e)["failed"]) for e in node.entries() if e.type == "rollback"] == [1, 0]
+
+
+def test_what_is_committed_meanwhile_is_undone_no_more(node: Recording) -> None:
+    hold(node)
+    asyncio.run(node.lifecycle.look())
+    tick(node, 300)
+    assert node.lifecycle.state() == "CONVERGING"
+    commit(node)
+    assert node.lifecycle.state() == "COMMITTED"
+    node.modules.write_text(node.modules.read_text().replace(" pact_its_user,", " -"))
+    tick(node, 60)
+    assert (types(node)[-1], drift(node)) == ("commit", [])
 
 
 def test_five_minutes_and_one_minute_before_everybody_is_told(node: Recording) -> None:

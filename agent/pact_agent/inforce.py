@@ -1,0 +1,69 @@
+"""The policy that is in force on this node: the vCluster's as the journal last gave it, also when it can't be reached.
+
+It is kept on disk, so that a node that starts without its journal decides as it did before: a policy that takes
+commands away, or enforces, must not lose its hold by pulling a cable.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import msgspec
+
+from pact_agent.spoolfiles import replace_file
+from pactsh.catalog import Catalog
+from pactsh.errors import PactError
+from pactsh.policy.floor import above_floor
+from pactsh.policy.model import Policy, parse_policy
+
+_log = logging.getLogger(__name__)
+
+
+class PolicyInForce:
+    """Starts as `default`; the last document is kept in `path`."""
+
+    def __init__(self, default: Policy, catalog: Catalog, path: Path) -> None:
+        self.current, self._catalog, self._path = default, catalog, path
+
+    @property
+    def label(self) -> str:
+        """How entries name it: `VCLUSTER:VERSION`."""
+        return f"{self.current.vcluster}:{self.current.version}"
+
+    def load(self) -> bool:
+        """Take the one that was kept; whether there is one."""
+        try:
+            document = self._path.read_bytes()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            _log.error("%s: %s", self._path, error.strerror)
+            return False
+        return self._take(document, "kept")
+
+    def arrived(self, document: bytes, seq: int) -> None:
+        """Take over the journal's; one that can't be read leaves the old one in force."""
+        if document.strip() in {b"", b"{}"}:
+            return  # none was ever set
+        if self._take(document, str(seq)):
+            try:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                replace_file(self._path, document)
+            except OSError as error:
+                _log.error("policy %d is not kept for a start without journal: %s", seq, error.strerror)
+
+    def _take(self, document: bytes, name: str) -> bool:
+        try:
+            policy = parse_policy(document)
+            if policy.vcluster != self.current.vcluster:
+                raise PactError(f"it is for vCluster {policy.vcluster}")
+        except PactError as error:
+            _log.error("policy %s refused, the old one stays: %s", name, error.message)
+            return False
+        # The journal has checked it; an agent of another version, or a journal that lies, gets no wider for it.
+        commands, dropped = above_floor(policy.commands, self._catalog)
+        for text in dropped:
+            _log.error("policy %s, left out: %s", name, text)
+        self.current = msgspec.structs.replace(policy, commands=commands)
+        return True
