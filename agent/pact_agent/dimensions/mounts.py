@@ -23,6 +23,7 @@ from pact_agent.dimensions import ApplyError, Holder
 _UMOUNT_NOFOLLOW = 8
 _MOST_HOLDERS = 20
 _VALUE = re.compile(r"type=(\S+) source=(\S*) options=(\S*)")
+_KIND = re.compile(r"[a-z][a-z0-9_]*")
 _MOUNT = ("/usr/bin/mount", "/bin/mount")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -39,8 +40,12 @@ class Mounts:
         self._proc = proc
 
     def snapshot(self) -> dict[str, str]:
-        """Every mount point but the root's, and what is mounted there."""
-        return {line.point: _value(line) for line in self._lines() if line.point != "/"}
+        """Every mount point but the root's, and what is mounted there.
+
+        Not what users mount themselves (fuse): they say what its source is called, and mount(8) would run a helper
+        on that, as root.
+        """
+        return {line.point: _value(line) for line in self._lines() if line.point != "/" and not _is_users(line.kind)}
 
     def _lines(self) -> tuple[Mount, ...]:
         with open(f"{self._proc}/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
@@ -57,6 +62,8 @@ class Mounts:
         if wanted is None:
             raise ApplyError(f"{key}: a part of a file system, or what can't be read, is not mounted again by pact")
         kind, source, options = (_plain(part) for part in wanted.groups())
+        if _is_users(kind) or not _KIND.fullmatch(kind):
+            raise ApplyError(f"{key}: a file system of type {kind} is not mounted by pact")
         if there and _same_source(there[-1], kind, source):
             _run("-o", f"remount,{options}", "--", key)
             return
@@ -125,6 +132,10 @@ class Mounts:
 
         loop.add_reader(changed.fileno(), told)
         return end
+
+
+def _is_users(kind: str) -> bool:
+    return kind.startswith("fuse")
 
 
 def _value(line: Mount) -> str:

@@ -112,13 +112,27 @@ def test_one_that_is_held_stays_and_says_by_whom(point: Path, how: str) -> None:
     [
         ("type=tmpfs source=x options=rw root=/sub", "a part of a file system"),
         ("nonsense", "a part of a file system"),
-        ("type=pact-no-such source=x options=rw", "unknown filesystem type|wrong fs type"),
+        ("type=pact_no_such source=x options=rw", "unknown filesystem type|wrong fs type"),
+        ("type=fuse source=x options=rw", "type fuse is not mounted by pact"),
+        ("type=fuse.sshfs source=x;touch\\040/tmp/pwned options=rw", "is not mounted by pact"),
+        ("type=../x source=y options=rw", "is not mounted by pact"),
     ],
 )
 def test_what_cannot_be_mounted_says_why(tmp_path: Path, value: str, says: str) -> None:
     (tmp_path / "m").mkdir()
     with pytest.raises(ApplyError, match=says):
         Mounts().apply(str(tmp_path / "m"), value)
+
+
+def test_what_users_mount_themselves_is_left_alone(tmp_path: Path) -> None:
+    """They name its source, and mount(8) has a helper for its type, which hands that to a shell."""
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "mountinfo").write_text(
+        "40 25 0:40 / /data rw - nfs4 filer:/data rw\n"
+        "41 25 0:41 / /home/a/m rw,nosuid,nodev - fuse.x id;id rw,user_id=1000\n"
+        "42 25 0:42 / /home/a/n rw,nosuid,nodev - fuseblk /dev/x rw\n"
+    )
+    assert Mounts(str(tmp_path)).snapshot().keys() == {"/data"}
 
 
 def test_a_bind_mount_of_a_part_says_which(point: Path, tmp_path: Path) -> None:
