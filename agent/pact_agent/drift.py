@@ -11,9 +11,13 @@ from pactsh.model.delta import WEIGHTS, Change, State
 SHORTEST_WINDOW_S = 60
 # Places that change all the time and say nothing about the configuration.
 BLACKLIST = (
-    "/tmp/**", "/var/tmp/**", "/var/log/**", "/proc/**", "/sys/**", "/dev/**", "/run/user/**", "/run/pact/**",  # noqa: S108  nothing is made there
+    "/tmp/**", "/var/tmp/**", "/var/log/**", "/proc/**", "/sys/**", "/dev/**", "/run/user/**", "/run/pact/**",  # noqa: S108
     "/run/lattice/**", "/run/credentials/**", "/run/containerd/**", "/run/netns/**", "/var/lib/containers/**",
     "/var/lib/docker/**", "/var/lib/kubelet/**", "/var/lib/pact/**",
+    # Written by the system itself: name servers by DHCP, the clock's drift, caches, locks; pact's own keys, renewed.
+    "/etc/resolv.conf", "/etc/adjtime", "/etc/ld.so.cache", "/etc/mtab", "/etc/.updated", "/etc/.pwd.lock",
+    "/etc/pact/agent.pem", "/etc/pact/agent.key", "/etc/pact/ssh_host_cert.pub", "/etc/pact/tls/**", "/etc/pact/keys/**",
+    "/etc/pact/ca/**",
 )  # fmt: skip
 
 
