@@ -16,8 +16,8 @@ BLACKLIST = (
     "/var/lib/docker/**", "/var/lib/kubelet/**", "/var/lib/pact/**",
     # Written by the system itself: name servers by DHCP, the clock's drift, caches, locks; pact's own keys, renewed.
     "/etc/resolv.conf", "/etc/adjtime", "/etc/ld.so.cache", "/etc/mtab", "/etc/.updated", "/etc/.pwd.lock",
-    "/etc/pact/agent.pem", "/etc/pact/agent.key", "/etc/pact/ssh_host_cert.pub", "/etc/pact/tls/**", "/etc/pact/keys/**",
-    "/etc/pact/ca/**",
+    "/etc/pact/agent.pem", "/etc/pact/agent.key", "/etc/pact/ssh_host_cert.pub", "/etc/pact/tls/**",
+    "/etc/pact/keys/**", "/etc/pact/ca/**",
 )  # fmt: skip
 
 
