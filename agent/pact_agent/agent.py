@@ -244,7 +244,10 @@ class Agent:
         await self._recorder.write("agent.start", self._identity, body, message="agent started")
         boot = boot_id()
         self._emergency.resume(boot)
-        await self._lifecycle.start(boot)
+        try:
+            await self._lifecycle.start(boot)
+        except PactError as error:  # a full disk, say: who mends it needs this agent
+            _log.error("what is declared of this node can't be kept: %s", error.message)
         self._spool.watch_level(self._level_changed)
         self._spawner.request({"op": "reclaim", "id": 0})  # the spool's lock says that no other agent is at work here
         self._broker.listen(self._config.socket_path, inherited.get("agent"))

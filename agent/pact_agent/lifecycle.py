@@ -168,6 +168,9 @@ class Lifecycle:
                 except PactError as error:
                     _log.error("drift: %s", error.message)
                     await asyncio.sleep(1)
+                except Exception:  # noqa: BLE001  the top of a task: a fault in here must not take the shell along
+                    _log.exception("drift")
+                    await asyncio.sleep(10)
         finally:
             self._observers.close()
 

@@ -18,6 +18,7 @@ from pactsh.errors import PactError
 _log = logging.getLogger(__name__)
 
 _LOOK_LIMIT_S, _APPLY_LIMIT_S = 10.0, 60.0
+_UNWOKEN_S = 10.0
 
 
 class Observers:
@@ -26,7 +27,8 @@ class Observers:
     def __init__(self, dimensions: Sequence[Dimension], clock: Clock) -> None:
         self._dimensions = {dimension.name: dimension for dimension in dimensions}
         self._clock = clock
-        self._due = {d.name: clock.monotonic() + d.interval_s for d in dimensions if d.interval_s}
+        self._intervals_s = {d.name: d.interval_s for d in dimensions if d.interval_s}
+        self._due = {name: clock.monotonic() + interval_s for name, interval_s in self._intervals_s.items()}
         self._changed: set[str] = set()
         self._ends: list[Callable[[], None]] = []
         self.woken = asyncio.Event()
@@ -41,9 +43,14 @@ class Observers:
         return self._dimensions[name].lasting
 
     def start(self) -> None:
-        """Have the kernel wake us, in the running loop."""
+        """Have the kernel wake us, in the running loop. What it can't wake us for is looked at every 10 s."""
         for name, dimension in self._dimensions.items():
-            self._ends.append(dimension.watch(lambda name=name: self._wake(name)))  # type: ignore[misc]
+            try:
+                self._ends.append(dimension.watch(lambda name=name: self._wake(name)))  # type: ignore[misc]
+            except OSError as error:
+                _log.error("%s: the kernel can't wake us: %s", name, error.strerror)
+                self._intervals_s[name] = _UNWOKEN_S
+                self._due[name] = self._clock.monotonic() + _UNWOKEN_S
 
     def close(self) -> None:
         """Be woken no more."""
@@ -72,8 +79,8 @@ class Observers:
         for name in self._dimensions if names is None else names:
             if (dimension := self._dimensions.get(name)) is None:
                 continue
-            if dimension.interval_s:
-                self._due[name] = self._clock.monotonic() + dimension.interval_s
+            if name in self._intervals_s:
+                self._due[name] = self._clock.monotonic() + self._intervals_s[name]
             try:
                 found[name] = await aside(_LOOK_LIMIT_S, f"looking at {name}", dimension.snapshot)
             except PactError as error:

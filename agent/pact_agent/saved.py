@@ -126,5 +126,8 @@ class StateFiles:
 def boot_id(proc: str = "/proc") -> str:
     """What tells one boot from another: the kernel's id, and when process 1 began, for a container's."""
     kernel = Path(proc, "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    first = Path(proc, "1/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    return f"{kernel}:{first[19]}"
+    try:
+        first = Path(proc, "1/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    except OSError:
+        first = ""  # hidden from whoever is not root (proc(5), hidepid)
+    return f"{kernel}:{first}"

@@ -110,3 +110,18 @@ def test_viewers_look_and_do_no_more(make_node: MakeNode, method: str) -> None:
         assert wire.until("item", "error")["kind"] == "forbidden"
         wire.send({"op": "call", "method": "diff", "params": {}})
         assert wire.until("item", "error")["op"] == "item"
+
+
+def test_a_disk_that_keeps_no_state_does_not_stop_the_agent(make_node: MakeNode) -> None:
+    """Who mends the node needs it: lines go on being decided and recorded."""
+    node = make_node()
+    node.stop()
+    config = node.directory / "state" / "config"
+    for name in ("state.json", "baseline.json"):
+        (config / name).unlink()
+        (config / f"{name}.new").mkdir()  # what is written before it takes its place
+    node.start()
+    assert "what is declared of this node can't be kept" in node.log()
+    assert node.line("echo hello").stdout == "hello\n"
+    node.stop()
+    assert [entry.type for entry in node.entries("intent", "outcome")] == ["intent", "outcome"]

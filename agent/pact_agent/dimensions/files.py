@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import hashlib
+import logging
 import os
 import re
 import stat
@@ -33,6 +35,7 @@ _EVENTS = 0x8 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x01000000 | 0x02000000
 
 _SETTLED_NS = 50_000_000  # file times move in steps of a scheduler tick: a younger one may not show the next change
 
+_log = logging.getLogger(__name__)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Known = tuple[int, int, int, int]
@@ -48,7 +51,7 @@ class Files:
     def __init__(self, contents: Contents, roots: tuple[str, ...] = _ROOTS) -> None:
         self._contents, self._roots = contents, roots
         self._digests: dict[str, tuple[Known, str]] = {}
-        self._inotify = -1
+        self._inotify, self._short = -1, False
 
     def snapshot(self) -> dict[str, str]:
         """Everything below the roots. Contents that are new are kept, durably on return."""
@@ -129,15 +132,20 @@ class Files:
     # -- waking
 
     def _watch(self, directory: str) -> None:
-        if self._inotify >= 0:
-            _libc.inotify_add_watch(self._inotify, os.fsencode(directory), _EVENTS)  # again is no harm
+        if self._inotify < 0:
+            return
+        done = _libc.inotify_add_watch(self._inotify, os.fsencode(directory), _EVENTS)  # again is no harm
+        if done < 0 and ctypes.get_errno() == errno.ENOSPC and not self._short:
+            self._short = True
+            _log.error("files: too many directories to watch: raise fs.inotify.max_user_watches")
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Wake when something below the roots changes; directories that appear are watched from the next look on."""
         loop = asyncio.get_running_loop()
         self._inotify = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._inotify < 0:
-            raise OSError(ctypes.get_errno(), "inotify")
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
         fd = self._inotify
 
         def told() -> None:
