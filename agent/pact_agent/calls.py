@@ -5,6 +5,7 @@ Each method has its RBAC action here; one without an action can't be called.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
@@ -94,7 +95,7 @@ class Calls:
         if method == "emergency_end":
             force = params.get("force") is True
             self._emergency.check_end(identity, force=force)
-            await self._config.settle(identity, session, params)
+            await asyncio.shield(self._config.settle(identity, session, params))
             ended = await self._emergency.end(identity, force=force)
             yield _emergency_item(self._facts.node, ended)
             return

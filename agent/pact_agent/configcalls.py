@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Protocol
 
@@ -18,7 +19,7 @@ from pactsh.model.identity import Identity
 
 Item = dict[str, object]
 Params = dict[str, object]
-Answer = Callable[[Author, str, Params], Awaitable[Item]]
+Answer = Callable[[Author, str, Params], Coroutine[object, object, Item]]
 
 _WAIT_S = 10.0
 ACTIONS = {"diff": "diff", "deltas": "diff", "commit": "commit", "rollback": "rollback", "extend": "commit"}
@@ -47,7 +48,8 @@ class ConfigCalls:
     async def answer(self, identity: Identity, session: str, method: str, params: Params) -> Item:
         """The item of `method`; raises what the lifecycle raises, and `UsageError` for odd parameters."""
         author = Author(identity.principal, identity.roles, identity.kind)
-        return {"node": self._node, **await self._methods[method](author, session, params)}
+        # Whole, whoever hangs up meanwhile: a rollback may be what cuts the line.
+        return {"node": self._node, **await asyncio.shield(self._methods[method](author, session, params))}
 
     async def _diff(self, _author: Author, _session: str, _params: Params) -> Item:
         await self._lifecycle.look()

@@ -7,6 +7,7 @@ what is done to the node itself is `lifecycle`'s.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Sequence
 
 import msgspec
@@ -17,6 +18,8 @@ from pact_agent.saved import Active, Baseline, Saved, StateFiles
 from pactsh.errors import PactError
 from pactsh.model.delta import Delta, Drifted, declared
 from pactsh.model.entry import JsonObject
+
+_log = logging.getLogger(__name__)
 
 
 class Declared:
@@ -84,11 +87,13 @@ class Declared:
         if not drafts:
             return 0
         try:
-            number = await self._send()
+            return await self._send()
         except PactError:
-            self._take(before)
+            now = self._saved  # what was learned meanwhile stays
+            seqs = {delta.id: delta.seq for delta in now.deltas}
+            deltas = tuple(msgspec.structs.replace(d, seq=seqs.get(d.id, d.seq)) for d in before.deltas)
+            self._take(msgspec.structs.replace(before, deltas=deltas, numbers=now.numbers, emergency=now.emergency))
             raise
-        return number
 
     def keep_emergency(self, active: Active | None) -> None:
         """Keep the node's emergency, or that there is none. Raises `PactError`."""
@@ -121,7 +126,11 @@ class Declared:
             return
         numbers = {id_: own for id_, own in self._saved.numbers.items() if id_ != known}
         deltas = tuple(msgspec.structs.replace(d, seq=seq) if d.id == known else d for d in self._saved.deltas)
-        self._take(msgspec.structs.replace(self._saved, numbers=numbers, deltas=deltas))
+        self._saved, self._state = msgspec.structs.replace(self._saved, numbers=numbers, deltas=deltas), None
+        try:
+            self._files.save(self._saved)
+        except PactError as error:  # a full disk: the entries of everybody else go on to the journal all the same
+            _log.error("the journal's number %d of a commit is not kept: %s", seq, error.message)
 
 
 def _numbered(saved: Saved, draft: Unnumbered, number: int) -> Saved:

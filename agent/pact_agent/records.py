@@ -12,6 +12,7 @@ import json
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
@@ -64,18 +65,23 @@ class Unnumbered(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Unnumbered)
+_T = TypeVar("_T", bound=msgspec.Struct)
+
+
+def encode_value(value: msgspec.Struct) -> bytes:
+    """JSON of `value`. Lone surrogates (bytes of names or argv that are not UTF-8) become `\\udcXX`."""
+    try:
+        return _encoder.encode(value)
+    except UnicodeEncodeError:  # msgspec writes UTF-8, which has no lone surrogates
+        return _ascii(value)
 
 
 def encode_draft(draft: Unnumbered) -> bytes:
-    """JSON of `draft`. Lone surrogates (argv bytes that are not UTF-8) become `\\udcXX`.
+    """JSON of `draft`, as `encode_value` makes it.
 
     Raises ValueError when the entry made of it would be over the journal's limit of 1 MiB.
     """
-    try:
-        payload = _encoder.encode(draft)
-    except UnicodeEncodeError:  # msgspec writes UTF-8, which has no lone surrogates
-        payload = _ascii(draft)
+    payload = encode_value(draft)
     # Canonical JSON is ASCII: at most three times as long as UTF-8. Only what may be too long is measured.
     if len(payload) * 3 + _ENTRY_EXTRA_BYTES > MAX_ENTRY_BYTES:
         length = len(_ascii(draft)) + _ENTRY_EXTRA_BYTES
@@ -84,18 +90,23 @@ def encode_draft(draft: Unnumbered) -> bytes:
     return payload
 
 
-def _ascii(draft: Unnumbered) -> bytes:
-    return json.dumps(msgspec.to_builtins(draft), separators=(",", ":")).encode("ascii")
+def _ascii(value: msgspec.Struct) -> bytes:
+    return json.dumps(msgspec.to_builtins(value), separators=(",", ":")).encode("ascii")
 
 
-def decode_draft(payload: bytes) -> Unnumbered:
+def decode_value(payload: bytes, kind: type[_T]) -> _T:
     """The other way round; raises `msgspec.ValidationError` or ValueError when it isn't one."""
     try:
-        return _decoder.decode(payload)
+        return msgspec.json.decode(payload, type=kind)
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:  # msgspec refuses \udcXX, the standard library does not
-        return msgspec.convert(json.loads(payload), Unnumbered)
+        return msgspec.convert(json.loads(payload), kind)
+
+
+def decode_draft(payload: bytes) -> Unnumbered:
+    """A draft; raises like `decode_value`."""
+    return decode_value(payload, Unnumbered)
 
 
 def salt_of(client: str) -> int:

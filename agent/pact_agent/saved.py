@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from pact_agent.records import Unnumbered
+from pact_agent.records import Unnumbered, decode_value, encode_value
 from pact_agent.spoolfiles import replace_file, sync_directory
 from pactsh.errors import PactError
 from pactsh.model.delta import Change, Delta, Drifted
@@ -97,7 +97,7 @@ class StateFiles:
     def _load(self, name: str, kind: type[_T], problems: list[str]) -> _T:
         path = self._directory / name
         try:
-            return msgspec.json.decode(path.read_bytes(), type=kind)
+            return decode_value(path.read_bytes(), kind)
         except FileNotFoundError:
             return kind()
         except (OSError, ValueError) as error:  # DecodeError, ValidationError
@@ -116,7 +116,7 @@ class StateFiles:
 
     def _write(self, name: str, value: msgspec.Struct) -> None:
         try:
-            replace_file(self._directory / name, msgspec.json.encode(value))
+            replace_file(self._directory / name, encode_value(value))
         except OSError as error:
             raise PactError(
                 f"can't keep the node's state: {error.strerror}", hint="nothing was changed; is the disk full?"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.pact_agent.localnode import IS_ROOT, LocalNode, body_of
+from tests.pact_agent.localnode import DEADLINE_S, IS_ROOT, LocalNode, body_of
+from tests.pact_agent.recording import ALICE, config_calls, recording
 
 MakeNode = Callable[..., LocalNode]
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="the kernel's settings are root's: run the tests as root")
@@ -125,3 +127,28 @@ def test_a_disk_that_keeps_no_state_does_not_stop_the_agent(make_node: MakeNode)
     assert node.line("echo hello").stdout == "hello\n"
     node.stop()
     assert [entry.type for entry in node.entries("intent", "outcome")] == ["intent", "outcome"]
+
+
+def test_who_hangs_up_has_it_done_all_the_same(tmp_path: Path) -> None:
+    """The rollback may be what cuts the line."""
+    with recording(tmp_path) as node:
+        node.set("vm.swappiness", "60")
+        asyncio.run(node.lifecycle.start("boot-1"))
+        node.set("vm.swappiness", "10")
+        asyncio.run(node.lifecycle.look())
+
+        async def go() -> None:
+            node.disk.waiting.clear()
+            node.disk.slow.clear()
+            asking = asyncio.create_task(config_calls(node).answer(ALICE, "s1", "rollback", {}))
+            await asyncio.to_thread(node.disk.waiting.wait, DEADLINE_S)
+            asking.cancel()
+            await asyncio.wait({asking})
+            node.disk.slow.set()
+            async with asyncio.timeout(DEADLINE_S):
+                while node.lifecycle.drift:
+                    await asyncio.sleep(0.01)
+
+        asyncio.run(go())
+        assert node.value("vm.swappiness") == "60"
+        assert [e.type for e in node.entries()][-2:] == ["rollback.begun", "rollback"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -456,3 +457,41 @@ def test_a_state_that_cannot_be_read_is_begun_anew_on_record(node: Recording) ->
     assert "state.json" in body_of(last(node, "audit.degraded"))["reason"]
     assert (node.directory / "config" / "state.broken").read_text() == "{nonsense"
     assert drift(node) == []
+
+
+def test_values_of_any_bytes_are_kept_across_a_restart(node: Recording) -> None:
+    """One link to a name that is not UTF-8 must not stop what everybody else does."""
+    (node.settings / "vm/swappiness").write_bytes(b"\xff\x1b[2J\n")
+    asyncio.run(node.lifecycle.look())
+    value = drift(node)[0][2]
+    restart(node)
+    assert drift(node) == [("vm.swappiness", "60", value, "")]
+
+
+def test_what_is_learned_while_a_step_fails_is_not_lost(node: Recording) -> None:
+    change(node, "vm.swappiness", "10")
+    _, number = asyncio.run(node.lifecycle.commit(ALICE, "for A"))
+    change(node, "vm.swappiness", "20")
+
+    async def go() -> None:
+        node.disk.waiting.clear()
+        node.disk.slow.clear()
+        failing = asyncio.create_task(node.lifecycle.commit(ALICE, "again"))
+        await asyncio.to_thread(node.disk.waiting.wait, 30)
+        node.declared.sequenced(number, 77)
+        node.disk.fails = True
+        node.disk.slow.set()
+        with contextlib.suppress(PactError):
+            await failing
+        node.disk.fails = False
+
+    asyncio.run(go())
+    assert node.lifecycle.deltas[0].seq == 77
+
+
+def test_a_full_disk_does_not_hold_up_what_the_journal_says(node: Recording) -> None:
+    change(node, "vm.swappiness", "10")
+    _, number = asyncio.run(node.lifecycle.commit(ALICE, "for A"))
+    (node.directory / "config" / "state.json.new").mkdir()
+    node.declared.sequenced(number, 77)
+    assert node.lifecycle.deltas[0].seq == 77

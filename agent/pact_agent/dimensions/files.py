@@ -73,8 +73,6 @@ class Files:
             except OSError:
                 continue  # it has gone meanwhile
             for entry in here:
-                if not entry.path.isprintable():
-                    continue
                 with contextlib.suppress(OSError):
                     info = entry.stat(follow_symlinks=False)
                     if stat.S_ISDIR(info.st_mode):

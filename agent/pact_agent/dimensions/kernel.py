@@ -54,7 +54,7 @@ class Kernel:
                     left.append(entry.path)
                 elif (value := _value_of(entry)) is not None:
                     key = key_of(entry.path[len(self._settings) + 1 :])
-                    if key.isprintable() and not _LEFT_OUT.fullmatch(key):
+                    if not _LEFT_OUT.fullmatch(key):
                         yield key, value
 
     def _read_modules(self) -> Iterator[tuple[str, list[str]]]:

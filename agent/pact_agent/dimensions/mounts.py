@@ -49,7 +49,7 @@ class Mounts:
 
     def _lines(self) -> tuple[Mount, ...]:
         with open(f"{self._proc}/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            return tuple(mount for mount in parse_mounts(file.read()) if mount.point.isprintable())
+            return parse_mounts(file.read())
 
     def apply(self, key: str, value: str | None) -> None:
         """Unmount, mount, or mount with other options. Raises `ApplyError`, with who holds a mount that is busy."""

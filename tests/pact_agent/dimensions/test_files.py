@@ -115,6 +115,22 @@ def test_a_tree_that_is_gone_comes_back(files: Files, etc: Path) -> None:
     assert files.snapshot() == before
 
 
+def test_names_of_any_bytes_are_seen_and_put_back(files: Files, etc: Path) -> None:
+    """Nothing hides behind a name that can't be printed."""
+    before = files.snapshot()
+    os.symlink(b"/tmp/\xff", os.fsencode(etc) + b"/bad\xfe")
+    (etc / "odd\x01name").touch()
+    after = files.snapshot()
+    assert after.keys() - before.keys() == {f"{etc}/bad\udcfe", f"{etc}/odd\x01name"}
+    for key in after.keys() - before.keys():
+        files.apply(key, None)
+    assert files.snapshot() == before
+    for key in after.keys() - before.keys():
+        if after[key].startswith("link"):
+            files.apply(key, after[key])
+            assert os.readlink(os.fsencode(key)) == b"/tmp/\xff"
+
+
 def test_of_a_large_file_only_the_digest_is_known(files: Files, etc: Path) -> None:
     (etc / "large").write_bytes(b"x" * (MOST_BYTES + 1))
     (etc / "large").chmod(0o644)
