@@ -17,6 +17,7 @@ from pact_agent.configcalls import ACTIONS as CONFIG_ACTIONS
 from pact_agent.configcalls import ConfigCalls
 from pact_agent.emergency import Emergency
 from pact_agent.facts import NodeFacts
+from pact_agent.parts import in_items
 from pact_agent.saved import Active
 from pact_agent.session import Sessions
 from pactsh.errors import ForbiddenError, UnreachableError, UsageError
@@ -87,7 +88,8 @@ class Calls:
                 hint="`pact whoami` shows the roles",
             )
         if method in CONFIG_ACTIONS:
-            yield await self._config.answer(identity, session, method, params)
+            for item in in_items(await self._config.answer(identity, session, method, params)):
+                yield item
             return
         if method == "emergency_start":
             yield _emergency_item(self._facts.node, await self._emergency.start(identity, _text(params, "reason")))

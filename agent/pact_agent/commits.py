@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from pact_agent.clock import timestamp
+from pact_agent.declared import delta_fields
+from pact_agent.parts import length
 from pactsh.errors import ConflictError, NotFoundError, PactError, UsageError
 from pactsh.model.delta import LONGEST_TTL_S, SHORTEST_TTL_S, Delta, Drifted
 
 _LONGEST_MESSAGE = 1000
 _JUST_NOW_S = 900
+_MOST_BYTES = 900 << 10  # of the 1 MiB of an entry
 
 
 def checked_message(text: str) -> str:
@@ -31,6 +34,14 @@ def made_of(chosen: Sequence[Drifted], id_: str, by: str, message: str, moment: 
     """The delta that a commit makes of some drift."""
     expires = moment.timestamp() + ttl if ttl else 0.0
     return Delta(id_, tuple(item.change for item in chosen), by, timestamp(moment), message, expires=expires)
+
+
+def check_length(delta: Delta) -> None:
+    """Raises `UsageError` for one that no entry holds: a commit is one entry, or none."""
+    if length(delta_fields(delta)) > _MOST_BYTES:
+        raise UsageError(
+            f"commit: {len(delta.changes)} changes are too many for one entry", hint="name some of them with --only"
+        )
 
 
 def nothing_to_commit(deltas: Sequence[Delta], missing: Sequence[str], now: datetime) -> PactError:

@@ -22,6 +22,7 @@ from pact_agent.clock import Clock, timestamp
 from pact_agent.declared import Declared, delta_fields, named
 from pact_agent.drift import BLACKLIST, differences, is_blacklisted, magnitude
 from pact_agent.observers import Observers
+from pact_agent.parts import in_parts
 from pact_agent.recorder import Recorder
 from pact_agent.saved import Saved, Undoing, Window
 from pact_agent.telling import counted, notice, resisting
@@ -152,7 +153,8 @@ class Lifecycle:
         ]
         wanted = [c for c in wanted if c.before != c.after and (c.name not in known or known[c.name] != c.after)]
         if wanted:
-            await self._record("converged", (await undo(self._observers, wanted)).fields())
+            for body in (await undo(self._observers, wanted)).bodies():
+                await self._record("converged", body)
 
     async def run(self) -> None:
         """Look when woken or when it is time, and end windows, until cancelled."""
@@ -289,20 +291,20 @@ class Lifecycle:
         if fresh and self._enforced():
             now = self._clock.monotonic()
             window = windows.opened(window, changes, self._policy(), now, timestamp(self._clock.now()))
-        drafts = [self._found(fresh, changes, window)] if fresh else []
+        drafts = self._found(fresh, changes, window) if fresh else []
         if saved.drift and not everything:
             drafts.append(self._recorder.draft("drift.cleared", self._agent, {"was": len(saved.drift)}))
         await self._declared.step(msgspec.structs.replace(saved, drift=everything, window=window), *drafts)
         if fresh and mode != "observe":
             self._tell(notice(fresh, self.window_left_s()), "warning")
 
-    def _found(self, fresh: Sequence[Drifted], changes: Sequence[Change], window: Window | None) -> Unnumbered:
-        body: JsonObject = {
-            "changes": [msgspec.to_builtins(item) for item in fresh],
+    def _found(self, fresh: Sequence[Drifted], changes: Sequence[Change], window: Window | None) -> list[Unnumbered]:
+        about: JsonObject = {
             "magnitude": round(magnitude(changes), 3),
             "window_s": None if window is None else round(window.ends - self._clock.monotonic()),
         }
-        return self._recorder.draft("drift.detected", self._agent, body)
+        parts = in_parts([msgspec.to_builtins(item) for item in fresh])
+        return [self._recorder.draft("drift.detected", self._agent, about | {"changes": part}) for part in parts]
 
     def _author(self, change: Change) -> str:
         """Who made it: those whose changing commands run, of that dimension first. "" when nobody's does."""
@@ -336,6 +338,7 @@ class Lifecycle:
     ) -> tuple[Delta, int]:
         saved = self._declared.now
         delta = commits.made_of(chosen, secrets.token_hex(8), author.principal, message, self._clock.now(), ttl)
+        commits.check_length(delta)
         left = tuple(item for item in saved.drift if item not in chosen)
         body: JsonObject = {"by": [*sorted({item.by for item in chosen if item.by})]}
         entry = self._recorder.draft(

@@ -8,6 +8,9 @@ from pact_agent.undo import Undone
 from pactsh.model.delta import Drifted
 
 
+_MOST_TOLD = 5
+
+
 def notice(fresh: Sequence[Drifted], left_s: float | None) -> str:
     """Of what has just been found; `left_s` is the length of the window it is in, None where none is open."""
     first = fresh[0].change
@@ -17,10 +20,12 @@ def notice(fresh: Sequence[Drifted], left_s: float | None) -> str:
 
 
 def resisting(undone: Undone) -> Iterator[str]:
-    """Of each change that is still there: why, and who is in the way."""
-    for failed in undone.failed:
+    """Of the first few changes that are still there: why, and who is in the way."""
+    for failed in undone.failed[:_MOST_TOLD]:
         held = "; ".join(f"{h.command}{f' (pid {h.pid})' if h.pid else ''} holds {h.path}" for h in failed.holders)
         yield f"{failed.change.name}: {failed.why}" + (f": {held}" if held else "")
+    if len(undone.failed) > _MOST_TOLD:
+        yield f"and {len(undone.failed) - _MOST_TOLD} more, in the journal's entry"
 
 
 def counted(number: int) -> str:

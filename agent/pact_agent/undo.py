@@ -17,6 +17,7 @@ from pact_agent.declared import Declared
 from pact_agent.dimensions import ApplyError, Holder
 from pact_agent.drift import undoing_order
 from pact_agent.observers import Observers
+from pact_agent.parts import in_parts
 from pact_agent.recorder import Recorder
 from pact_agent.saved import Undoing
 from pactsh.model.delta import Change
@@ -42,19 +43,14 @@ class Undone(msgspec.Struct, frozen=True):
     done: tuple[Change, ...]
     failed: tuple[Failed, ...]
 
-    def fields(self) -> JsonObject:
-        """For an entry."""
-        return {
-            "undone": [msgspec.to_builtins(change) for change in self.done],
-            "failed": [
-                {
-                    "change": msgspec.to_builtins(failed.change),
-                    "why": failed.why,
-                    "holders": [msgspec.to_builtins(holder) for holder in failed.holders],
-                }
-                for failed in self.failed
-            ],
-        }
+    def bodies(self) -> list[JsonObject]:
+        """For an entry, or for several where one doesn't hold it."""
+        done = in_parts([msgspec.to_builtins(change) for change in self.done])
+        failed = in_parts([msgspec.to_builtins(failed) for failed in self.failed])
+        bodies: list[JsonObject] = [{"undone": [*part], "failed": []} for part in done]
+        bodies[-1]["failed"] = [*failed[0]]
+        rest: list[JsonObject] = [{"undone": [], "failed": [*part]} for part in failed[1:]]
+        return bodies + rest
 
 
 async def undo(observers: Observers, changes: Iterable[Change]) -> Undone:
@@ -107,8 +103,10 @@ class Rollbacks:
         """Record that these changes will be undone, and undo them."""
         work = Undoing(secrets.token_hex(8), author, session, reason, tuple(changes), to, drop)
         saved = msgspec.structs.replace(self._declared.now, undoing=work, window=None)
-        body: JsonObject = {"id": work.id, "reason": reason, "to": to, "changes": [c.name for c in changes]}
-        await self._declared.step(saved, self._recorder.draft("rollback.begun", author, body, session=session))
+        names = in_parts([change.name for change in changes])
+        bodies: list[JsonObject] = [{"id": work.id, "reason": reason, "to": to, "changes": [*part]} for part in names]
+        drafts = (self._recorder.draft("rollback.begun", author, body, session=session) for body in bodies)
+        await self._declared.step(saved, *drafts)
         return await self.go_on(work)
 
     async def go_on(self, work: Undoing) -> Undone:
@@ -126,6 +124,10 @@ class Rollbacks:
             drift=tuple(item for item in saved.drift if item.change not in undone.done),
             undoing=msgspec.structs.replace(work, changes=rest, tried=True) if again else None,
         )
-        body: JsonObject = {"id": work.id, "reason": work.reason, "to": work.to, **undone.fields()}
-        await self._declared.step(after, self._recorder.draft("rollback", work.author, body, session=work.session))
+        about: JsonObject = {"id": work.id, "reason": work.reason, "to": work.to}
+        drafts = (
+            self._recorder.draft("rollback", work.author, about | body, session=work.session)
+            for body in undone.bodies()
+        )
+        await self._declared.step(after, *drafts)
         return undone

@@ -121,7 +121,7 @@ def captured(ctx: Context, node: str, argv: tuple[str, ...]) -> Result:
     from pactsh.cli.sshclient import Gate
     from pactsh.language import join
 
-    limits = Args(node, argv, timeout=ctx.settings.timeout, max_output=1 << 20, fanout=1)
+    limits = Args(node, argv, timeout=ctx.settings.timeout, max_output=16 << 20, fanout=1)
     return asyncio.run(_Fleet(Gate(ctx), join(argv), limits, kept=True, notice=ctx.notice).run((node,)))[0]
 
 

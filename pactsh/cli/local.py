@@ -50,6 +50,14 @@ class LocalAgent:
             raise PactError(f"agent: {method}: expected one answer, got {len(items)}")
         return items[0]
 
+    def gather(self, method: str, params: Mapping[str, object] | None = None) -> Item:
+        """The answer of `method` whose lists may come in parts; raises like `call`."""
+        whole: Item = {}
+        for item in self.call(method, params):
+            for key, value in item.items():
+                whole[key] = whole[key] + value if isinstance(value, list) and key in whole else value
+        return whole
+
     def call(self, method: str, params: Mapping[str, object] | None = None, *, endless: bool = False) -> Iterator[Item]:
         """Yield the items that `method` answers. `endless` waits for the next one without a time limit.
 

@@ -35,7 +35,7 @@ def ask_node(
     with ctx.agent() as agent:
         here = str(agent.ask("whoami")["node"])
         if node in {None, here}:
-            return msgspec.convert({**agent.ask(method, params), **known}, kind)
+            return msgspec.convert({**agent.gather(method, params), **known}, kind)
     assert node is not None
     return _elsewhere(ctx, node, kind, words)
 

@@ -10,13 +10,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from pact_agent.parts import in_items
 from pact_agent.saved import Undoing
 
 from pactsh.errors import ConflictError, NotFoundError, PactError, RollbackError, UsageError
 from pactsh.model.entry import Author, Draft
 from pactsh.policy.model import Policy
 from tests.pact_agent.localnode import body_of
-from tests.pact_agent.recording import Recording, recording
+from tests.pact_agent.recording import BOB as BOB_HERE
+from tests.pact_agent.recording import Recording, config_calls, recording
 
 ALICE = Author("alice@org", ("pact-ops-ml-training",))
 BOB = Author("bob@org", ("pact-ops-ml-training",))
@@ -495,3 +497,25 @@ def test_a_full_disk_does_not_hold_up_what_the_journal_says(node: Recording) -> 
     (node.directory / "config" / "state.json.new").mkdir()
     node.declared.sequenced(number, 77)
     assert node.lifecycle.deltas[0].seq == 77
+
+
+def test_more_than_an_entry_holds_comes_in_parts(tmp_path: Path) -> None:
+    """Somebody unpacks a distribution into /etc: it is seen and undone, though no one entry can say all of it."""
+    keys = [f"kernel.{'k' * 150}{number:04}" for number in range(300)]
+    with recording(tmp_path) as node:
+        for key in keys:
+            node.set(key, "1")
+        asyncio.run(node.lifecycle.start("boot-1"))
+        for key in keys:
+            node.set(key, "2" * 150)
+        asyncio.run(node.lifecycle.look())
+        asyncio.run(node.lifecycle.commit(ALICE, "some", only=[f"kernel:{keys[0]}"]))
+        (item, *more) = in_items(asyncio.run(config_calls(node).answer(BOB_HERE, "", "diff", {})))
+        assert sum(len(part["drift"]) for part in (item, *more) if isinstance(part["drift"], list)) == 299
+        asyncio.run(node.lifecycle.rollback(BOB))
+        assert {node.value(key) for key in keys[1:]} == {"1"}
+        for kind, field in (("drift.detected", "changes"), ("rollback.begun", "changes"), ("rollback", "undone")):
+            bodies = [body_of(entry) for entry in node.entries() if entry.type == kind]
+            assert len(bodies) > 1
+            assert sum(len(body[field]) for body in bodies) == (300 if kind == "drift.detected" else 299)
+        assert len({body["id"] for body in bodies}) == 1

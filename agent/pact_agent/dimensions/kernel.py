@@ -79,7 +79,7 @@ class Kernel:
             raise ApplyError(f"{key!r} is not the name of a setting")
         path = "/".join((self._settings, *parts))
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fd = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
                 os.write(fd, value.encode() + b"\n")
             finally:
