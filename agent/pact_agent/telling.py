@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from pact_agent.undo import Undone
 from pactsh.model.delta import Drifted
 
-
 _MOST_TOLD = 5
 
 

@@ -501,7 +501,7 @@ def test_a_full_disk_does_not_hold_up_what_the_journal_says(node: Recording) -> 
 
 def test_more_than_an_entry_holds_comes_in_parts(tmp_path: Path) -> None:
     """Somebody unpacks a distribution into /etc: it is seen and undone, though no one entry can say all of it."""
-    keys = [f"kernel.{'k' * 150}{number:04}" for number in range(300)]
+    keys = [f"kernel.{'k' * 150}{number:04}" for number in range(500)]
     with recording(tmp_path) as node:
         for key in keys:
             node.set(key, "1")
@@ -511,11 +511,11 @@ def test_more_than_an_entry_holds_comes_in_parts(tmp_path: Path) -> None:
         asyncio.run(node.lifecycle.look())
         asyncio.run(node.lifecycle.commit(ALICE, "some", only=[f"kernel:{keys[0]}"]))
         (item, *more) = in_items(asyncio.run(config_calls(node).answer(BOB_HERE, "", "diff", {})))
-        assert sum(len(part["drift"]) for part in (item, *more) if isinstance(part["drift"], list)) == 299
+        assert sum(len(part["drift"]) for part in (item, *more) if isinstance(part["drift"], list)) == 499
         asyncio.run(node.lifecycle.rollback(BOB))
         assert {node.value(key) for key in keys[1:]} == {"1"}
         for kind, field in (("drift.detected", "changes"), ("rollback.begun", "changes"), ("rollback", "undone")):
             bodies = [body_of(entry) for entry in node.entries() if entry.type == kind]
             assert len(bodies) > 1
-            assert sum(len(body[field]) for body in bodies) == (300 if kind == "drift.detected" else 299)
+            assert sum(len(body[field]) for body in bodies) == (500 if kind == "drift.detected" else 499)
         assert len({body["id"] for body in bodies}) == 1
