@@ -61,6 +61,7 @@ _log = logging.getLogger(__name__)
 
 _IDLE_CHECK_S = 15.0
 _DRAIN_S = 3.0
+_BEGIN_S = 10.0
 
 
 class Agent:
@@ -242,17 +243,24 @@ class Agent:
             _log.warning("spool: found after the last end: %s", recovered)
             body["spool"] = recovered
         await self._recorder.write("agent.start", self._identity, body, message="agent started")
+        self._spool.watch_level(self._level_changed)
         boot = boot_id()
         self._emergency.resume(boot)
-        try:
-            await self._lifecycle.start(boot)
-        except PactError as error:  # a full disk, say: who mends it needs this agent
-            _log.error("what is declared of this node can't be kept: %s", error.message)
-        self._spool.watch_level(self._level_changed)
+        await self._make_as_declared(boot)
         self._spawner.request({"op": "reclaim", "id": 0})  # the spool's lock says that no other agent is at work here
         self._broker.listen(self._config.socket_path, inherited.get("agent"))
         if self._sshd is not None:
             await self._sshd.listen(inherited.get("ssh"))
+
+    async def _make_as_declared(self, boot: str) -> None:
+        """Before anybody is let in; but a server that doesn't answer, or a full disk, keeps nobody out for long: who
+        mends the node needs this agent."""
+        beginning = asyncio.get_running_loop().create_task(self._lifecycle.start(boot), name="declared state")
+        beginning.add_done_callback(_begun)
+        self._level_tasks.add(beginning)
+        beginning.add_done_callback(self._level_tasks.discard)
+        if not (await asyncio.wait({beginning}, timeout=_BEGIN_S))[0]:
+            _log.warning("the node is not as declared yet: it goes on beside the work")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`: the uplink, the idle check. Raises PactError when the spawner has died: the agent ends
@@ -333,6 +341,13 @@ class Agent:
         await self._broker.close()
         self._spool.close()
         self._contents.close()
+
+
+def _begun(beginning: asyncio.Task[None]) -> None:
+    if beginning.cancelled() or (error := beginning.exception()) is None:
+        return
+    text = error.message if isinstance(error, PactError) else ""
+    _log.error("what is declared of this node can't be kept: %s", text, exc_info=None if text else error)
 
 
 def _address(ssh: Ssh | None, inherited: socket.socket | None) -> str:

@@ -16,7 +16,7 @@ from pact_agent.recorder import Recorder
 from pact_agent.records import Unnumbered
 from pact_agent.saved import Active, Baseline, Saved, StateFiles
 from pactsh.errors import PactError
-from pactsh.model.delta import Delta, Drifted, declared
+from pactsh.model.delta import Change, Delta, Drifted, declared
 from pactsh.model.entry import JsonObject
 
 _log = logging.getLogger(__name__)
@@ -74,6 +74,16 @@ class Declared:
                 fresh["kernel"] = both
         if fresh:
             self.take_baseline(baseline | fresh, self.boot)
+
+    def declare(self, changes: Sequence[Change]) -> None:
+        """Declare what was found, where no delta says anything."""
+        state = {name: dict(values) for name, values in self.baseline.items()}
+        for change in changes:
+            if change.after is None:
+                state[change.dimension].pop(change.key, None)
+            else:
+                state[change.dimension][change.key] = change.after
+        self.take_baseline(state, self.boot)
 
     def expired(self, now: float) -> tuple[str, ...]:
         """The ids of the deltas whose time is over; `now` in seconds since the epoch."""

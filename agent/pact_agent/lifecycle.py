@@ -11,21 +11,23 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pact_agent import commits
 from pact_agent import window as windows
+from pact_agent.actors import Actors
 from pact_agent.clock import Clock, timestamp
 from pact_agent.declared import Declared, delta_fields, named
-from pact_agent.drift import BLACKLIST, differences, is_blacklisted, magnitude
+from pact_agent.drift import BLACKLIST, differences, is_blacklisted
 from pact_agent.observers import Observers
 from pact_agent.parts import in_parts
 from pact_agent.recorder import Recorder
 from pact_agent.saved import Saved, Undoing, Window
-from pact_agent.telling import counted, notice, resisting
+from pact_agent.telling import counted, found_bodies, notice, resisting
 from pact_agent.undo import Rollbacks, Undone, undo
 from pactsh.errors import ConflictError, NotFoundError, PactError, RollbackError
 from pactsh.model.delta import Change, Delta, Drifted
@@ -33,20 +35,13 @@ from pactsh.model.entry import Author
 from pactsh.policy.model import Policy
 
 if TYPE_CHECKING:
-    from pact_agent.records import Unnumbered
     from pactsh.model.entry import JsonObject
 
 _log = logging.getLogger(__name__)
 
 _GATHER_S = 0.2
+_SETTLING_S = 300.0  # after a boot: services come up, mount and set what they are there for
 _PLACES = frozenset({"files", "mounts"})  # whose keys are paths
-
-
-class Acting(msgspec.Struct, frozen=True):
-    """Somebody whose command of class `change` runs: what then drifts is theirs."""
-
-    principal: str
-    dimension: str | None
 
 
 class Lifecycle:
@@ -71,7 +66,7 @@ class Lifecycle:
         self._agent, self._policy, self._tell, self._suspended = agent, policy, tell, suspended
         self._busy = asyncio.Lock()
         self._actual: dict[str, dict[str, str]] = {}
-        self._acting: list[Acting] = []
+        self._actors = Actors()
         self._rollbacks = Rollbacks(observers, declared, recorder, clock)
 
     # -- what is known
@@ -244,15 +239,9 @@ class Lifecycle:
 
     # -- looking
 
-    @contextlib.contextmanager
-    def acting(self, principal: str, dimension: str | None) -> Iterator[None]:
+    def acting(self, principal: str, dimension: str | None) -> AbstractContextManager[None]:
         """While a command of class `change` runs: what drifts meanwhile is this person's."""
-        mark = Acting(principal, dimension)
-        self._acting.append(mark)
-        try:
-            yield
-        finally:
-            self._acting.remove(mark)
+        return self._actors.acting(principal, dimension)
 
     def look_soon(self) -> None:
         """Something else than the node has changed: the policy."""
@@ -267,7 +256,7 @@ class Lifecycle:
         """Compare what was found with what is declared, and record what is new."""
         self._actual |= found
         self._declared.adopt(found)
-        changes = differences(self._declared.state(), found, self._is_noise)
+        changes = await self._adopted(differences(self._declared.state(), found, self._is_noise))
         saved = self._declared.now
         known = {(item.change.name, item.change.after): item for item in saved.drift}
         others = tuple(item for item in saved.drift if item.change.dimension not in found)
@@ -277,7 +266,8 @@ class Lifecycle:
         for change in changes:
             # What is found is the same, though another value may be declared by now: it stays whose it was.
             old = known.get((change.name, change.after))
-            drift.append(Drifted(change, old.by, old.since) if old else Drifted(change, self._author(change), now))
+            who, since = (old.by, old.since) if old else (self._actors.author_of(change), now)
+            drift.append(Drifted(change, who, since))
             fresh += [] if old else drift[-1:]
         everything = tuple(sorted((*others, *drift), key=lambda item: item.change.name))
         if not fresh and everything == saved.drift:
@@ -291,25 +281,32 @@ class Lifecycle:
         if fresh and self._enforced():
             now = self._clock.monotonic()
             window = windows.opened(window, changes, self._policy(), now, timestamp(self._clock.now()))
-        drafts = self._found(fresh, changes, window) if fresh else []
+        left_s = None if window is None else window.ends - self._clock.monotonic()
+        bodies = found_bodies(fresh, changes, left_s)
+        drafts = [self._recorder.draft("drift.detected", self._agent, body) for body in bodies]
         if saved.drift and not everything:
             drafts.append(self._recorder.draft("drift.cleared", self._agent, {"was": len(saved.drift)}))
         await self._declared.step(msgspec.structs.replace(saved, drift=everything, window=window), *drafts)
         if fresh and mode != "observe":
             self._tell(notice(fresh, self.window_left_s()), "warning")
 
-    def _found(self, fresh: Sequence[Drifted], changes: Sequence[Change], window: Window | None) -> list[Unnumbered]:
-        about: JsonObject = {
-            "magnitude": round(magnitude(changes), 3),
-            "window_s": None if window is None else round(window.ends - self._clock.monotonic()),
-        }
-        parts = in_parts([msgspec.to_builtins(item) for item in fresh])
-        return [self._recorder.draft("drift.detected", self._agent, about | {"changes": part}) for part in parts]
+    async def _adopted(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
+        """The changes less those that are nobody's, which are declared from now on, on record: modules that the kernel
+        loads when it needs them, and what the system sets up while it boots."""
+        known = {item.change.name for item in self.drift}
+        known |= {change.name for delta in self.deltas for change in delta.changes}
+        theirs = [c for c in changes if c.name not in known and not self._actors.author_of(c) and self._is_systems(c)]
+        if not theirs:
+            return changes
+        self._declared.declare(theirs)
+        for part in in_parts([msgspec.to_builtins(change) for change in theirs]):
+            await self._record("drift.adopted", {"changes": part})
+        return tuple(change for change in changes if change not in theirs)
 
-    def _author(self, change: Change) -> str:
-        """Who made it: those whose changing commands run, of that dimension first. "" when nobody's does."""
-        names = {a.principal for a in self._acting if a.dimension == change.dimension}
-        return ", ".join(sorted(names or {a.principal for a in self._acting}))
+    def _is_systems(self, change: Change) -> bool:
+        if change.before is None and change.key.startswith("module:"):
+            return True
+        return not self._observers.lasting(change.dimension) and self._clock.monotonic() < _SETTLING_S
 
     def _is_noise(self, dimension: str, key: str) -> bool:
         return dimension in _PLACES and is_blacklisted(self._blacklist, key)

@@ -1,11 +1,19 @@
-"""What is told of drift and of its end, in words. Pure."""
+"""What is told of drift and of its end, in words and in entries. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
+import msgspec
+
+from pact_agent.drift import magnitude
+from pact_agent.parts import in_parts
 from pact_agent.undo import Undone
-from pactsh.model.delta import Drifted
+from pactsh.model.delta import Change, Drifted
+
+if TYPE_CHECKING:
+    from pactsh.model.entry import JsonObject
 
 _MOST_TOLD = 5
 
@@ -16,6 +24,16 @@ def notice(fresh: Sequence[Drifted], left_s: float | None) -> str:
     more = f" and {len(fresh) - 1} more" if len(fresh) > 1 else ""
     end = "" if left_s is None else f"; committed within {_minutes(left_s)}, or undone"
     return f"drift: {first.name} {_shown(first.before)} -> {_shown(first.after)}{more}{end}"
+
+
+def found_bodies(fresh: Sequence[Drifted], changes: Sequence[Change], left_s: float | None) -> list[JsonObject]:
+    """The same for the journal, in as many entries as it takes; none for nothing new. `changes` are all there are."""
+    about: JsonObject = {
+        "magnitude": round(magnitude(changes), 3),
+        "window_s": None if left_s is None else round(left_s),
+    }
+    parts = in_parts([msgspec.to_builtins(item) for item in fresh]) if fresh else []
+    return [about | {"changes": part} for part in parts]
 
 
 def resisting(undone: Undone) -> Iterator[str]:

@@ -160,6 +160,7 @@ _ABOUT: Mapping[str, Callable[[Body], str]] = {
     "audit.restored": _fields,
     "drift.detected": _drift,
     "drift.cleared": lambda _body: "nothing differs any more",
+    "drift.adopted": lambda body: f"{_changes(body.get('changes'))} by the system itself",
     "converged": _undone,
     "rollback.begun": _begun,
     "rollback": _undone,

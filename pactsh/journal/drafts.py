@@ -31,6 +31,7 @@ AGENT_TYPES = frozenset(
         "audit.restored",
         "drift.detected",
         "drift.cleared",
+        "drift.adopted",
         "commit",
         "converged",
         "rollback.begun",

@@ -122,6 +122,33 @@ def test_settings_that_come_and_go_with_an_interface_are_nobodys_change(node: Re
     assert drift(node) == [("net.ipv4.conf.eth1.forwarding", "0", "1", "alice@org")]
 
 
+def test_a_module_that_the_kernel_loads_when_it_needs_it_is_nobodys_change(node: Recording) -> None:
+    hold(node)
+    tick(node, 20)
+    assert (drift(node), types(node)) == ([], ["drift.adopted"])
+    assert body_of(last(node, "drift.adopted"))["changes"][0]["key"] == MODULE
+    node.modules.write_text("")
+    change(node, "vm.swappiness", "60")
+    assert drift(node) == [(MODULE, "loaded", None, "alice@org")]
+
+
+def test_while_a_node_comes_up_what_it_sets_up_is_nobodys_change_either(tmp_path: Path) -> None:
+    with recording(tmp_path) as node:
+        node.clock.pass_s(-900)  # 100 s after the boot
+        node.set("vm.swappiness", "60")
+        asyncio.run(node.lifecycle.start("boot-1"))
+        change(node, "vm.swappiness", "30", None)
+        assert (drift(node), types(node)) == ([], ["drift.adopted"])
+        change(node, "vm.swappiness", "10", ALICE)
+        assert drift(node) == [("vm.swappiness", "30", "10", "alice@org")]
+        change(node, "vm.swappiness", "20", None)
+        assert drift(node) == [("vm.swappiness", "30", "20", "")], "what somebody has touched is not the system's"
+        node.clock.pass_s(300)
+        change(node, "vm.swappiness", "30", None)
+        change(node, "vm.swappiness", "5", None)
+        assert drift(node) == [("vm.swappiness", "30", "5", "")]
+
+
 def test_more_drift_shortens_the_window_and_never_lengthens_it(node: Recording) -> None:
     change(node, "vm.swappiness", "10")
     tick(node, 200)
@@ -319,7 +346,7 @@ def test_what_is_held_then_is_tried_again_until_it_is_let_go(node: Recording) ->
 
 def test_what_is_committed_meanwhile_is_undone_no_more(node: Recording) -> None:
     hold(node)
-    asyncio.run(node.lifecycle.look())
+    change(node, "vm.swappiness", "60")
     tick(node, 300)
     assert node.lifecycle.state() == "CONVERGING"
     commit(node)
