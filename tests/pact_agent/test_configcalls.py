@@ -152,3 +152,23 @@ def test_who_hangs_up_has_it_done_all_the_same(tmp_path: Path) -> None:
         asyncio.run(go())
         assert node.value("vm.swappiness") == "60"
         assert [e.type for e in node.entries()][-2:] == ["rollback.begun", "rollback"]
+
+
+def test_a_node_that_is_slow_to_become_as_declared_lets_people_in(make_node: MakeNode, tmp_path: Path) -> None:
+    """A committed mount whose server is gone, say."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'pact_agent.agent':\n"
+        "            import asyncio\n"
+        "            from pact_agent.lifecycle import Lifecycle\n"
+        "            async def hang(*_): await asyncio.sleep(1000)\n"
+        "            Lifecycle.start = hang\n"
+        "sys.meta_path.insert(0, Slow())\n"
+    )
+    node = make_node(environment={"PYTHONPATH": str(tmp_path / "code")})
+    assert "the node is not as declared yet" in node.log()
+    assert node.line("echo hello").stdout == "hello\n"
+    assert node.stop() == 0
