@@ -175,8 +175,8 @@ class Executor:
             outcome = await running
             try:
                 await self._configuration.look()
-            except PactError as error:
-                _log.error("after line %s: %s", line.id, error.message)
+            except Exception:  # noqa: BLE001  the line has run and has its outcome, whatever is wrong in here
+                _log.exception("after line %s", line.id)
         return outcome
 
     async def _run_recorded(

@@ -254,6 +254,15 @@ def test_one_that_comes_after_the_intent_is_told_and_leaves_an_outcome(make_node
     assert [(o["status"], o["signal"], o["reason"]) for o in outcomes] == [(1, None, "fault: ValueError")] * 2
 
 
+def test_one_in_what_looks_for_changes_is_no_end_of_the_session(make_node: MakeNode, tmp_path: Path) -> None:
+    node = make_node(environment=broken(tmp_path / "code", "pact_agent.lifecycle", "Lifecycle.look"))
+    done = node.pactsh(stdin="bypass true\nkill -0 999999\necho two\n")
+    assert done.stdout == "two\n"
+    assert "stumbled" in node.log()
+    node.stop()
+    assert len(node.entries("intent")) == len(node.entries("outcome"))
+
+
 def test_a_line_too_long_to_record_is_refused_on_record(make_node: MakeNode, tmp_path: Path) -> None:
     """A few globs make more words than an entry holds: it does not run, and it does not vanish either."""
     node = make_node()
