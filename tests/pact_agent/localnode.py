@@ -64,6 +64,7 @@ class LocalNode:
             stderr=log,
             stdout=log,
             env={"NOTIFY_SOCKET": str(address), "PATH": os.environ["PATH"], **self._environment},
+            start_new_session=True,  # as a service is, and not in one whose leader is outside this PID namespace
         )
         log.close()
         try:
