@@ -21,6 +21,7 @@ from pact_agent.declared import Declared
 from pact_agent.dimensions.files import Files
 from pact_agent.dimensions.kernel import Kernel
 from pact_agent.dimensions.mounts import Mounts
+from pact_agent.dimensions.network import Network
 from pact_agent.emergency import Emergency
 from pact_agent.executor import Executor
 from pact_agent.facts import NodeFacts
@@ -152,7 +153,7 @@ class Agent:
 
     def _make_lifecycle(self, author: Author) -> Lifecycle:
         return Lifecycle(
-            Observers([Kernel(), Mounts(), Files(self._contents)], self._clock),
+            Observers([Kernel(), Mounts(), Files(self._contents), Network()], self._clock),
             self._declared,
             self._recorder,
             self._clock,
@@ -180,7 +181,7 @@ class Agent:
             self._executor,
             self._spawner,
             self._tools,
-            lambda sock, identity, peer: self._broker.adopt(sock, None, identity, peer),
+            lambda sock, identity, peer, reached: self._broker.adopt(sock, None, identity, peer, reached),
         )
         return Sshd(self._config.ssh, self._config.limits, services, Refusals(self._recorder))
 
@@ -223,7 +224,7 @@ class Agent:
     def _connect(self, session: Session) -> socket.socket:
         """A socket for a `pact` inside a session; the agent's end is served as that session."""
         ours, theirs = socket.socketpair()
-        self._broker.adopt(ours, session, session.identity, f"session {session.id}")
+        self._broker.adopt(ours, session, session.identity, f"session {session.id}", session.reached)
         return theirs
 
     # -- running

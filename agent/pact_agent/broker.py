@@ -12,12 +12,14 @@ import logging
 import pwd
 import socket
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from pact_agent.calls import Calls
 from pact_agent.config import LocalUser
 from pact_agent.connection import Connection, Services, error_fields
+from pact_agent.cutoff import reached_by
 from pact_agent.executor import Executor
 from pact_agent.frames import Channel
 from pact_agent.recorder import Recorder
@@ -98,7 +100,8 @@ class Broker:
             loop.call_later(_ACCEPT_PAUSE_S, self._accept_again)
             return
         pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        self._serve(sock, self.identity_of(uid), None, f"uid={uid} pid={pid}", recorded=self._is_news(uid))
+        reached = reached_by(pid, time.monotonic())
+        self._serve(sock, self.identity_of(uid), None, f"uid={uid} pid={pid}", reached, recorded=self._is_news(uid))
 
     def _accept_again(self) -> None:
         if self._listener is not None:
@@ -115,10 +118,13 @@ class Broker:
             _log.warning("uid %d keeps connecting: not recorded for a while", uid)
         return count < _STRANGER_MOST
 
-    def adopt(self, sock: socket.socket, session: Session | None, identity: Identity, peer: str) -> None:
+    def adopt(
+        self, sock: socket.socket, session: Session | None, identity: Identity, peer: str, reached: float
+    ) -> None:
         """Serve a connection that the agent made: for a remote `pactsh` (no session yet) or for the
-        `pact` of a session, which speaks for that session and opens none of its own."""
-        self._serve(sock, identity, session, peer)
+        `pact` of a session, which speaks for that session and opens none of its own. `reached`: since when who is
+        behind it is connected."""
+        self._serve(sock, identity, session, peer, reached)
 
     def identity_of(self, uid: int) -> Identity | None:
         """Whom a uid of this node stands for, None if nobody."""
@@ -136,23 +142,31 @@ class Broker:
         identity: Identity | None,
         session: Session | None,
         peer: str,
+        reached: float,
         *,
         recorded: bool = True,
     ) -> None:
-        connection = self._connection(sock, identity, session, peer, recorded=recorded)
+        connection = self._connection(sock, identity, session, peer, reached, recorded=recorded)
         task = asyncio.get_running_loop().create_task(connection)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _connection(
-        self, sock: socket.socket, identity: Identity | None, session: Session | None, peer: str, *, recorded: bool
+        self,
+        sock: socket.socket,
+        identity: Identity | None,
+        session: Session | None,
+        peer: str,
+        reached: float,
+        *,
+        recorded: bool,
     ) -> None:
         channel = Channel(sock)
         try:
             if identity is None:
                 await self._stranger(channel, peer, recorded=recorded)
                 return
-            connection = Connection(self._services, channel, identity, peer, session)
+            connection = Connection(self._services, channel, identity, peer, session, reached)
             self._connections.add(connection)
             try:
                 await connection.serve()

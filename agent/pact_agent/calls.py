@@ -6,6 +6,7 @@ Each method has its RBAC action here; one without an action can't be called.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
@@ -14,14 +15,14 @@ import msgspec
 from pact_agent.capability import capabilities
 from pact_agent.clock import timestamp
 from pact_agent.configcalls import ACTIONS as CONFIG_ACTIONS
-from pact_agent.configcalls import ConfigCalls
+from pact_agent.configcalls import Caller, ConfigCalls
 from pact_agent.emergency import Emergency
 from pact_agent.facts import NodeFacts
 from pact_agent.parts import in_items
 from pact_agent.saved import Active
 from pact_agent.session import Sessions
 from pactsh.errors import ForbiddenError, UnreachableError, UsageError
-from pactsh.model.entry import Entry
+from pactsh.model.entry import Author, Entry
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
 from pactsh.policy.rbac import highest_class, may
@@ -76,8 +77,12 @@ class Calls:
             "whitelist": self._whitelist,
         }
 
-    async def answer(self, identity: Identity, method: str, params: Params, session: str = "") -> AsyncIterator[Item]:
-        """The items of `method`, asked for in `session`. Raises `UsageError`, `ForbiddenError`, `UnreachableError`."""
+    async def answer(
+        self, identity: Identity, method: str, params: Params, session: str = "", reached: float = -math.inf
+    ) -> AsyncIterator[Item]:
+        """The items of `method`, asked for in `session` by somebody who is connected since `reached` (monotonic).
+        Raises `UsageError`, `ForbiddenError`, `UnreachableError`."""
+        caller = Caller(Author(identity.principal, identity.roles, identity.kind), session, reached)
         if method not in ACTIONS:
             raise UsageError(f"call: unknown method {method[:32]!r}")
         action = ACTIONS[method]
@@ -88,7 +93,7 @@ class Calls:
                 hint="`pact whoami` shows the roles",
             )
         if method in CONFIG_ACTIONS:
-            for item in in_items(await self._config.answer(identity, session, method, params)):
+            for item in in_items(await self._config.answer(caller, method, params)):
                 yield item
             return
         if method == "emergency_start":
@@ -97,7 +102,7 @@ class Calls:
         if method == "emergency_end":
             force = params.get("force") is True
             self._emergency.check_end(identity, force=force)
-            await asyncio.shield(self._config.settle(identity, session, params))
+            await asyncio.shield(self._config.settle(caller, params))
             ended = await self._emergency.end(identity, force=force)
             yield _emergency_item(self._facts.node, ended)
             return

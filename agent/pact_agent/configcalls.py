@@ -15,11 +15,20 @@ from pact_agent.telling import counted
 from pactsh.errors import UsageError
 from pactsh.model.delta import Change, Delta, Drifted
 from pactsh.model.entry import Author
-from pactsh.model.identity import Identity
 
 Item = dict[str, object]
 Params = dict[str, object]
-Answer = Callable[[Author, str, Params], Coroutine[object, object, Item]]
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks, in which session ("" for none), and since when that one is connected (monotonic)."""
+
+    author: Author
+    session: str
+    reached: float
+
+
+Answer = Callable[[Caller, Params], Coroutine[object, object, Item]]
 
 _WAIT_S = 10.0
 ACTIONS = {"diff": "diff", "deltas": "diff", "commit": "commit", "rollback": "rollback", "extend": "commit"}
@@ -45,13 +54,12 @@ class ConfigCalls:
             "extend": self._extend,
         }
 
-    async def answer(self, identity: Identity, session: str, method: str, params: Params) -> Item:
+    async def answer(self, caller: Caller, method: str, params: Params) -> Item:
         """The item of `method`; raises what the lifecycle raises, and `UsageError` for odd parameters."""
-        author = Author(identity.principal, identity.roles, identity.kind)
         # Whole, whoever hangs up meanwhile: a rollback may be what cuts the line.
-        return {"node": self._node, **await asyncio.shield(self._methods[method](author, session, params))}
+        return {"node": self._node, **await asyncio.shield(self._methods[method](caller, params))}
 
-    async def _diff(self, _author: Author, _session: str, _params: Params) -> Item:
+    async def _diff(self, _caller: Caller, _params: Params) -> Item:
         await self._lifecycle.look()
         return {
             "drift": [_drifted(item) for item in self._lifecycle.drift],
@@ -59,18 +67,19 @@ class ConfigCalls:
             "state": self._lifecycle.state(),
         }
 
-    async def _deltas(self, _author: Author, _session: str, _params: Params) -> Item:
+    async def _deltas(self, _caller: Caller, _params: Params) -> Item:
         return {"deltas": [_delta(delta) for delta in self._lifecycle.deltas]}
 
-    async def _commit(self, author: Author, session: str, params: Params) -> Item:
+    async def _commit(self, caller: Caller, params: Params) -> Item:
         ttl = params.get("ttl")
         only = params.get("only") or []
         if not isinstance(only, list) or not all(isinstance(name, str) for name in only):
             raise UsageError("commit: only: expected a list of DIMENSION:KEY")
         delta, number = await self._lifecycle.commit(
-            author,
+            caller.author,
             str(params.get("message") or ""),
-            session=session,
+            session=caller.session,
+            reached=caller.reached,
             only=only,
             ttl=None if ttl is None else _number(ttl, "ttl"),
         )
@@ -79,19 +88,18 @@ class ConfigCalls:
         made = next((known for known in self._lifecycle.deltas if known.id == delta.id), delta)
         return {"seq": made.seq or None, "changes": [_change(change) for change in delta.changes]}
 
-    async def _rollback(self, author: Author, session: str, params: Params) -> Item:
+    async def _rollback(self, caller: Caller, params: Params) -> Item:
         to = _number(params.get("to") or 0, "to")
         if params.get("dry_run") is True:
             await self._lifecycle.look()
             changes, _ = self._lifecycle.to_undo(to)
             return {"to": to or None, "dry_run": True, "undone": [_change(change) for change in changes]}
-        undone = await self._lifecycle.rollback(author, to=to, session=session)
+        undone = await self._lifecycle.rollback(caller.author, to=to, session=caller.session)
         return {"to": to or None, "dry_run": False, "undone": [_change(change) for change in undone.done]}
 
-    async def settle(self, identity: Identity, session: str, params: Params) -> None:
+    async def settle(self, caller: Caller, params: Params) -> None:
         """What becomes of the drift when an emergency ends: `commit` (a message) or `rollback`. Raises `UsageError`
         when that isn't said and something has drifted, and what committing and undoing raise."""
-        author = Author(identity.principal, identity.roles, identity.kind)
         message, undo = params.get("commit"), params.get("rollback") is True
         await self._lifecycle.look()
         count = len(self._lifecycle.drift)
@@ -101,13 +109,13 @@ class ConfigCalls:
                 hint="--end --commit -m MSG keeps them, --end --rollback undoes them; pact diff shows them",
             )
         if count and undo:
-            await self._lifecycle.rollback(author, session=session)
+            await self._lifecycle.rollback(caller.author, session=caller.session)
         elif count:
-            await self._lifecycle.commit(author, str(message), session=session)
+            await self._lifecycle.commit(caller.author, str(message), session=caller.session, reached=caller.reached)
 
-    async def _extend(self, author: Author, session: str, params: Params) -> Item:
+    async def _extend(self, caller: Caller, params: Params) -> Item:
         minutes = _number(params.get("minutes"), "minutes")
-        left_s = await self._lifecycle.extend(author, minutes, session=session)
+        left_s = await self._lifecycle.extend(caller.author, minutes, session=caller.session)
         return {"minutes": minutes, "left_s": left_s, "ends": timestamp(self._clock.now() + timedelta(seconds=left_s))}
 
 

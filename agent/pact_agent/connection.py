@@ -49,8 +49,15 @@ class Connection:
     """One peer: at most one session, one line at a time. Also the `Sink` of its lines."""
 
     def __init__(
-        self, services: Services, channel: Channel, identity: Identity, peer: str, session: Session | None
+        self,
+        services: Services,
+        channel: Channel,
+        identity: Identity,
+        peer: str,
+        session: Session | None,
+        reached: float,
     ) -> None:
+        self._reached = reached
         self._services, self._channel, self._identity, self._peer = services, channel, identity, peer
         self._session, self._borrowed = session, session is not None
         self._notices: set[asyncio.Task[None]] = set()
@@ -124,7 +131,12 @@ class Connection:
         if kind not in KINDS:
             raise UsageError(f"protocol: a session's kind is one of {', '.join(KINDS)}")
         self._session = session = await self._services.sessions.open(
-            self._identity, kind=kind, source=self._identity.source, peer=self._peer, term=str(frame.fields.get("term"))
+            self._identity,
+            kind=kind,
+            source=self._identity.source,
+            peer=self._peer,
+            term=str(frame.fields.get("term")),
+            reached=self._reached,
         )
         session.notify = self.notice
         session.hang_up = self.end
@@ -152,7 +164,7 @@ class Connection:
         action: Action = "exec" if self._session is None else "shell"
         if self._session is None:
             self._session = await self._services.sessions.open(
-                self._identity, kind="exec", source=self._identity.source, peer=self._peer
+                self._identity, kind="exec", source=self._identity.source, peer=self._peer, reached=self._reached
             )
         session = self._session
         if not self._borrowed and session.kind in {"interactive", "login"}:
@@ -199,6 +211,7 @@ class Connection:
             frame.text("method"),
             params if isinstance(params, dict) else {},
             self._session.id if self._session is not None else "",
+            self._reached,
         ):
             await self._channel.send({"op": "item", "value": item})
         await self._channel.send({"op": "done"})

@@ -85,8 +85,31 @@ def is_blacklisted(patterns: Iterable[str], key: str) -> bool:
     return False
 
 
+def is_systems(change: Change) -> bool:
+    """Whether it is the system's own doing, where no person's command runs: a module that the kernel loads when it
+    needs it, an address or a route that DHCP moves.
+
+    >>> is_systems(Change("network", "address:eth0:10.0.0.7/24", None, "scope=global dynamic"))
+    True
+    >>> is_systems(Change("network", "address:eth0:10.0.0.7/24", None, "scope=global"))
+    False
+    """
+    if change.dimension == "network":
+        words = {*(change.before or "").split(), *(change.after or "").split()}
+        return not words.isdisjoint({"dynamic", "proto=dhcp"})
+    return change.before is None and change.key.startswith("module:")
+
+
 # What undoing has to do with: a service may use a mount, a mount the network.
+_NETWORK = {"link": 0, "address": 1, "route": 2}
 _DEPENDANTS_FIRST = ("services", "mounts", "network", "files", "packages", "gpu", "kernel")
+
+
+def _within(change: Change) -> tuple[int, str]:
+    """What others of the same dimension need comes first: an address needs its link, a route its address."""
+    if change.dimension == "network":
+        return _NETWORK.get(change.key.partition(":")[0], 0), change.key
+    return 0, change.key
 
 
 def undoing_order(changes: Iterable[Change]) -> list[Change]:
@@ -95,8 +118,8 @@ def undoing_order(changes: Iterable[Change]) -> list[Change]:
     added = [change for change in changes if change.before is None]
     others = [change for change in changes if change.before is not None]
     rank = {name: number for number, name in enumerate(_DEPENDANTS_FIRST)}
-    added.sort(key=lambda c: c.key, reverse=True)
+    added.sort(key=_within, reverse=True)
     added.sort(key=lambda c: rank.get(c.dimension, 0))
-    others.sort(key=lambda c: c.key)
+    others.sort(key=_within)
     others.sort(key=lambda c: rank.get(c.dimension, 0), reverse=True)
     return added + others

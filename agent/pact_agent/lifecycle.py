@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
@@ -21,8 +22,9 @@ from pact_agent import commits
 from pact_agent import window as windows
 from pact_agent.actors import Actors
 from pact_agent.clock import Clock, timestamp
+from pact_agent.cutoff import CutOff
 from pact_agent.declared import Declared, delta_fields, named
-from pact_agent.drift import BLACKLIST, differences, is_blacklisted
+from pact_agent.drift import BLACKLIST, differences, is_blacklisted, is_systems
 from pact_agent.observers import Observers
 from pact_agent.parts import in_parts
 from pact_agent.recorder import Recorder
@@ -67,6 +69,7 @@ class Lifecycle:
         self._busy = asyncio.Lock()
         self._actual: dict[str, dict[str, str]] = {}
         self._actors = Actors()
+        self._cut_off = CutOff()
         self._rollbacks = Rollbacks(observers, declared, recorder, clock)
 
     # -- what is known
@@ -270,6 +273,7 @@ class Lifecycle:
             drift.append(Drifted(change, who, since))
             fresh += [] if old else drift[-1:]
         everything = tuple(sorted((*others, *drift), key=lambda item: item.change.name))
+        self._cut_off.note(everything, self._clock.monotonic())
         if not fresh and everything == saved.drift:
             return
         await self._drifted(fresh, everything)
@@ -304,9 +308,8 @@ class Lifecycle:
         return tuple(change for change in changes if change not in theirs)
 
     def _is_systems(self, change: Change) -> bool:
-        if change.before is None and change.key.startswith("module:"):
-            return True
-        return not self._observers.lasting(change.dimension) and self._clock.monotonic() < _SETTLING_S
+        settling = not self._observers.lasting(change.dimension) and self._clock.monotonic() < _SETTLING_S
+        return settling or is_systems(change)
 
     def _is_noise(self, dimension: str, key: str) -> bool:
         return dimension in _PLACES and is_blacklisted(self._blacklist, key)
@@ -314,12 +317,19 @@ class Lifecycle:
     # -- committing
 
     async def commit(
-        self, author: Author, message: str, *, session: str = "", only: Sequence[str] = (), ttl: int | None = None
+        self,
+        author: Author,
+        message: str,
+        *,
+        session: str = "",
+        reached: float = -math.inf,
+        only: Sequence[str] = (),
+        ttl: int | None = None,
     ) -> tuple[Delta, int]:
         """Make drift a delta; `only` names some of it. Returns the delta and its entry's number in the spool.
 
         Raises `UsageError` for bad arguments, `NotFoundError` where nothing has drifted, `ConflictError` where
-        somebody else committed it first.
+        somebody else committed it first, `PolicyError` where it may have cut off who is connected since `reached`.
         """
         message = commits.checked_message(message)
         commits.check_ttl(ttl)
@@ -328,6 +338,7 @@ class Lifecycle:
             chosen, missing = named(self.drift, only)
             if missing or not chosen:
                 raise commits.nothing_to_commit(self.deltas, missing, self._clock.now())
+            self._cut_off.check(chosen, reached)
             return await self._commit(author, message, session, chosen, ttl)
 
     async def _commit(

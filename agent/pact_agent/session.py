@@ -7,6 +7,7 @@ configuration and ends what has been idle for too long.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable
 from typing import Protocol
@@ -43,11 +44,13 @@ class Session:
         source: str,
         peer: str,
         began: float,
+        reached: float = -math.inf,
         started_at: str = "",
     ) -> None:
         self.id, self.identity, self.started_at = session_id, identity, started_at
         self.kind, self.source, self.peer = kind, source, peer
         self.began = self.active = began
+        self.reached = reached
         self.cwd = self.before = "/"
         self.last_status = 0
         self.lines = 0
@@ -77,12 +80,14 @@ class Sessions:
         """The open sessions, oldest first."""
         return tuple(self._open.values())
 
-    async def open(self, identity: Identity, *, kind: str, source: str, peer: str, term: str = "") -> Session:
+    async def open(
+        self, identity: Identity, *, kind: str, source: str, peer: str, term: str = "", reached: float = -math.inf
+    ) -> Session:
         """Open and record a session.
 
         `kind`: interactive, login, script or exec (which gets no entries of its own: its line has them).
-        `source`: uid or ssh; `peer`: who is at the other end, for the record. Raises `PolicyError` when a
-        limit is reached, and what the recorder raises.
+        `source`: uid or ssh; `peer`: who is at the other end, for the record; `reached`: since when that one is
+        connected (`cutoff`). Raises `PolicyError` when a limit is reached, and what the recorder raises.
         """
         mine = sum(1 for s in self._open.values() if s.identity.principal == identity.principal)
         if mine >= self._limits.sessions_per_identity:
@@ -101,6 +106,7 @@ class Sessions:
             source=source,
             peer=peer,
             began=self._clock.monotonic(),
+            reached=reached,
             started_at=timestamp(self._clock.now()),
         )
         session.history = self._history.setdefault(identity.principal, [])

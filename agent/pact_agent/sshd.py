@@ -158,7 +158,7 @@ class Peer(asyncssh.SSHServer):
         self._user = ""
         self.identity: Identity | None = None
         self.sessions: set[SshSession] = set()
-        self.active = time.monotonic()
+        self.active = self.reached = time.monotonic()
         self.address = ""
         self.peer = ""
 

@@ -39,13 +39,13 @@ NOT_WHITELISTED = 6
 
 
 class Services(msgspec.Struct, frozen=True):
-    """What a channel needs of the agent. `adopt(sock, identity, peer)` serves an authenticated connection."""
+    """What a channel needs of the agent. `adopt(sock, identity, peer, reached)` serves an authenticated connection."""
 
     sessions: Sessions
     executor: Executor
     spawner: Spawner
     tools: Tools
-    adopt: Callable[[socket.socket, Identity, str], None]
+    adopt: Callable[[socket.socket, Identity, str, float], None]
 
 
 class Host(Protocol):
@@ -53,6 +53,7 @@ class Host(Protocol):
 
     identity: Identity | None
     peer: str
+    reached: float
 
     def refuse(self, what: str, reason: str) -> None:
         """Record that something was refused."""
@@ -216,7 +217,9 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
     async def _exec(self, line: str) -> int:
         identity = self._identity()
         sessions = self._services.sessions
-        session = await sessions.open(identity, kind="exec", source="ssh", peer=self._host.peer)
+        session = await sessions.open(
+            identity, kind="exec", source="ssh", peer=self._host.peer, reached=self._host.reached
+        )
         self._session = session
         status, reason = 1, "left"
         try:
@@ -289,7 +292,7 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
                     env=environment(io),
                     terminal=self._terminal,
                 )
-                self._services.adopt(ours, identity, self._host.peer)
+                self._services.adopt(ours, identity, self._host.peer, self._host.reached)
                 job = Job((spec,), (*fds, theirs.fileno()), tty=0 if pty is not None else None)
                 running = await self._services.spawner.spawn(job)
                 self._shell = (running, pty)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pact_agent.config import Limits
-from pact_agent.configcalls import ConfigCalls
+from pact_agent.configcalls import Caller, ConfigCalls
 from pact_agent.declared import Declared
 from pact_agent.dimensions.kernel import Kernel
 from pact_agent.emergency import Emergency
@@ -110,6 +110,11 @@ class Recording:
 def config_calls(node: Recording) -> ConfigCalls:
     """What answers questions about this node's configuration."""
     return ConfigCalls("node042", node.lifecycle, node.recorder, node.clock)
+
+
+def caller(identity: Identity, reached: float = 0.0) -> Caller:
+    """Somebody in session s1."""
+    return Caller(Author(identity.principal, identity.roles, identity.kind), "s1", reached)
 
 
 def emergency_of(node: Recording, boot: str = "boot-1") -> Emergency:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.pact_agent.localnode import DEADLINE_S, IS_ROOT, LocalNode, body_of
-from tests.pact_agent.recording import ALICE, config_calls, recording
+from tests.pact_agent.recording import ALICE, caller, config_calls, recording
 
 MakeNode = Callable[..., LocalNode]
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="the kernel's settings are root's: run the tests as root")
@@ -140,7 +140,7 @@ def test_who_hangs_up_has_it_done_all_the_same(tmp_path: Path) -> None:
         async def go() -> None:
             node.disk.waiting.clear()
             node.disk.slow.clear()
-            asking = asyncio.create_task(config_calls(node).answer(ALICE, "s1", "rollback", {}))
+            asking = asyncio.create_task(config_calls(node).answer(caller(ALICE), "rollback", {}))
             await asyncio.to_thread(node.disk.waiting.wait, DEADLINE_S)
             asking.cancel()
             await asyncio.wait({asking})

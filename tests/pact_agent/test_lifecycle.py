@@ -18,7 +18,7 @@ from pactsh.model.entry import Author, Draft
 from pactsh.policy.model import Policy
 from tests.pact_agent.localnode import body_of
 from tests.pact_agent.recording import BOB as BOB_HERE
-from tests.pact_agent.recording import Recording, config_calls, recording
+from tests.pact_agent.recording import Recording, caller, config_calls, recording
 
 ALICE = Author("alice@org", ("pact-ops-ml-training",))
 BOB = Author("bob@org", ("pact-ops-ml-training",))
@@ -537,7 +537,7 @@ def test_more_than_an_entry_holds_comes_in_parts(tmp_path: Path) -> None:
             node.set(key, "2" * 150)
         asyncio.run(node.lifecycle.look())
         asyncio.run(node.lifecycle.commit(ALICE, "some", only=[f"kernel:{keys[0]}"]))
-        (item, *more) = in_items(asyncio.run(config_calls(node).answer(BOB_HERE, "", "diff", {})))
+        (item, *more) = in_items(asyncio.run(config_calls(node).answer(caller(BOB_HERE), "diff", {})))
         assert sum(len(part["drift"]) for part in (item, *more) if isinstance(part["drift"], list)) == 499
         asyncio.run(node.lifecycle.rollback(BOB))
         assert {node.value(key) for key in keys[1:]} == {"1"}

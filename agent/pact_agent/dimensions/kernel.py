@@ -16,12 +16,12 @@ from pact_agent.dimensions import ApplyError, Holder
 
 _MODULE = "module:"
 _MOST_BYTES = 4096
-# Not settings, though they can be written: counters and clocks, what is consumed by reading, secrets, and the
-# registrations of binfmt_misc, which are files of their own.
+# Not settings, though they can be written: counters and clocks, what is consumed by reading, secrets, what follows a
+# link's own setting, and the registrations of binfmt_misc, which are files of their own.
 _LEFT_OUT = re.compile(
     r"kernel\.(ns_last_pid|cad_pid|random\..*|usermodehelper\..*)|vm\.(stat_refresh|drop_caches|compact_memory)"
     r"|fs\.binfmt_misc\..*|net\.ipv4\.tcp_fastopen_key|net\.ipv6\.conf\..*\.stable_secret|dev\.cdrom\..*"
-    r"|net\.ipv[46]\.route\.flush|sunrpc\.transports"
+    r"|net\.ipv[46]\.route\.flush|sunrpc\.transports|net\.ipv6\.conf\..*\.mtu"
 )
 
 
