@@ -31,7 +31,10 @@ class Caller(msgspec.Struct, frozen=True):
 Answer = Callable[[Caller, Params], Coroutine[object, object, Item]]
 
 _WAIT_S = 10.0
-ACTIONS = {"diff": "diff", "deltas": "diff", "commit": "commit", "rollback": "rollback", "extend": "commit"}
+ACTIONS = {
+    "diff": "diff", "deltas": "diff", "commit": "commit", "rollback": "rollback", "extend": "commit",
+    "blacklist": "diff", "blacklist_add": "commit", "blacklist_remove": "commit",
+}  # fmt: skip
 
 
 class Acknowledged(Protocol):
@@ -52,6 +55,9 @@ class ConfigCalls:
             "commit": self._commit,
             "rollback": self._rollback,
             "extend": self._extend,
+            "blacklist": self._blacklist,
+            "blacklist_add": self._blacklist_add,
+            "blacklist_remove": self._blacklist_remove,
         }
 
     async def answer(self, caller: Caller, method: str, params: Params) -> Item:
@@ -117,6 +123,20 @@ class ConfigCalls:
         minutes = _number(params.get("minutes"), "minutes")
         left_s = await self._lifecycle.extend(caller.author, minutes, session=caller.session)
         return {"minutes": minutes, "left_s": left_s, "ends": timestamp(self._clock.now() + timedelta(seconds=left_s))}
+
+    async def _blacklist(self, _caller: Caller, _params: Params) -> Item:
+        patterns = self._lifecycle.noise.patterns()
+        return {"patterns": [{"pattern": pattern, "origin": origin} for pattern, origin in patterns]}
+
+    async def _blacklist_add(self, caller: Caller, params: Params) -> Item:
+        before = len(self._lifecycle.drift)
+        await self._lifecycle.ignore(caller.author, str(params.get("pattern") or ""), session=caller.session)
+        return {"covered": max(0, before - len(self._lifecycle.drift))}
+
+    async def _blacklist_remove(self, caller: Caller, params: Params) -> Item:
+        pattern = str(params.get("pattern") or "")
+        await self._lifecycle.ignore(caller.author, pattern, session=caller.session, end=True)
+        return {}
 
 
 def _number(value: object, name: str) -> int:

@@ -60,31 +60,6 @@ def window_s(base_s: int, sensitivity: float, size: float) -> int:
     return max(SHORTEST_WINDOW_S, int(base_s / (1 + size * sensitivity)))
 
 
-def is_blacklisted(patterns: Iterable[str], key: str) -> bool:
-    """Whether a pattern covers the key: `PREFIX/**` the place and all below it, `PREFIX/*` what is directly in it,
-    anything else itself alone.
-
-    >>> [is_blacklisted(["/tmp/**"], key) for key in ("/tmp", "/tmp/a/b", "/tmpfoo")]
-    [True, True, False]
-    >>> [is_blacklisted(["/etc/*"], key) for key in ("/etc", "/etc/a", "/etc/a/b")]
-    [False, True, False]
-    >>> is_blacklisted(["vm.swappiness"], "vm.swappiness")
-    True
-    """
-    for pattern in patterns:
-        if pattern.endswith("/**"):
-            place = pattern.removesuffix("/**")
-            if key == place or key.startswith(place + "/"):
-                return True
-        elif pattern.endswith("/*"):
-            place, _, name = key.rpartition("/")
-            if name and place == pattern.removesuffix("/*"):
-                return True
-        elif key == pattern:
-            return True
-    return False
-
-
 def is_systems(change: Change) -> bool:
     """Whether it is the system's own doing, where no person's command runs: a module that the kernel loads when it
     needs it, an address or a route that DHCP moves.

@@ -24,9 +24,9 @@ from pact_agent.actors import Actors
 from pact_agent.clock import Clock, timestamp
 from pact_agent.cutoff import CutOff
 from pact_agent.declared import Declared, delta_fields, named
-from pact_agent.drift import BLACKLIST, differences, is_blacklisted, is_systems
+from pact_agent.drift import differences, is_systems
+from pact_agent.noise import Noise
 from pact_agent.observers import Observers
-from pact_agent.parts import in_parts
 from pact_agent.recorder import Recorder
 from pact_agent.saved import Saved, Undoing, Window
 from pact_agent.telling import counted, found_bodies, notice, resisting
@@ -43,7 +43,6 @@ _log = logging.getLogger(__name__)
 
 _GATHER_S = 0.2
 _SETTLING_S = 300.0  # after a boot: services come up, mount and set what they are there for
-_PLACES = frozenset({"files", "mounts"})  # whose keys are paths
 
 
 class Lifecycle:
@@ -61,9 +60,8 @@ class Lifecycle:
         policy: Callable[[], Policy],
         tell: Callable[[str, str], None],
         suspended: Callable[[], bool],
-        blacklist: Sequence[str] = BLACKLIST,
     ) -> None:
-        self._blacklist = tuple(blacklist)
+        self.noise = Noise(declared, recorder, policy, agent)
         self._observers, self._declared, self._recorder, self._clock = observers, declared, recorder, clock
         self._agent, self._policy, self._tell, self._suspended = agent, policy, tell, suspended
         self._busy = asyncio.Lock()
@@ -237,7 +235,7 @@ class Lifecycle:
         again meanwhile."""
         theirs = {change.name for delta in self.deltas if delta.id in drop for change in delta.changes}
         theirs -= {item.change.name for item in self.drift}
-        wanted = differences(self._declared.without(drop), self._actual, self._is_noise)
+        wanted = differences(self._declared.without(drop), self._actual, self.noise.covers)
         return [change for change in wanted if change.name in theirs]
 
     # -- looking
@@ -259,7 +257,7 @@ class Lifecycle:
         """Compare what was found with what is declared, and record what is new."""
         self._actual |= found
         self._declared.adopt(found)
-        changes = await self._adopted(differences(self._declared.state(), found, self._is_noise))
+        changes = await self._adopted(differences(self._declared.state(), found, self.noise.covers))
         saved = self._declared.now
         known = {(item.change.name, item.change.after): item for item in saved.drift}
         others = tuple(item for item in saved.drift if item.change.dimension not in found)
@@ -295,24 +293,16 @@ class Lifecycle:
             self._tell(notice(fresh, self.window_left_s()), "warning")
 
     async def _adopted(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
-        """The changes less those that are nobody's, which are declared from now on, on record: modules that the kernel
-        loads when it needs them, and what the system sets up while it boots."""
         known = {item.change.name for item in self.drift}
         known |= {change.name for delta in self.deltas for change in delta.changes}
-        theirs = [c for c in changes if c.name not in known and not self._actors.author_of(c) and self._is_systems(c)]
-        if not theirs:
-            return changes
-        self._declared.declare(theirs)
-        for part in in_parts([msgspec.to_builtins(change) for change in theirs]):
-            await self._record("drift.adopted", {"changes": part})
-        return tuple(change for change in changes if change not in theirs)
 
-    def _is_systems(self, change: Change) -> bool:
-        settling = not self._observers.lasting(change.dimension) and self._clock.monotonic() < _SETTLING_S
-        return settling or is_systems(change)
+        def is_theirs(change: Change) -> bool:
+            if change.name in known or self._actors.author_of(change):
+                return True
+            settling = not self._observers.lasting(change.dimension) and self._clock.monotonic() < _SETTLING_S
+            return not settling and not is_systems(change)
 
-    def _is_noise(self, dimension: str, key: str) -> bool:
-        return dimension in _PLACES and is_blacklisted(self._blacklist, key)
+        return await self.noise.adopt(changes, is_theirs)
 
     # -- committing
 
@@ -371,6 +361,13 @@ class Lifecycle:
             await self._declared.step(msgspec.structs.replace(saved, window=window), entry)
             return window.ends - now
 
+    async def ignore(self, author: Author, pattern: str, *, session: str = "", end: bool = False) -> None:
+        """Count what a pattern covers as no drift of this node, from now on; `end`: no longer. Raises what `Noise`
+        raises."""
+        async with self._busy:
+            await (self.noise.remove if end else self.noise.add)(author, pattern, session)
+            await self._evaluate(await self._observers.look())
+
     # -- undoing
 
     async def rollback(self, author: Author, *, to: int = 0, session: str = "") -> Undone:
@@ -395,7 +392,7 @@ class Lifecycle:
         if not to:
             return [item.change for item in self.drift], ()
         drop = tuple(delta.id for delta in self.deltas if not 0 < delta.seq <= to)
-        return list(differences(self._declared.without(drop), self._actual, self._is_noise)), drop
+        return list(differences(self._declared.without(drop), self._actual, self.noise.covers)), drop
 
     async def _by_itself(self, reason: str, changes: Sequence[Change], drop: tuple[str, ...] = ()) -> None:
         await self._undone(await self._rollbacks.begin(self._agent, reason, changes, drop=drop), reason)

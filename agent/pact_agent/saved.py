@@ -67,7 +67,8 @@ class Baseline(msgspec.Struct, frozen=True):
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """All that changes. `unsent` are entries that the spool does not have yet."""
+    """All that changes. `ignored` are patterns of what is no drift here; `unsent` entries that the spool does not
+    have yet."""
 
     boot: str = ""
     deltas: tuple[Delta, ...] = ()
@@ -76,6 +77,7 @@ class Saved(msgspec.Struct, frozen=True):
     window: Window | None = None
     undoing: Undoing | None = None
     emergency: Active | None = None
+    ignored: tuple[str, ...] = ()
     unsent: tuple[Unnumbered, ...] = ()
 
 

@@ -59,7 +59,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("service", ADMIN, "Show and control a node's services."),
     Verb("diag", ADMIN, "Gather and filter logs of nodes."),
     Verb("cap", ADMIN, "Show what a node has: hardware, containment, versions.", "pactsh.cli.cap"),
-    Verb("blacklist", ADMIN, "Show and change drift exclusions."),
+    Verb("blacklist", ADMIN, "Show and change what is no drift.", "pactsh.cli.blacklist"),
     Verb("group", ADMIN, "Show and change vClusters and their policy.", "pactsh.cli.group"),
     Verb("approve", ADMIN, "Approve or deny two-person operations."),
     Verb("node", ADMIN, "Enrol and decommission nodes."),

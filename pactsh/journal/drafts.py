@@ -37,6 +37,8 @@ AGENT_TYPES = frozenset(
         "rollback.begun",
         "rollback",
         "window.extended",
+        "blacklist.added",
+        "blacklist.removed",
         "emergency.start",
         "emergency.end",
         "emergency.stale",

@@ -13,6 +13,7 @@ from pactsh.catalog.loader import Catalog, load_catalog, read_toml
 from pactsh.catalog.locate import Step
 from pactsh.catalog.schema import Command, Option, Sub
 from pactsh.errors import UsageError
+from pactsh.model.blacklist import MOST_PATTERNS, pattern_fault
 from pactsh.policy.floor import Fault, floor_faults
 from pactsh.policy.model import CommandOverlay, Narrowing, Policy, build_policy, policy_error
 from pactsh.policy.overlay import extended
@@ -57,6 +58,13 @@ def policy_faults(policy: Policy, vcluster: str, catalog: Catalog) -> Iterator[F
         yield ("vcluster",), f"is {policy.vcluster!r}, and this is the policy of {vcluster}"
     if not 0 <= policy.version < 1 << 53:
         yield ("version",), "must be a number from 0 to 2^53 - 1"
+    if len(policy.blacklist) > MOST_PATTERNS:
+        yield ("blacklist",), f"has over {MOST_PATTERNS} patterns"
+    for number, pattern in enumerate(policy.blacklist):
+        if problem := pattern_fault(pattern):
+            yield ("blacklist", number), problem
+        if pattern in policy.blacklist[:number]:
+            yield ("blacklist", number), f"{pattern} is there already"
     for steps, message in floor_faults(policy.commands, catalog):
         yield ("commands", *steps), message
     for steps, message in reference_faults(policy.commands, catalog):

@@ -70,7 +70,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refuses is refused all the same, and proposed. `enforcement_mode`: in "observe" drift is only journaled, in "warn"
     it is told as well, in "enforce" it opens a commit window of `base_commit_window_seconds`, shorter the more has
     drifted, as `drift_sensitivity` says. `bypass_allowed`: a platform admin may run a command outside
-    the whitelist.
+    the whitelist. `blacklist`: patterns of keys that are no drift.
     """
 
     vcluster: str
@@ -86,6 +86,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ai_exec_allowed: bool = False
     bypass_allowed: bool = True
     whitelist_mode: Literal["strict", "learning"] = "strict"
+    blacklist: tuple[str, ...] = ()
     commands: CommandOverlay = CommandOverlay()
 
 

@@ -136,3 +136,30 @@ def test_what_nobody_commits_is_rolled_back_at_the_windows_end(outside: Outside)
         assert entry["body"]["reason"] == "expired"
     finally:
         enforce(outside, 900)
+
+
+def test_a_pattern_of_the_vcluster_or_the_node_is_in_force_at_once(outside: Outside) -> None:
+    run(outside, "sysctl", "-w", "net.ipv4.ip_default_ttl=65")
+    assert "net.ipv4.ip_default_ttl" in outside.pact("diff", "node042").stdout
+    done = outside.pact("blacklist", "add", "kernel:net.ipv4.ip_default_ttl", "--node", "node042")
+    assert done.stdout == "Blacklisted on node042: kernel:net.ipv4.ip_default_ttl (1 change no drift any more)\n"
+    assert outside.pact("diff", "node042").stdout == "(no drift)\n"
+    shown = outside.pact("blacklist", "--node", "node042").stdout.splitlines()
+    assert "node      kernel:net.ipv4.ip_default_ttl" in shown
+    assert "built-in  /tmp/**" in shown
+    assert outside.pact("blacklist", "add", "kernel:net.ipv4.ip_default_ttl", "--node", "node042").returncode == 4
+    done = outside.pact("blacklist", "remove", "kernel:net.ipv4.ip_default_ttl", "--node", "node042")
+    assert done.stdout == "No longer blacklisted on node042: kernel:net.ipv4.ip_default_ttl\n"
+    assert "net.ipv4.ip_default_ttl" in outside.pact("diff", "node042").stdout
+    done = outside.pact("blacklist", "add", "kernel:net.ipv4.ip_default_ttl", "--vcluster", "ml-training")
+    assert done.stdout == "Blacklisted on vcluster ml-training: kernel:net.ipv4.ip_default_ttl\n", done.stderr
+    wait(lambda: outside.pact("diff", "node042").stdout == "(no drift)\n")
+    listed = outside.pact("blacklist", "list", "--vcluster", "ml-training").stdout
+    assert listed == "kernel:net.ipv4.ip_default_ttl\n"
+    outside.pact("blacklist", "remove", "kernel:net.ipv4.ip_default_ttl", "--vcluster", "ml-training")
+    wait(lambda: "net.ipv4.ip_default_ttl" in outside.pact("diff", "node042").stdout)
+    assert outside.pact("rollback", "--node", "node042").returncode == 0
+    (entry, *_) = outside.entries("--type", "blacklist.removed")
+    assert (entry["message"], entry["author"]["principal"]) == ("kernel:net.ipv4.ip_default_ttl", "admin@dev")  # type: ignore[index]
+    bad = outside.pact("blacklist", "add", "/etc/*.bak", "--node", "node042")
+    assert (bad.returncode, "stands for a whole name" in bad.stderr) == (1, True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pact_agent.drift import BLACKLIST, differences, is_blacklisted, undoing_order
+from pact_agent.drift import BLACKLIST, differences, undoing_order
 
+from pactsh.model.blacklist import is_covered
 from pactsh.model.delta import Change, declared
 
 STATES = st.dictionaries(
@@ -66,9 +67,9 @@ def test_what_was_added_goes_first_and_what_depends_goes_before_that() -> None:
 
 @pytest.mark.parametrize("key", ["/tmp/x", "/etc/resolv.conf", "/etc/pact/agent.key", "/proc/sys/fs/binfmt_misc"])
 def test_what_the_system_writes_itself_is_noise(key: str) -> None:
-    assert is_blacklisted(BLACKLIST, key)
+    assert is_covered(BLACKLIST, "files", key)
 
 
 @pytest.mark.parametrize("key", ["/etc/passwd", "/etc/pact/agent.toml", "/etc/resolv.conf.d", "/scratch", "/tmpfoo"])
 def test_configuration_is_not(key: str) -> None:
-    assert not is_blacklisted(BLACKLIST, key)
+    assert not is_covered(BLACKLIST, "files", key)

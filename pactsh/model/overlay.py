@@ -1,0 +1,94 @@
+"""What is declared for all nodes of a vCluster, and when a node has what is asked for. Values, nothing looks at a node.
+
+An overlay's value may leave things open (`type=nfs source=s:/x options=`, `mode=0640`), where a node's own value says
+everything; `satisfies` compares the two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+import msgspec
+
+from pactsh.model.delta import State
+
+MOST_BYTES = 900 << 10  # of the 1 MiB of an entry
+
+
+class Overlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Wanted values by dimension and key. `contents` are texts of files, by their SHA-256. `version` rises with each
+    change; 0: none was ever applied."""
+
+    vcluster: str
+    version: int = 0
+    values: dict[str, dict[str, str]] = {}
+    contents: dict[str, str] = {}
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 over the canonical JSON of what is wanted, in hexadecimal: the same on the journal and on every node.
+
+        >>> Overlay("a", 1, {"kernel": {"x": "1"}}).checksum == Overlay("a", 2, {"kernel": {"x": "1"}}).checksum
+        True
+        """
+        text = json.dumps(self.values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def merged(old: Overlay, values: State, contents: Mapping[str, str], *, replace: bool = False) -> Overlay:
+    """The overlay with these values over its own (`replace`: instead of them), as the next version. Texts of files
+    that nothing names any more are left out.
+
+    >>> merged(Overlay("a", 1, {"kernel": {"x": "1", "y": "1"}}), {"kernel": {"x": "2"}}, {}).values
+    {'kernel': {'x': '2', 'y': '1'}}
+    """
+    kept = {} if replace else {name: dict(known) for name, known in old.values.items()}
+    for name, some in values.items():
+        kept.setdefault(name, {}).update(some)
+    kept = {name: kept[name] for name in sorted(kept) if kept[name]}
+    named = {w.partition("=")[2] for v in kept.get("files", {}).values() for w in v.split() if w.startswith("sha256=")}
+    texts = {digest: text for digest, text in {**old.contents, **contents}.items() if digest in named}
+    return Overlay(old.vcluster, old.version + 1, kept, texts)
+
+
+def satisfies(dimension: str, wanted: str, actual: str | None) -> bool:
+    """Whether a node's value is what is wanted.
+
+    >>> satisfies("kernel", "4096 131072 6291456", "4096\\t131072\\t6291456")
+    True
+    >>> satisfies("mounts", "type=nfs source=s:/x options=nosuid", "type=nfs source=s:/x options=rw,nosuid,vers=4")
+    True
+    >>> satisfies("files", "mode=0644", "file mode=0644 owner=0:0 size=1 sha256=aa")
+    True
+    >>> satisfies("services", "state=running", "state=stopped enabled=enabled")
+    False
+    >>> satisfies("packages", "*", "1.2-3"), satisfies("packages", "1.2-3", None)
+    (True, False)
+    """
+    if actual is None:
+        return False
+    if wanted == actual:
+        return True
+    if dimension == "kernel":
+        return wanted.split() == actual.split()
+    if dimension == "packages":
+        return wanted == "*"
+    if dimension == "gpu":
+        return False
+    asked, found = wanted.split(), actual.split()
+    if dimension == "mounts":
+        return _mount_satisfies(asked, found)
+    return set(asked) <= set(found)
+
+
+def _mount_satisfies(asked: list[str], found: list[str]) -> bool:
+    def options(words: list[str]) -> set[str]:
+        text = next((word for word in words if word.startswith("options=")), "options=")
+        return set(text.removeprefix("options=").split(",")) - {"", "defaults", "rw"}
+
+    def rest(words: list[str]) -> set[str]:
+        return {word for word in words if not word.startswith("options=")}
+
+    return rest(asked) == rest(found) and options(asked) <= options(found)
