@@ -19,9 +19,12 @@ from pact_agent.configcalls import ConfigCalls
 from pact_agent.contents import Contents
 from pact_agent.declared import Declared
 from pact_agent.dimensions.files import Files
+from pact_agent.dimensions.gpu import Gpus
 from pact_agent.dimensions.kernel import Kernel
 from pact_agent.dimensions.mounts import Mounts
 from pact_agent.dimensions.network import Network
+from pact_agent.dimensions.packages import Packages
+from pact_agent.dimensions.services import Services
 from pact_agent.emergency import Emergency
 from pact_agent.executor import Executor
 from pact_agent.facts import NodeFacts
@@ -42,7 +45,7 @@ from pact_agent.spawnclient import Spawner
 from pact_agent.spool import Level, Spool
 from pact_agent.sshd import Sshd
 from pact_agent.sshrefusals import Refusals
-from pact_agent.sshsession import Services
+from pact_agent.sshsession import Services as SshServices
 from pact_agent.tools import Tools
 from pact_agent.uplink import Report, Uplink
 from pactsh import __version__
@@ -60,7 +63,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_REPORTED = ("drift", "window_s", "overlay", "deltas", "degraded", "emergency", "containment", "missing")
 _IDLE_CHECK_S = 15.0
+_RESTORE_RETRY_S = 3.0
 _DRAIN_S = 3.0
 _BEGIN_S = 10.0
 
@@ -148,15 +153,19 @@ class Agent:
             set_aside,
             report=self._report,
             on_policy=self._policy_arrived,
+            on_overlay=self._lifecycle.overlay_arrived,
             on_sequenced=self._declared.sequenced,
         )
 
     def _make_lifecycle(self, author: Author) -> Lifecycle:
         return Lifecycle(
-            Observers([Kernel(), Mounts(), Files(self._contents), Network()], self._clock),
+            Observers(
+                [Kernel(), Mounts(), Files(self._contents), Network(), Services(), Packages(), Gpus()], self._clock
+            ),
             self._declared,
             self._recorder,
             self._clock,
+            node=self._config.node,
             agent=author,
             policy=self._in_force,
             tell=self._tell,
@@ -176,7 +185,7 @@ class Agent:
     def _make_sshd(self) -> Sshd | None:
         if self._config.ssh is None:
             return None
-        services = Services(
+        services = SshServices(
             self._sessions,
             self._executor,
             self._spawner,
@@ -200,9 +209,7 @@ class Agent:
     def _details(self) -> dict[str, object]:
         """What `pact status` and `pact cap` show of this node elsewhere."""
         known = self._facts.status()
-        return {k: known[k] for k in ("drift", "window_s", "degraded", "emergency", "containment", "missing")} | {
-            "cap": capabilities(self._facts)
-        }
+        return {k: known[k] for k in _REPORTED} | {"cap": capabilities(self._facts)}
 
     def _in_force(self) -> Policy:
         return self._policies.current
@@ -273,6 +280,8 @@ class Agent:
             ]
             if self._uplink is not None:
                 tasks.append(group.create_task(self._uplink.run(), name="uplink"))
+                if self._declared.is_new:
+                    tasks.append(group.create_task(self._restore(), name="deltas"))
             message = await self._stopped(stop)
             self._tell("the agent of this node is stopping", "warning")
             if self._sshd is not None:
@@ -284,6 +293,17 @@ class Agent:
                 task.cancel()
         if not stop.is_set():
             raise PactError(message, hint="the service manager restarts the agent")
+
+    async def _restore(self) -> None:
+        """Fetch what was committed on this node from the journal, once it answers: the files that had it are gone."""
+        history = self._history()
+        assert history is not None
+        while True:
+            try:
+                return await self._lifecycle.restore(await history.deltas(self._config.node))
+            except PactError as error:
+                _log.info("what was committed here is not known yet: %s", error.message)
+                await asyncio.sleep(_RESTORE_RETRY_S)
 
     async def _stopped(self, stop: asyncio.Event) -> str:
         """Wait for the end and say why it comes."""

@@ -40,6 +40,7 @@ _DOES = {
     "emergency_end": "end an emergency on a node",
     "commit": "commit what has drifted on a node",
     "rollback": "undo changes on a node",
+    "blacklist": "change what is no drift on a node",
 }
 
 

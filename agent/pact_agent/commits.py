@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
+
 from pact_agent.clock import timestamp
 from pact_agent.declared import delta_fields
 from pact_agent.parts import length
+from pact_agent.saved import Saved
 from pactsh.errors import ConflictError, NotFoundError, PactError, UsageError
 from pactsh.model.delta import LONGEST_TTL_S, SHORTEST_TTL_S, Delta, Drifted
 
@@ -34,6 +37,17 @@ def made_of(chosen: Sequence[Drifted], id_: str, by: str, message: str, moment: 
     """The delta that a commit makes of some drift."""
     expires = moment.timestamp() + ttl if ttl else 0.0
     return Delta(id_, tuple(item.change for item in chosen), by, timestamp(moment), message, expires=expires)
+
+
+def committed(saved: Saved, delta: Delta) -> Saved:
+    """What is kept once that is committed: it is no drift any more, and no rollback undoes it."""
+    left = tuple(item for item in saved.drift if item.change not in delta.changes)
+    undoing = saved.undoing
+    if undoing is not None:
+        rest = tuple(change for change in undoing.changes if change not in delta.changes)
+        undoing = msgspec.structs.replace(undoing, changes=rest) if rest else None
+    window = saved.window if left else None
+    return msgspec.structs.replace(saved, deltas=(*saved.deltas, delta), drift=left, window=window, undoing=undoing)
 
 
 def check_length(delta: Delta) -> None:

@@ -33,7 +33,7 @@ Answer = Callable[[Caller, Params], Coroutine[object, object, Item]]
 _WAIT_S = 10.0
 ACTIONS = {
     "diff": "diff", "deltas": "diff", "commit": "commit", "rollback": "rollback", "extend": "commit",
-    "blacklist": "diff", "blacklist_add": "commit", "blacklist_remove": "commit",
+    "blacklist": "diff", "blacklist_add": "blacklist", "blacklist_remove": "blacklist",
 }  # fmt: skip
 
 
@@ -73,8 +73,13 @@ class ConfigCalls:
             "state": self._lifecycle.state(),
         }
 
-    async def _deltas(self, _caller: Caller, _params: Params) -> Item:
-        return {"deltas": [_delta(delta) for delta in self._lifecycle.deltas]}
+    async def _deltas(self, _caller: Caller, params: Params) -> Item:
+        deltas = self._lifecycle.deltas
+        item: Item = {"deltas": [_delta(delta) for delta in deltas]}
+        if params.get("contents") is True:
+            values = [c.after for d in deltas for c in d.changes if c.dimension == "files" and c.after is not None]
+            item["contents"] = await self._lifecycle.texts(values)
+        return item
 
     async def _commit(self, caller: Caller, params: Params) -> Item:
         ttl = params.get("ttl")

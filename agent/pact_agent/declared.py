@@ -14,10 +14,12 @@ import msgspec
 
 from pact_agent.recorder import Recorder
 from pact_agent.records import Unnumbered
-from pact_agent.saved import Active, Baseline, Saved, StateFiles
+from pact_agent.resolving import resolved
+from pact_agent.saved import Active, Baseline, Overlaid, Saved, StateFiles
 from pactsh.errors import PactError
 from pactsh.model.delta import Change, Delta, Drifted, declared
 from pactsh.model.entry import JsonObject
+from pactsh.model.overlay import completed
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +32,8 @@ class Declared:
         self._files, self._recorder, self._changed = files, recorder, changed
         self._baseline, self._saved, self.problems = files.load()
         self._state: dict[str, dict[str, str]] | None = None
+        self.is_new = not self._baseline.boot or bool(self.problems)
+        """Whether nothing was found here of an earlier agent, or not all: the journal may know more."""
 
     @property
     def now(self) -> Saved:
@@ -49,12 +53,21 @@ class Declared:
     def state(self) -> dict[str, dict[str, str]]:
         """Keys and values as they should be."""
         if self._state is None:
-            self._state = declared(self._baseline.state, self._saved.deltas)
+            self._state = declared(self.base(), self._saved.deltas)
         return self._state
+
+    def base(self) -> dict[str, dict[str, str]]:
+        """What is declared without this node's own deltas: the baseline, and the vCluster's overlay over it."""
+        state = {name: dict(values) for name, values in self._baseline.state.items()}
+        if (overlaid := self._saved.overlay) is not None:
+            for name, wanted in overlaid.overlay.values.items():
+                values, resolved = state.setdefault(name, {}), overlaid.resolved.get(name, {})
+                values.update((k, resolved.get(k) or completed(name, v, values.get(k))) for k, v in wanted.items())
+        return state
 
     def without(self, drop: Collection[str]) -> dict[str, dict[str, str]]:
         """The state as it would be without the deltas of these ids."""
-        return declared(self._baseline.state, [delta for delta in self._saved.deltas if delta.id not in drop])
+        return declared(self.base(), [delta for delta in self._saved.deltas if delta.id not in drop])
 
     def take_baseline(self, state: dict[str, dict[str, str]], boot: str) -> None:
         """Keep what was found as what is declared where nothing else is."""
@@ -74,6 +87,16 @@ class Declared:
                 fresh["kernel"] = both
         if fresh:
             self.take_baseline(baseline | fresh, self.boot)
+        self._resolve(found)
+
+    def _resolve(self, found: dict[str, dict[str, str]]) -> None:
+        """What an overlay's value leaves open is as it is found, once it has what is wanted."""
+        overlaid = self._saved.overlay
+        if overlaid is None:
+            return
+        known = resolved(overlaid.overlay.values, found, overlaid.resolved)
+        if known != overlaid.resolved:
+            self._take(msgspec.structs.replace(self._saved, overlay=Overlaid(overlaid.overlay, known)))
 
     def declare(self, changes: Sequence[Change]) -> None:
         """Declare what was found, where no delta says anything."""
@@ -110,8 +133,14 @@ class Declared:
         self._take(msgspec.structs.replace(self._saved, emergency=active))
 
     async def finish(self) -> None:
-        """Record what a step before the last end had left."""
+        """Record what a step before the last end had left, but for what the spool had taken by then."""
+        left = []
+        for draft in self._saved.unsent:
+            number = self._recorder.number_of(draft)
+            self._saved = _numbered(self._saved, draft, number)
+            left += [] if number else [draft]
         if self._saved.unsent:
+            self._saved = msgspec.structs.replace(self._saved, unsent=tuple(left))
             await self._send()
 
     async def _send(self) -> int:
@@ -124,7 +153,7 @@ class Declared:
 
     def _take(self, saved: Saved) -> None:
         self._files.save(saved)
-        if saved.deltas is not self._saved.deltas:
+        if saved.deltas is not self._saved.deltas or saved.overlay is not self._saved.overlay:
             self._state = None
         self._saved = saved
         self._changed()

@@ -75,6 +75,15 @@ def is_systems(change: Change) -> bool:
     return change.before is None and change.key.startswith("module:")
 
 
+def is_undoable(change: Change) -> bool:
+    """Whether pact can undo it at all. What is installed and how well a GPU is it can only report.
+
+    >>> is_undoable(Change("packages", "bash", "5.2-1", "5.2-2")), is_undoable(Change("gpu", "0", "healthy", "LOST"))
+    (False, False)
+    """
+    return change.dimension != "packages" and (change.dimension != "gpu" or "." in change.key)
+
+
 # What undoing has to do with: a service may use a mount, a mount the network.
 _NETWORK = {"link": 0, "address": 1, "route": 2}
 _DEPENDANTS_FIRST = ("services", "mounts", "network", "files", "packages", "gpu", "kernel")

@@ -5,13 +5,14 @@ Unknown is None: nothing is invented.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from typing import Protocol
 
 from pact_agent import landlock
 from pact_agent.clock import Clock, timestamp
 from pact_agent.session import Session, Sessions
 from pactsh import __version__
+from pactsh.model.delta import Delta
 
 
 class Link(Protocol):
@@ -42,8 +43,15 @@ class Configuration(Protocol):
     def state(self) -> str:
         """`OBSERVE_ONLY`, `COMMITTED`, `DRIFTED` or `CONVERGING`."""
 
+    @property
+    def deltas(self) -> Sequence[Delta]:
+        """What is committed here."""
+
     def window_left_s(self) -> float | None:
         """Time left in the commit window."""
+
+    def overlay(self) -> dict[str, object]:
+        """The vCluster's overlay as this node has it."""
 
 
 class NodeFacts:
@@ -128,6 +136,8 @@ class NodeFacts:
             "supervisor": None,
             "drift": len(self._configuration().drift),
             "window_s": self._configuration().window_left_s(),
+            "overlay": self._configuration().overlay(),
+            "deltas": self._deltas(),
             "degraded": not connected,
             "emergency": self._emergency() is not None,
             "journal": {"connected": connected, "since": self._link_state[1]},
@@ -138,6 +148,12 @@ class NodeFacts:
             "version": __version__,
             "started_at": self._started_at,
         }
+
+    def _deltas(self) -> dict[str, object]:
+        """How many changes are committed here, and when the first of them ends (seconds since the epoch)."""
+        deltas = self._configuration().deltas
+        ends = [delta.expires for delta in deltas if delta.expires]
+        return {"changes": sum(len(delta.changes) for delta in deltas), "expires": min(ends, default=None)}
 
     def toolbar(self, session: Session | None) -> dict[str, object]:
         """The fields of a `state` frame."""

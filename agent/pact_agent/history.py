@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Callable
 
 from pact_agent.calls import Item, Params
 from pactsh.errors import UsageError
+from pactsh.model.delta import Delta
 from pactsh.model.entry import Entry, Head
+from pactsh.model.fold import FOLDED, node_deltas
 from pactsh.rpc.client import Journal
 
-_MOST = 10_000
+_MOST, _MOST_FOLDED = 10_000, 100_000
 
 
 class JournalHistory:
@@ -46,6 +48,15 @@ class JournalHistory:
             async for entry in journal.watch(from_seq, scope=scope, type=kind, author=author):
                 if entry.time >= since:
                     yield entry
+
+    async def deltas(self, node: str) -> tuple[Delta, ...]:
+        """What is committed on a node, as the journal has it. Raises `PactError`."""
+        entries: list[Entry] = []
+        async with self._open() as journal:
+            for kind in FOLDED:
+                entries += await journal.list(_MOST_FOLDED, scope=f"node:{node}", type=kind)
+        entries.sort(key=lambda entry: entry.seq)
+        return node_deltas(entries).get(node, ())
 
     async def verify(self) -> Item:
         """Walk the whole chain, with the heads this agent has kept as anchors."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pact_agent.aside import aside
 from pact_agent.clock import Clock
 from pact_agent.dimensions import ApplyError, Dimension
+from pact_agent.dimensions.files import Files
 from pactsh.errors import PactError
 
 _log = logging.getLogger(__name__)
@@ -86,6 +87,24 @@ class Observers:
             except PactError as error:
                 _log.error("%s", error.message)
         return found
+
+    async def keep(self, contents: Iterable[bytes]) -> None:
+        """Keep contents of files that may have to be made here. Raises `PactError`."""
+        files, kept = self._dimensions.get("files"), tuple(contents)
+        if kept and isinstance(files, Files):
+            await aside(_APPLY_LIMIT_S, "keeping contents of files", lambda: files.keep(kept))
+
+    def spelled(self, path: str, wanted: str, now: str | None) -> str:
+        """A wanted value of a file as this node names it."""
+        files = self._dimensions.get("files")
+        return files.spelled(path, wanted, now) if isinstance(files, Files) else wanted
+
+    async def texts(self, values: Iterable[str]) -> dict[str, str]:
+        """Texts of files with these values. Raises `PactError`."""
+        files, some = self._dimensions.get("files"), tuple(values)
+        if not some or not isinstance(files, Files):
+            return {}
+        return await aside(_LOOK_LIMIT_S, "reading contents of files", lambda: files.texts(some))
 
     async def apply(self, name: str, key: str, value: str | None) -> None:
         """Make a key have a value. Raises `ApplyError`."""

@@ -16,12 +16,14 @@ from pact_agent.clock import Clock, timestamp
 from pact_agent.lastresort import LastResort
 from pact_agent.records import Unnumbered
 from pact_agent.spoolfiles import SpoolError
-from pactsh.model.entry import Author
+from pactsh.model.entry import Author, Draft
 from pactsh.model.identity import Identity
 from pactsh.policy.rbac import ADMIN
 
 if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject
+
+_SOME = 256
 
 
 class SpoolLike(Protocol):
@@ -32,6 +34,12 @@ class SpoolLike(Protocol):
 
     def level(self) -> str:
         """`normal`, `read-only` or `unwritable`."""
+
+    def acknowledged(self) -> int:
+        """The highest number that the journal has."""
+
+    def read_from(self, number: int, limit: int) -> list[Draft]:
+        """Drafts from `number` on, as far as they are still there."""
 
     async def wait_acknowledged(self, number: int, timeout_s: float) -> bool:
         """Wait until the journal has it."""
@@ -93,6 +101,16 @@ class Recorder:
                 raise
             await asyncio.to_thread(self._last_resort.write, draft)  # a serial console may be slow to take it
             return 0
+
+    def number_of(self, draft: Unnumbered) -> int:
+        """The number under which the spool has this very entry, of those that the journal may not have; 0: none."""
+        following = self._spool.acknowledged() + 1
+        while some := self._spool.read_from(following, _SOME):
+            for known in some:
+                if known == draft.numbered(known.client, known.number):
+                    return known.number
+            following = some[-1].number + 1
+        return 0
 
     async def catch_up(self) -> None:
         """Give the spool what only the kernel's log has; raises `SpoolError` while it takes nothing."""

@@ -20,6 +20,7 @@ from pact_agent.spoolfiles import replace_file, sync_directory
 from pactsh.errors import PactError
 from pactsh.model.delta import Change, Delta, Drifted
 from pactsh.model.entry import Author
+from pactsh.model.overlay import Overlay
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T", bound=msgspec.Struct)
@@ -59,6 +60,28 @@ class Active(msgspec.Struct, frozen=True):
     alerted: bool = False
 
 
+class Overlaid(msgspec.Struct, frozen=True):
+    """The vCluster's overlay as this node has it (without the texts of files); `resolved` is what was found for it."""
+
+    overlay: Overlay
+    resolved: dict[str, dict[str, str]] = {}
+
+
+class Applying(msgspec.Struct, frozen=True):
+    """An overlay on its way: `changes` are from what was (`after`) to what is wanted (`before`)."""
+
+    overlay: Overlay
+    changes: tuple[Change, ...]
+
+
+class Failing(msgspec.Struct, frozen=True):
+    """An overlay that could not be applied here, and why."""
+
+    version: int
+    checksum: str
+    reasons: tuple[str, ...]
+
+
 class Baseline(msgspec.Struct, frozen=True):
     """What was found when nothing was declared yet. `boot` is the boot in which the passing dimensions were read."""
 
@@ -78,6 +101,9 @@ class Saved(msgspec.Struct, frozen=True):
     undoing: Undoing | None = None
     emergency: Active | None = None
     ignored: tuple[str, ...] = ()
+    overlay: Overlaid | None = None
+    applying: Applying | None = None
+    failing: Failing | None = None
     unsent: tuple[Unnumbered, ...] = ()
 
 

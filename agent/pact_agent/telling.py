@@ -9,6 +9,7 @@ import msgspec
 
 from pact_agent.drift import magnitude
 from pact_agent.parts import in_parts
+from pact_agent.saved import Saved
 from pact_agent.undo import Undone
 from pactsh.model.delta import Change, Drifted
 
@@ -43,6 +44,15 @@ def resisting(undone: Undone) -> Iterator[str]:
         yield f"{failed.change.name}: {failed.why}" + (f": {held}" if held else "")
     if len(undone.failed) > _MOST_TOLD:
         yield f"and {len(undone.failed) - _MOST_TOLD} more, in the journal's entry"
+
+
+def overlay_item(saved: Saved) -> dict[str, object]:
+    """Which version of the vCluster's overlay a node has (0: none), and why it has no newer one."""
+    failing = saved.failing
+    return {
+        "version": saved.overlay.overlay.version if saved.overlay is not None else 0,
+        "failing": None if failing is None else {"version": failing.version, "reasons": [*failing.reasons]},
+    }
 
 
 def counted(number: int) -> str:

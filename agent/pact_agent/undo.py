@@ -66,11 +66,18 @@ async def undo(observers: Observers, changes: Iterable[Change]) -> Undone:
     done: list[Change] = []
     failed: list[Failed] = []
     for change in wanted:
-        if found.get(change.dimension, {}).get(change.key) == change.before:
+        if _is_so(change, found.get(change.dimension, {}).get(change.key)):
             done.append(change)  # also one that resisted: undoing another may have done it
         else:
             failed.append(resisted.get(change) or Failed(change, "it does not have the value that was written"))
     return Undone(tuple(done), tuple(failed))
+
+
+def _is_so(change: Change, now: str | None) -> bool:
+    """Whether it has the value it had before; the kernel says several numbers in its own way."""
+    if change.dimension == "kernel" and change.before is not None and now is not None:
+        return change.before.split() == now.split()
+    return change.before == now
 
 
 class Rollbacks:
@@ -124,7 +131,7 @@ class Rollbacks:
             drift=tuple(item for item in saved.drift if item.change not in undone.done),
             undoing=msgspec.structs.replace(work, changes=rest, tried=True) if again else None,
         )
-        about: JsonObject = {"id": work.id, "reason": work.reason, "to": work.to}
+        about: JsonObject = {"id": work.id, "reason": work.reason, "to": work.to, "dropped": [*work.drop]}
         drafts = (
             self._recorder.draft("rollback", work.author, about | body, session=work.session)
             for body in undone.bodies()

@@ -13,11 +13,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from pact_agent.backoff import Backoff
 from pact_agent.setaside import SetAside
 from pact_agent.spool import Spool
 from pactsh.errors import PactError, UnreachableError
 from pactsh.model.entry import Draft
+from pactsh.model.overlay import Overlay
+from pactsh.rpc import pact_pb2 as pb
 from pactsh.rpc.append import AppendStream
 from pactsh.rpc.client import Journal
 from pactsh.rpc.wire import draft_bytes
@@ -46,8 +50,8 @@ class Uplink:
     """`run` it in a task of its own; it ends only when cancelled.
 
     `connected` and `last_error` are for whoever shows the state. `open_journal` is called for each connection, so
-    renewed certificates are used. `on_policy(document, seq)` gets each policy document (JSON), `on_sequenced(number,
-    seq)` the journal's number of each entry.
+    renewed certificates are used. `on_policy(document, seq)` gets each policy document (JSON), `on_overlay` each
+    overlay of the vCluster, `on_sequenced(number, seq)` the journal's number of each entry.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class Uplink:
         *,
         report: Callable[[], Report],
         on_policy: Callable[[bytes, int], None],
+        on_overlay: Callable[[Overlay], None] = lambda _overlay: None,
         on_sequenced: Callable[[int, int], None] = lambda _number, _seq: None,
         backoff: Backoff | None = None,
     ) -> None:
@@ -65,7 +70,7 @@ class Uplink:
         self._open_journal = open_journal
         self._set_aside = set_aside
         self._report = report
-        self._on_policy, self._on_sequenced = on_policy, on_sequenced
+        self._on_policy, self._on_overlay, self._on_sequenced = on_policy, on_overlay, on_sequenced
         self._backoff = backoff or Backoff()
         self._report_now = asyncio.Event()
         self.connected = False
@@ -186,6 +191,14 @@ class Uplink:
             except TimeoutError:
                 continue
 
+    def _take_overlay(self, document: pb.PolicyDocument) -> None:
+        if not document.overlay_seq:
+            return  # none was ever applied
+        try:
+            self._on_overlay(msgspec.json.decode(document.overlay, type=Overlay))
+        except ValueError as error:  # DecodeError, ValidationError: of a journal of another version
+            log.error("uplink: the overlay seq:%d can't be read: %s", document.overlay_seq, error)
+
     async def _follow_policy(self, journal: Journal) -> None:
         """A refusal here must not stop the entries: it is logged and asked again later."""
         vcluster = self._report().vcluster
@@ -193,6 +206,7 @@ class Uplink:
             try:
                 async for document in journal.watch_policy(vcluster):
                     self._on_policy(document.document, document.seq)
+                    self._take_overlay(document)
             except UnreachableError:
                 raise
             except PactError as error:

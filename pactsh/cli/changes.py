@@ -43,10 +43,19 @@ def ago(time: str, now: datetime | None = None) -> str:
         then = datetime.fromisoformat(time)
     except ValueError:
         return time
-    seconds = max(0, int(((now or datetime.now(UTC)) - then).total_seconds()))
-    size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size), (1, "s"))
-    count = seconds // size
-    return f"{count} {unit}{'s' if unit == 'day' and count != 1 else ''} ago"
+    return f"{lasts(((now or datetime.now(UTC)) - then).total_seconds())} ago"
+
+
+def lasts(seconds: float) -> str:
+    """A length of time in its largest unit.
+
+    >>> lasts(200), lasts(172_800)
+    ('3 min', '2 days')
+    """
+    whole = max(0, int(seconds))
+    size, unit = next(((size, unit) for size, unit in _UNITS if whole >= size), (1, "s"))
+    count = whole // size
+    return f"{count} {unit}{'s' if unit == 'day' and count != 1 else ''}"
 
 
 def clock(seconds: float) -> str:

@@ -17,10 +17,11 @@ from pactsh.cli.render import Out
 
 @dataclass(frozen=True, slots=True)
 class Args:
-    """The node (None: this one); `committed`: its deltas in place of its drift."""
+    """The node (None: this one); `committed`: its deltas in place of its drift, `contents`: with their files."""
 
     node: str | None
     committed: bool
+    contents: bool
 
 
 class Drifted(msgspec.Struct, frozen=True):
@@ -55,16 +56,18 @@ class Delta(msgspec.Struct, frozen=True):
 
 
 class Deltas(msgspec.Struct, frozen=True):
-    """The committed deltas, oldest first."""
+    """The committed deltas, oldest first; `contents` are texts of files in them, by SHA-256, if asked for."""
 
     node: str
     deltas: tuple[Delta, ...]
+    contents: dict[str, str] = {}
 
 
 def run(ctx: Context, args: Args) -> Drift | Deltas:
     """Ask the node's agent."""
     if args.committed:
-        return ask_node(ctx, args.node, Deltas, "deltas", {}, ("diff", "--committed"))
+        words = ("diff", "--committed", *(("--contents",) if args.contents else ()))
+        return ask_node(ctx, args.node, Deltas, "deltas", {"contents": args.contents}, words)
     return ask_node(ctx, args.node, Drift, "diff", {}, ("diff",))
 
 
@@ -105,5 +108,6 @@ command: Command[Args, Drift | Deltas] = Command(
     params=[
         click.Argument(["node"], type=NODE, required=False),
         click.Option(["--committed"], is_flag=True, help="The node's committed deltas."),
+        click.Option(["--contents"], is_flag=True, help="With --committed as JSON: the texts of files in them."),
     ],
 )

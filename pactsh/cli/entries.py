@@ -142,6 +142,11 @@ def _begun(body: Body) -> str:
     )
 
 
+def _put_back(body: Body) -> str:
+    left = _changes(body.get("left"))
+    return "put back" + (f"; still there: {left}" if left else "")
+
+
 def _fields(body: Body) -> str:
     return " ".join(f"{k}={v}" for k, v in body.items() if isinstance(v, str | int | float) and v != "")
 
@@ -165,6 +170,12 @@ _ABOUT: Mapping[str, Callable[[Body], str]] = {
     "rollback.begun": _begun,
     "rollback": _undone,
     "window.extended": _fields,
+    "blacklist.added": _fields,
+    "blacklist.removed": _fields,
+    "overlay.begun": lambda body: _changes(body.get("changes")) or "nothing to change",
+    "overlay.applied": lambda body: f"{_changes(body.get('applied')) or 'nothing'} changed",
+    "overlay.failed": _put_back,
+    "overlay.updated": lambda _body: "",
     "emergency.start": _fields,
     "emergency.end": _fields,
     "emergency.stale": _fields,
@@ -184,11 +195,12 @@ def _colour(entry: Entry) -> tuple[str, ...]:
         "cert.revoked",
         "emergency.start",
         "emergency.stale",
+        "overlay.failed",
     }:
         return ("red",)
     if entry.type in {"drift.detected", "rollback"}:
         return ("red",) if body.get("failed") else ("yellow",)
-    if entry.type == "commit":
+    if entry.type in {"commit", "overlay.updated"}:
         return ("green", "bold")
     if entry.type == "outcome":
         return ("green",) if body.get("status") == 0 else ("yellow",)

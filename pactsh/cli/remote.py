@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 from cryptography.x509 import load_pem_x509_certificates
 
 from pactsh.cli.config import read_token
 from pactsh.cli.sources import Filter
 from pactsh.errors import AuthError, NotFoundError, PactError, UsageError
+from pactsh.model.overlay import Overlay
 from pactsh.rpc.client import Journal
 
 if TYPE_CHECKING:
@@ -134,12 +137,40 @@ def list_nodes(ctx: Context, node: str | None, vcluster: str | None) -> list[dic
     """What nodes reported last: one (raises `NotFoundError`), or all of a vCluster; fields of `NodeStatus`."""
     if node is not None:
         return [_status(ask(ctx, lambda journal: journal.node(node)))]
-    return [_status(found) for found in ask(ctx, lambda journal: journal.nodes(vcluster or ""))]
+    nodes, wanted = ask(ctx, lambda journal: _nodes(journal, vcluster or ""))
+    return [_status(found, wanted.get(found.vcluster)) for found in nodes]
 
 
-def _status(node: pb.Node) -> dict[str, object]:
+async def _nodes(journal: Journal, vcluster: str) -> tuple[list[pb.Node], dict[str, int]]:
+    """The nodes, and the version of each vCluster's overlay."""
+    nodes = list(await journal.nodes(vcluster))
+    names = sorted({node.vcluster for node in nodes} - {""})
+    return nodes, {name: overlay_of(await journal.policy(name), name).version for name in names}
+
+
+def overlay_of(document: pb.PolicyDocument, vcluster: str) -> Overlay:
+    """The overlay of a vCluster; version 0 where none was ever applied. Raises `PactError`."""
+    if not document.overlay_seq:
+        return Overlay(vcluster)
+    try:
+        return msgspec.json.decode(document.overlay, type=Overlay)
+    except ValueError as error:  # DecodeError, ValidationError
+        text = f"the overlay in seq:{document.overlay_seq} can't be read: {error}"
+        raise PactError(text, hint="is this pact older than the journal's?") from error
+
+
+_SHOWN = ("drift", "overlay", "deltas", "degraded", "emergency", "containment", "missing")
+
+
+def _status(node: pb.Node, wanted: int | None = None) -> dict[str, object]:
     details = _details(node)
-    known = {k: details[k] for k in ("drift", "degraded", "emergency", "containment", "missing") if k in details}
+    known = {k: details[k] for k in _SHOWN if k in details}
+    if isinstance(overlay := known.get("overlay"), dict) and wanted is not None:
+        known["overlay"] = {**overlay, "wanted": wanted}
+    left_s = details.get("window_s")
+    if isinstance(left_s, int | float) and node.last_seen:  # what was left when it said so
+        passed = datetime.now(UTC) - datetime.fromisoformat(node.last_seen)
+        known["window_s"] = max(0.0, left_s - passed.total_seconds())
     return known | {
         "node": node.node,
         "vcluster": node.vcluster,

@@ -37,6 +37,9 @@ AGENT_TYPES = frozenset(
         "rollback.begun",
         "rollback",
         "window.extended",
+        "overlay.begun",
+        "overlay.applied",
+        "overlay.failed",
         "blacklist.added",
         "blacklist.removed",
         "emergency.start",
@@ -45,7 +48,10 @@ AGENT_TYPES = frozenset(
     }
 )
 # Who may append these: a role, `{}` standing for the vCluster of the draft's scope.
-PERSON_TYPES: dict[str, tuple[str, ...]] = {"policy.updated": ("pact-platform-admin",)}
+PERSON_TYPES: dict[str, tuple[str, ...]] = {
+    "policy.updated": ("pact-platform-admin",),
+    "overlay.updated": ("pact-platform-admin", "pact-ops-{}"),
+}
 # Written by the journal itself alone.
 JOURNAL_TYPES = frozenset({"cert.signed", "cert.revoked", "node.enrolled"})
 KNOWN_TYPES = AGENT_TYPES | JOURNAL_TYPES | frozenset(PERSON_TYPES)
@@ -130,8 +136,10 @@ def authorize_draft(draft: Draft, identity: Identity) -> None:
     needed = PERSON_TYPES.get(draft.type)
     if needed is None:
         raise ForbiddenError(f"{identity.principal} may not append entries of type {draft.type}")
-    if not set(needed) & set(identity.roles):
-        raise ForbiddenError(f"{draft.type} needs the role {' or '.join(needed)}")
+    vcluster = draft.scope.removeprefix("vcluster:")
+    roles = [role.format(vcluster) for role in needed]
+    if not set(roles) & set(identity.roles):
+        raise ForbiddenError(f"{draft.type} needs the role {' or '.join(roles)}")
     if not draft.client.startswith(f"user:{identity.principal}:"):
         raise ForbiddenError(f"client {draft.client!r} is not of {identity.principal}")
     author = (draft.author.principal, draft.author.roles, draft.author.kind)

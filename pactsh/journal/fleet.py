@@ -103,26 +103,33 @@ class FleetService:
         return node
 
     async def get_policy(self, caller: Caller, request: pb.PolicyRequest) -> pb.PolicyDocument:
-        """A vCluster's policy document."""
+        """A vCluster's policy document and overlay."""
         self._check_policy(caller, request)
         await self._views.catch_up(self._store)
         return self._policy(request.vcluster)
 
     async def watch_policy(self, caller: Caller, request: pb.PolicyRequest) -> AsyncIterator[pb.PolicyDocument]:
-        """The document now and after each change."""
+        """Both now and after each change."""
         self._check_policy(caller, request)
-        sent = -1
+        sent = (-1, -1)
         while True:
             await self._views.catch_up(self._store)
             document = self._policy(request.vcluster)
-            if document.seq != sent:
-                sent = document.seq
+            if (document.seq, document.overlay_seq) != sent:
+                sent = (document.seq, document.overlay_seq)
                 yield document
             await self._store.wait_beyond(self._views.seq)
 
     def _policy(self, vcluster: str) -> pb.PolicyDocument:
         view = self._views.policies.get(vcluster, PolicyView())
-        return pb.PolicyDocument(vcluster=vcluster, document=view.document, seq=view.seq)
+        overlay = self._views.overlays.get(vcluster, PolicyView())
+        return pb.PolicyDocument(
+            vcluster=vcluster,
+            document=view.document,
+            seq=view.seq,
+            overlay=overlay.document,
+            overlay_seq=overlay.seq,
+        )
 
     def _check_policy(self, caller: Caller, request: pb.PolicyRequest) -> None:
         check_node(request.vcluster)  # same form of name

@@ -14,7 +14,10 @@ from pactsh.journal.chain import canonical_json
 from pactsh.journal.store import Query, Store
 from pactsh.model.entry import Entry, JsonObject
 
-TYPES = ("node.enrolled", "agent.start", "agent.stop", "session.start", "session.end", "policy.updated")
+TYPES = (
+    "node.enrolled", "agent.start", "agent.stop", "session.start", "session.end", "policy.updated", "overlay.updated",
+)  # fmt: skip
+_DOCUMENTS = {"policy.updated": "policy", "overlay.updated": "overlay"}
 PRESENT_FOR_S = 45.0
 REPORT_INTERVAL_S = 15
 
@@ -41,7 +44,7 @@ class SessionView(msgspec.Struct, frozen=True):
 
 
 class PolicyView(msgspec.Struct, frozen=True):
-    """A vCluster's policy document (JSON) and the entry that set it; 0 when none did."""
+    """A vCluster's policy or overlay document (JSON) and the entry that set it; 0 when none did."""
 
     document: bytes = b"{}"
     seq: int = 0
@@ -60,6 +63,7 @@ class Projections:
         self.nodes: dict[str, NodeView] = {}
         self.sessions: dict[str, SessionView] = {}
         self.policies: dict[str, PolicyView] = {}
+        self.overlays: dict[str, PolicyView] = {}
 
     def apply(self, entry: Entry) -> None:
         """Fold one entry in."""
@@ -71,10 +75,12 @@ class Projections:
             self._apply_node(name, entry)
         elif entry.type in {"session.start", "session.end"}:
             self._apply_session(entry)
-        elif entry.type == "policy.updated" and kind == "vcluster":
-            document = (entry.body or {}).get("policy")
+        elif entry.type in _DOCUMENTS and kind == "vcluster":
+            field = _DOCUMENTS[entry.type]
+            document = (entry.body or {}).get(field)
             if isinstance(document, dict):
-                self.policies[name] = PolicyView(canonical_json(document).encode(), entry.seq)
+                views = self.policies if field == "policy" else self.overlays
+                views[name] = PolicyView(canonical_json(document).encode(), entry.seq)
 
     def _apply_session(self, entry: Entry) -> None:
         """A node starts and ends its own sessions, whatever numbers it names: none hides another's."""

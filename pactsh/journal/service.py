@@ -16,6 +16,8 @@ from pactsh.journal.chain import Record
 from pactsh.journal.drafts import authorize_draft, is_scope, is_time, parse_draft
 from pactsh.journal.gate import Caller, Handler
 from pactsh.journal.ledger import Ledger
+from pactsh.journal.overlays import TYPE as OVERLAY_TYPE
+from pactsh.journal.overlays import check_overlay
 from pactsh.journal.policies import TYPE as POLICY_TYPE
 from pactsh.journal.policies import check_update
 from pactsh.journal.projections import PolicyView, Projections
@@ -28,6 +30,7 @@ MAX_LIST = 100_000
 MAX_DRAFTS = 1024
 _CHUNK = 128  # entries read at once: at most 128 MiB, usually 100 KiB
 _REPLY_BYTES = 1 << 20
+_CHECKED = frozenset({POLICY_TYPE, OVERLAY_TYPE})
 _LARGEST_SEQ = (1 << 63) - 1  # the wire holds larger numbers, no store does
 
 
@@ -80,14 +83,14 @@ class JournalService:
         return pb.AppendReply(acks=answers, head=None if head is None else head_message(head))
 
     async def _keep(self, drafts: Sequence[Draft]) -> tuple[list[Outcome], Head | None]:
-        """Append; policies one at a time, each checked against the one that it replaces."""
-        if not any(draft.type == POLICY_TYPE for draft in drafts):
+        """Append; policies and overlays one at a time, each checked against the one that it replaces."""
+        if not any(draft.type in _CHECKED for draft in drafts):
             return await self._ledger.append_batch(drafts)
         outcomes: list[Outcome] = []
         head = self._ledger.head
         async with self._policies:  # between the check and the append nobody else's change comes in
             for draft in drafts:
-                refusal = await self._objection(draft) if draft.type == POLICY_TYPE else None
+                refusal = await self._objection(draft) if draft.type in _CHECKED else None
                 if refusal is not None:
                     outcomes.append(refusal)
                     continue
@@ -96,13 +99,16 @@ class JournalService:
         return outcomes, head
 
     async def _objection(self, draft: Draft) -> PactError | None:
-        """Why a policy is not kept; a retry of one that was kept is the store's to answer."""
+        """Why a policy or an overlay is not kept; a retry of one that was kept is the store's to answer."""
         if await self._store.by_number(draft.client, draft.number) is not None:
             return None
         await self._views.catch_up(self._store)
-        current = self._views.policies.get(draft.scope.removeprefix("vcluster:"), PolicyView())
+        vcluster = draft.scope.removeprefix("vcluster:")
         try:
-            check_update(draft, current, self._catalog)
+            if draft.type == OVERLAY_TYPE:
+                check_overlay(draft, self._views.overlays.get(vcluster, PolicyView()))
+            else:
+                check_update(draft, self._views.policies.get(vcluster, PolicyView()), self._catalog)
         except PactError as error:
             return error
         return None

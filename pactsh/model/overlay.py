@@ -19,12 +19,14 @@ MOST_BYTES = 900 << 10  # of the 1 MiB of an entry
 
 class Overlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Wanted values by dimension and key. `contents` are texts of files, by their SHA-256. `version` rises with each
-    change; 0: none was ever applied."""
+    change; 0: none was ever applied. `overwrite` are keys (`DIMENSION:KEY`), by node, whose node deltas fall away
+    with this version."""
 
     vcluster: str
     version: int = 0
     values: dict[str, dict[str, str]] = {}
     contents: dict[str, str] = {}
+    overwrite: dict[str, tuple[str, ...]] = {}
 
     @property
     def checksum(self) -> str:
@@ -37,7 +39,14 @@ class Overlay(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def merged(old: Overlay, values: State, contents: Mapping[str, str], *, replace: bool = False) -> Overlay:
+def merged(
+    old: Overlay,
+    values: State,
+    contents: Mapping[str, str],
+    *,
+    replace: bool = False,
+    overwrite: Mapping[str, tuple[str, ...]] | None = None,
+) -> Overlay:
     """The overlay with these values over its own (`replace`: instead of them), as the next version. Texts of files
     that nothing names any more are left out.
 
@@ -50,7 +59,7 @@ def merged(old: Overlay, values: State, contents: Mapping[str, str], *, replace:
     kept = {name: kept[name] for name in sorted(kept) if kept[name]}
     named = {w.partition("=")[2] for v in kept.get("files", {}).values() for w in v.split() if w.startswith("sha256=")}
     texts = {digest: text for digest, text in {**old.contents, **contents}.items() if digest in named}
-    return Overlay(old.vcluster, old.version + 1, kept, texts)
+    return Overlay(old.vcluster, old.version + 1, kept, texts, dict(overwrite or {}))
 
 
 def satisfies(dimension: str, wanted: str, actual: str | None) -> bool:
@@ -92,3 +101,28 @@ def _mount_satisfies(asked: list[str], found: list[str]) -> bool:
         return {word for word in words if not word.startswith("options=")}
 
     return rest(asked) == rest(found) and options(asked) <= options(found)
+
+
+def completed(dimension: str, wanted: str, actual: str | None) -> str:
+    """What to make of a node's value so that it is what is wanted, with what that leaves open as it is.
+
+    >>> completed("files", "mode=0640", "file mode=0644 owner=0:0 size=1 sha256=aa")
+    'file mode=0640 owner=0:0 size=1 sha256=aa'
+    >>> completed("files", "file sha256=bb", None)
+    'file mode=0644 owner=0:0 size=0 sha256=bb'
+    >>> completed("network", "mtu=9000", "state=up mtu=1500")
+    'state=up mtu=9000'
+    """
+    if dimension not in {"files", "network", "services"} or wanted.startswith("link -> "):
+        return wanted
+    asked, found = _fields(wanted), _fields(actual or "")
+    if dimension == "files" and not asked.keys().isdisjoint({"sha256", "keyed"}):
+        found = {"file": "", "mode": "0644", "owner": "0:0", "size": "0"} | (found if "file" in found else {})
+        found = {name: text for name, text in found.items() if name not in {"sha256", "keyed"}}
+    if dimension == "network" and "state" not in found:
+        return wanted
+    return " ".join(name if not text else f"{name}={text}" for name, text in (found | asked).items())
+
+
+def _fields(value: str) -> dict[str, str]:
+    return {name: text for name, _, text in (word.partition("=") for word in value.split())}

@@ -16,7 +16,7 @@ SERVICE_AI = "pact-service-ai"
 
 READ_ACTIONS = frozenset({"status", "diff", "log"})
 OPERATE = READ_ACTIONS | {
-    "commit", "rollback", "exec", "shell", "service_start", "service_stop", "service_restart", "approve",
+    "commit", "rollback", "blacklist", "exec", "shell", "service_start", "service_stop", "service_restart", "approve",
     "node_assign",
 }  # fmt: skip
 EMERGENCY = frozenset({"emergency_start", "emergency_end"})

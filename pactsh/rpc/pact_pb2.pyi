@@ -265,11 +265,15 @@ class PolicyRequest(_message.Message):
     def __init__(self, vcluster: _Optional[str] = ...) -> None: ...
 
 class PolicyDocument(_message.Message):
-    __slots__ = ("vcluster", "document", "seq")
+    __slots__ = ("vcluster", "document", "seq", "overlay", "overlay_seq")
     VCLUSTER_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
+    OVERLAY_FIELD_NUMBER: _ClassVar[int]
+    OVERLAY_SEQ_FIELD_NUMBER: _ClassVar[int]
     vcluster: str
     document: bytes
     seq: int
-    def __init__(self, vcluster: _Optional[str] = ..., document: _Optional[bytes] = ..., seq: _Optional[int] = ...) -> None: ...
+    overlay: bytes
+    overlay_seq: int
+    def __init__(self, vcluster: _Optional[str] = ..., document: _Optional[bytes] = ..., seq: _Optional[int] = ..., overlay: _Optional[bytes] = ..., overlay_seq: _Optional[int] = ...) -> None: ...

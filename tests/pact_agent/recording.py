@@ -96,6 +96,7 @@ class Recording:
             self.declared,
             self.recorder,
             self.clock,
+            node="node042",
             agent=Author("agent:node042", (), "agent"),
             policy=lambda: self.policy,
             tell=lambda text, _level: self.told.append(text),

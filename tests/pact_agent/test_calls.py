@@ -48,7 +48,10 @@ def ask(node: Recording, who: Identity, method: str, history: History | None = N
     return asyncio.run(go())
 
 
-ELSEWHERE = {"emergency_start", "emergency_end", "commit", "rollback", "extend"}  # in tests of their own
+# In tests of their own.
+ELSEWHERE = {
+    "emergency_start", "emergency_end", "commit", "rollback", "extend", "blacklist_add", "blacklist_remove",
+}  # fmt: skip
 READING = [method for method in ACTIONS if method not in ELSEWHERE]
 
 
@@ -71,6 +74,15 @@ def test_without_a_role_here_only_oneself_is_seen(tmp_path: Path, method: str) -
             return
         with pytest.raises(ForbiddenError, match=r"eve@org may not see the (status|log|diff) of vCluster ml-training"):
             ask(node, STRANGER, method, OneEntry())
+
+
+@pytest.mark.parametrize("method", ["blacklist_add", "blacklist_remove"])
+def test_a_viewer_does_not_change_what_is_no_drift(tmp_path: Path, method: str) -> None:
+    with recording(tmp_path) as node:
+        for who in (BOB, STRANGER):
+            with pytest.raises(ForbiddenError, match="may not change what is no drift on a node"):
+                ask(node, who, method, pattern="/scratch/**")
+        assert node.declared.now.ignored == ()
 
 
 @pytest.mark.parametrize("method", ["", "shutdown", "STATUS", "__init__", "x" * 5000])

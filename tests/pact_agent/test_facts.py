@@ -102,6 +102,8 @@ def test_status_says_since_when_the_journal_is_reached(tmp_path: Path) -> None:
             "supervisor": None,
             "drift": 0,
             "window_s": None,
+            "overlay": {"version": 0, "failing": None},
+            "deltas": {"changes": 0, "expires": None},
             "degraded": True,
             "emergency": False,
             "journal": {"connected": False, "since": "2026-01-31T12:00:00.000000Z"},

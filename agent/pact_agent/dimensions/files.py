@@ -18,14 +18,16 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from pact_agent import kernel
 from pact_agent.contents import Contents
 from pact_agent.dimensions import ApplyError
 from pactsh.catalog.secrets import is_secret
+from pactsh.errors import PactError
 
 MOST_BYTES = 1 << 20
+LONGEST_TEXT = 64 << 10  # of a file in an overlay
 _ROOTS = ("/etc",)
 _FILE = re.compile(r"file mode=([0-7]{4}) owner=(\d+):(\d+) size=(\d+) (sha256|keyed)=([0-9a-f]{64})")
 _DIRECTORY = re.compile(r"dir mode=([0-7]{4}) owner=(\d+):(\d+)")
@@ -110,6 +112,37 @@ class Files:
         if time.time_ns() - info.st_ctime_ns > _SETTLED_NS:
             self._digests[path] = (known, digest)
         return digest
+
+    def keep(self, contents: Iterable[bytes]) -> None:
+        """Keep these, durably on return: a file may have to be made of them. Raises `PactError`."""
+        try:
+            for data in contents:
+                self._contents.put(data)
+            self._contents.sync()
+        except OSError as error:
+            raise PactError(f"contents of files can't be kept: {error.strerror}") from error
+
+    def spelled(self, path: str, wanted: str, now: str | None) -> str:
+        """A wanted value as `snapshot` will have it: what not everybody may read gets this node's own digest."""
+        words = dict(word.partition("=")[::2] for word in wanted.split(" "))
+        there = _FILE.fullmatch(now or "")
+        mode = int(words.get("mode") or (there[1] if there else "0644"), 8)
+        if "sha256" not in words or (mode & stat.S_IROTH and not is_secret(path, "/")):
+            return wanted
+        return wanted.replace(f"sha256={words['sha256']}", f"keyed={self._contents.keyed(words['sha256'])}")
+
+    def texts(self, values: Iterable[str]) -> dict[str, str]:
+        """The texts, by SHA-256, of files with these values that everybody may read, where they are kept and are text
+        of at most `LONGEST_TEXT` bytes."""
+        found: dict[str, str] = {}
+        for value in values:
+            named = _FILE.fullmatch(value)
+            if named is None or named[5] != "sha256" or int(named[4]) > LONGEST_TEXT:
+                continue
+            with contextlib.suppress(UnicodeDecodeError, OSError):
+                if (data := self._contents.get(named[6])) is not None:
+                    found[named[6]] = data.decode("utf-8")
+        return found
 
     def apply(self, key: str, value: str | None) -> None:
         """Make a file, directory or link as it was, or take it away. Raises `ApplyError`."""

@@ -14,6 +14,7 @@ READS = {"status", "diff", "log"}
 OPERATES = READS | {
     "commit",
     "rollback",
+    "blacklist",
     "exec",
     "shell",
     "service_start",

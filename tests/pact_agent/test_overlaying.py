@@ -1,0 +1,176 @@
+"""A vCluster's overlay on a node: applied whole, or put back and told; over it the node's own deltas."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pact_agent.spoolfiles import SpoolError
+
+from pactsh.model.entry import Author, Draft
+from pactsh.model.overlay import Overlay
+from tests.pact_agent.localnode import body_of
+from tests.pact_agent.recording import Recording, recording
+
+ALICE = Author("alice@org", ("pact-ops-ml-training",))
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Recording]:
+    with recording(tmp_path) as node:
+        for key, value in (("vm.swappiness", "60"), ("vm.dirty_ratio", "20"), ("net.ipv4.tcp_rmem", "1\t2\t3")):
+            node.set(key, value)
+        asyncio.run(node.lifecycle.start("boot-1"))
+        yield node
+
+
+def overlay(version: int, overwrite: dict[str, tuple[str, ...]] | None = None, /, **kernel: str) -> Overlay:
+    values = {key.replace("__", "."): value for key, value in kernel.items()}
+    return Overlay("ml-training", version, {"kernel": values} if values else {}, {}, overwrite or {})
+
+
+def take(node: Recording, wanted: Overlay) -> None:
+    node.lifecycle.overlay_arrived(wanted)
+    asyncio.run(node.lifecycle.tick())
+
+
+def change(node: Recording, key: str, value: str) -> None:
+    node.set(key, value)
+    asyncio.run(node.lifecycle.look())
+
+
+def commit(node: Recording) -> str:
+    delta, number = asyncio.run(node.lifecycle.commit(ALICE, "for A"))
+    node.declared.sequenced(number, 4000 + number)
+    return delta.id
+
+
+def entries(node: Recording, kind: str) -> list[Draft]:
+    return [entry for entry in node.entries() if entry.type == kind]
+
+
+def drift(node: Recording) -> list[tuple[str, str | None, str | None]]:
+    return [(d.change.key, d.change.before, d.change.after) for d in node.lifecycle.drift]
+
+
+def test_it_is_applied_and_is_what_is_declared_from_then_on(node: Recording) -> None:
+    take(node, overlay(1, vm__swappiness="10", vm__dirty_ratio="20"))
+    assert (node.value("vm.swappiness"), drift(node)) == ("10", [])
+    (entry,) = entries(node, "overlay.applied")
+    body = body_of(entry)
+    assert (body["version"], [c["key"] for c in body["applied"]], body["superseded"]) == (1, ["vm.swappiness"], [])
+    change(node, "vm.swappiness", "33")
+    assert drift(node) == [("vm.swappiness", "10", "33")]
+    asyncio.run(node.lifecycle.rollback(ALICE))
+    assert node.value("vm.swappiness") == "10"
+    node.set("vm.swappiness", "60")  # as a boot does
+    asyncio.run(node.restarted().start("boot-2"))
+    assert (node.value("vm.swappiness"), drift(node)) == ("10", [])
+
+
+def test_what_it_no_longer_names_is_as_it_was_before(node: Recording) -> None:
+    take(node, overlay(1, vm__swappiness="10", vm__dirty_ratio="5"))
+    take(node, overlay(2, vm__dirty_ratio="5"))
+    assert (node.value("vm.swappiness"), node.value("vm.dirty_ratio"), drift(node)) == ("60", "5", [])
+    take(node, overlay(3))
+    assert (node.value("vm.dirty_ratio"), drift(node)) == ("20", [])
+
+
+def test_it_is_taken_once(node: Recording) -> None:
+    for _ in range(2):
+        take(node, overlay(1, vm__swappiness="10"))
+    asyncio.run(node.restarted().start("boot-1"))
+    take(node, overlay(1, vm__swappiness="10"))
+    assert len(entries(node, "overlay.applied")) == 1
+
+
+def test_one_key_that_can_not_be_applied_leaves_all_as_it_was(node: Recording) -> None:
+    take(node, overlay(1, vm__swappiness="30"))
+    take(node, overlay(2, vm__swappiness="10", vm__dirty_ratio="5", no__such="1"))
+    assert (node.value("vm.swappiness"), node.value("vm.dirty_ratio"), drift(node)) == ("30", "20", [])
+    (entry,) = entries(node, "overlay.failed")
+    body = body_of(entry)
+    assert (body["version"], body["left"]) == (2, [])
+    assert body["reasons"] == ["kernel:no.such: no.such: No such file or directory"]
+    assert "could not be applied, and is put back" in node.told[-1]
+    take(node, overlay(2, vm__swappiness="10", vm__dirty_ratio="5", no__such="1"))
+    assert len(entries(node, "overlay.failed")) == 1, "not again and again"
+    take(node, overlay(3, vm__swappiness="10"))
+    assert node.value("vm.swappiness") == "10"
+
+
+def test_the_nodes_own_delta_comes_first(node: Recording) -> None:
+    change(node, "vm.swappiness", "1")
+    commit(node)
+    take(node, overlay(1, vm__swappiness="10", vm__dirty_ratio="5"))
+    assert (node.value("vm.swappiness"), node.value("vm.dirty_ratio"), drift(node)) == ("1", "5", [])
+    asyncio.run(node.lifecycle.rollback(ALICE, to=1))
+    assert (node.value("vm.swappiness"), node.lifecycle.deltas) == ("10", ()), "without it the overlay's"
+
+
+def test_a_delta_that_the_overlay_says_as_well_falls_away(node: Recording) -> None:
+    change(node, "vm.swappiness", "10")
+    first = commit(node)
+    change(node, "net.ipv4.tcp_rmem", "4\t5\t6")
+    change(node, "vm.dirty_ratio", "7")
+    second = commit(node)
+    take(node, overlay(1, vm__swappiness="10", net__ipv4__tcp_rmem="4 5 6"))
+    assert [[c.key for c in delta.changes] for delta in node.lifecycle.deltas] == [["vm.dirty_ratio"]]
+    assert drift(node) == []
+    (fallen, part) = body_of(entries(node, "overlay.applied")[0])["superseded"]
+    assert (fallen["id"], fallen["keys"], fallen["seq"] > 4000) == (first, ["kernel:vm.swappiness"], True)
+    assert (part["id"], part["keys"]) == (second, ["kernel:net.ipv4.tcp_rmem"])
+
+
+def test_a_delta_that_it_is_to_overwrite_falls_away(node: Recording) -> None:
+    change(node, "vm.swappiness", "1")
+    commit(node)
+    take(node, overlay(1, {"node043": ("kernel:vm.swappiness",)}, vm__swappiness="10"))
+    assert node.value("vm.swappiness") == "1", "another node's"
+    take(node, overlay(2, {"node042": ("kernel:vm.swappiness",)}, vm__swappiness="11"))
+    assert (node.value("vm.swappiness"), node.lifecycle.deltas, drift(node)) == ("11", (), [])
+
+
+def test_what_has_drifted_stays_in_its_window(node: Recording) -> None:
+    change(node, "vm.swappiness", "33")
+    take(node, overlay(1, vm__swappiness="10"))
+    assert (node.value("vm.swappiness"), drift(node)) == ("33", [("vm.swappiness", "10", "33")])
+    node.clock.pass_s(1000)
+    asyncio.run(node.lifecycle.tick())
+    assert (node.value("vm.swappiness"), drift(node)) == ("10", []), "not committed: the overlay's"
+
+
+def test_while_it_can_not_be_recorded_nothing_is_applied(node: Recording) -> None:
+    node.disk.fails = True
+    node.lifecycle.overlay_arrived(overlay(1, vm__swappiness="10"))
+    with pytest.raises(SpoolError):
+        asyncio.run(node.lifecycle.tick())
+    assert node.value("vm.swappiness") == "60"
+    node.disk.fails = False
+    asyncio.run(node.restarted().start("boot-1"))
+    take(node, overlay(1, vm__swappiness="10"))
+    assert (node.value("vm.swappiness"), len(entries(node, "overlay.applied"))) == ("10", 1)
+
+
+def test_what_was_committed_before_the_files_were_lost_is_taken_over(node: Recording, tmp_path: Path) -> None:
+    change(node, "vm.swappiness", "10")
+    commit(node)
+    change(node, "vm.dirty_ratio", "5")
+    commit(node)
+    deltas = node.lifecycle.deltas
+    for path in (tmp_path / "config").iterdir():
+        path.unlink()
+    node.set("vm.swappiness", "60")  # the new image's
+    node.set("vm.dirty_ratio", "20")
+    asyncio.run(node.restarted().start("boot-2"))
+    assert (node.declared.is_new, node.lifecycle.deltas) == (True, ())
+    asyncio.run(node.lifecycle.restore(deltas))
+    assert (node.lifecycle.deltas, node.value("vm.swappiness"), node.value("vm.dirty_ratio")) == (deltas, "10", "5")
+    asyncio.run(node.lifecycle.look())
+    assert drift(node) == []
+    asyncio.run(node.lifecycle.restore(deltas))
+    assert (node.lifecycle.deltas, len(entries(node, "converged"))) == (deltas, 1)
+    asyncio.run(node.restarted().start("boot-2"))
+    assert not node.declared.is_new
