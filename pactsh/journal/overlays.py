@@ -6,18 +6,20 @@ import json
 
 import msgspec
 
-from pactsh.errors import ConflictError, UsageError
+from pactsh.errors import ConflictError, ForbiddenError, UsageError
 from pactsh.journal.projections import PolicyView
 from pactsh.model.entry import Draft
 from pactsh.model.overlay import MOST_BYTES, Overlay
+from pactsh.policy.rbac import ADMIN
 from pactsh.spec import value_faults
 
 TYPE = "overlay.updated"
 
 
 def check_overlay(draft: Draft, current: PolicyView) -> None:
-    """Raise `UsageError` for what is no overlay of the scope's vCluster, `ConflictError` for one that was not made
-    from the `current` one: versions go up by one."""
+    """Raise `UsageError` for what is no overlay of the scope's vCluster, `ForbiddenError` where its files differ and
+    the author is no platform admin, `ConflictError` for one that was not made from the `current` one: versions go up
+    by one."""
     kind, _, vcluster = draft.scope.partition(":")
     if kind != "vcluster":
         raise UsageError(f"{TYPE}: scope {draft.scope!r}: an overlay is a vCluster's")
@@ -33,7 +35,13 @@ def check_overlay(draft: Draft, current: PolicyView) -> None:
     faults = [fault for name, some in overlay.values.items() for fault in value_faults(name, some, overlay.contents)]
     if faults:
         raise UsageError(f"{TYPE}: {faults[0]}")
-    version = version_of(current)
+    in_force = _in_force(current)
+    if overlay.values.get("files") != in_force.values.get("files") and ADMIN not in draft.author.roles:
+        raise ForbiddenError(
+            f"{draft.author.principal} may not declare files of {vcluster}: a file can make any program run",
+            hint=f"needed: {ADMIN}",
+        )
+    version = in_force.version
     if overlay.version != version + 1:
         raise ConflictError(
             f"the overlay of {vcluster} is at version {version}: version {overlay.version} was not made from it",
@@ -51,4 +59,8 @@ def overlay_of(document: object) -> Overlay:
 
 def version_of(view: PolicyView) -> int:
     """The version of the overlay in force; 0 where none was ever applied."""
-    return msgspec.json.decode(view.document, type=Overlay).version if view.seq else 0
+    return _in_force(view).version
+
+
+def _in_force(view: PolicyView) -> Overlay:
+    return msgspec.json.decode(view.document, type=Overlay) if view.seq else Overlay("")

@@ -155,6 +155,6 @@ def test_a_service_that_fails_and_one_that_is_disabled_are_seen_and_put_back(nod
     assert "(unattributed, " in node.diff()
     node.system.run("systemctl", "kill", "-s", "SEGV", "t-daemon.service")
     node.wait(lambda: "actual=state=failed enabled=disabled" in node.diff())
-    assert "(1 change undone)" in node.line("pact rollback")
+    assert "(2 changes undone)" in node.line("pact rollback"), "the unit, and the link below /etc that enables it"
     assert node.system.run("systemctl", "is-enabled", "t-daemon.service").strip() == "enabled"
     assert value(node, "services") == "active"
