@@ -41,7 +41,7 @@ class Drifting:
         self._observers, self._declared, self._recorder, self._clock = observers, declared, recorder, clock
         self._noise, self._agent, self._policy, self._tell = noise, agent, policy, tell
         self.actual: dict[str, dict[str, str]] = {}
-        self.actors, self.cut_off = Actors(), CutOff()
+        self.actors, self.cut_off = Actors(clock), CutOff()
 
     async def take_in(self, found: dict[str, dict[str, str]]) -> None:
         """Compare what was found with what is declared, and record what is new."""

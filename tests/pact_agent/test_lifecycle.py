@@ -141,6 +141,7 @@ def test_while_a_node_comes_up_what_it_sets_up_is_nobodys_change_either(tmp_path
         assert (drift(node), types(node)) == ([], ["drift.adopted"])
         change(node, "vm.swappiness", "10", ALICE)
         assert drift(node) == [("vm.swappiness", "30", "10", "alice@org")]
+        node.clock.pass_s(10)
         change(node, "vm.swappiness", "20", None)
         assert drift(node) == [("vm.swappiness", "30", "20", "")], "what somebody has touched is not the system's"
         node.clock.pass_s(300)

@@ -88,9 +88,11 @@ class Services:
         """The states before, with those of units that were never seen but on their way."""
         before = dict(self._states)
         for unit in units:
-            if unit.active == "activating" and unit.name not in before and unit.name.endswith(".service"):
-                with contextlib.suppress(RefusedError):  # it has gone meanwhile
-                    before[unit.name] = "stopped" if await _is_passing(manager, unit) else "running"
+            if unit.name in before or not _is_starting(unit):
+                continue
+            with contextlib.suppress(RefusedError):  # it has gone meanwhile
+                passing = unit.name.endswith(".service") and await _is_passing(manager, unit)
+                before[unit.name] = "stopped" if passing else "running"
         return before
 
     def apply(self, key: str, value: str | None) -> None:
@@ -203,15 +205,20 @@ def states_of(units: Iterable[Unit], before: Mapping[str, str]) -> dict[str, str
     >>> states_of([unit], {"a.service": "running"}), states_of([unit], {})
     ({'a.service': 'running'}, {'a.service': 'stopped'})
     """
-    return {unit.name: _state_of(unit.active, before.get(unit.name, "stopped")) for unit in units}
+    return {unit.name: _state_of(unit, before.get(unit.name, "stopped")) for unit in units}
 
 
-def _state_of(active: str, before: str) -> str:
-    if active in UP:
+def _is_starting(unit: Unit) -> bool:
+    """Whether it comes up: as all do that wait for their turn while the node boots."""
+    return unit.active == "activating" or (unit.active == "inactive" and unit.job == "start")
+
+
+def _state_of(unit: Unit, before: str) -> str:
+    if unit.active in UP:
         return "running"
-    if active in _ON_ITS_WAY:
+    if unit.active in _ON_ITS_WAY or _is_starting(unit):
         return before
-    return "failed" if active == "failed" else "stopped"
+    return "failed" if unit.active == "failed" else "stopped"
 
 
 def values_of(states: Mapping[str, str], listed: Mapping[str, str], files: UnitFiles) -> dict[str, str]:

@@ -42,13 +42,14 @@ class RefusedError(ApplyError):
 
 
 class Unit(msgspec.Struct, frozen=True):
-    """A unit that systemd has loaded."""
+    """A unit that systemd has loaded. `job` is what it is about to do: start, stop, ..., "" for nothing."""
 
     name: str
     load: str
     active: str
     sub: str
     path: str = ""
+    job: str = ""
 
 
 class _Direct(MessageBus):
@@ -82,7 +83,10 @@ class Manager:
     async def units(self) -> tuple[Unit, ...]:
         """The units that are loaded."""
         (found,) = await self.call("ListUnits")
-        return tuple(Unit(name, load, active, sub, path) for name, _, load, active, sub, _, path, *_ in found)
+        return tuple(
+            Unit(name, load, active, sub, path, job if number else "")
+            for name, _, load, active, sub, _, path, number, job, _ in found
+        )
 
     async def unit_files(self) -> dict[str, str]:
         """The names of all unit files, and what systemd calls their state."""

@@ -58,6 +58,13 @@ def test_a_state_is_what_lasts(active: str, before: str, state: str) -> None:
     assert states_of([Unit("a.service", "loaded", active, "x")], {"a.service": before}) == {"a.service": state}
 
 
+def test_what_waits_for_its_turn_while_the_node_boots_is_as_it_was() -> None:
+    waiting = Unit("a.service", "loaded", "inactive", "dead", job="start")
+    assert states_of([waiting], {"a.service": "running"}) == {"a.service": "running"}
+    stopping = Unit("a.service", "loaded", "inactive", "dead", job="stop")
+    assert states_of([stopping], {"a.service": "running"}) == {"a.service": "stopped"}
+
+
 @pytest.mark.parametrize(
     ("listed", "files", "found"),
     [

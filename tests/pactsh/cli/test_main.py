@@ -54,7 +54,7 @@ WRONG = {
     "verify with a filter": (["log", "--verify", "--type", "intent"], "pact: log: --verify checks the whole chain"),
     "help on nothing": (["help", "xyzzy"], "pact: help: xyzzy: unknown verb\n"),
     "lattice": (["cordon", "node042", "--reason", "x"], "pact: cordon: no lattice endpoint is configured\nhint: set"),
-    "not built yet": (["apply", "x"], "pact: apply: not available in this version\n"),
+    "not built yet": (["service", "status"], "pact: service: not available in this version\n"),
     "no issuer": (["login"], "pact: login: no OIDC issuer is configured"),
 }
 
