@@ -58,10 +58,12 @@ def booted_system(binds: Sequence[str] = ()) -> Iterator[Booted]:
         pytest.skip("booting a system is root's: run the tests as root")
     if missing := [program for program in _NEEDED if shutil.which(program) is None]:
         pytest.skip(f"booting a system takes {' and '.join(missing)}")
-    tree = tree_of(Path(os.environ.get(CACHE) or _own_cache()))
+    cache = Path(os.environ.get(CACHE) or _own_cache())
+    tree = tree_of(cache)
     with tempfile.TemporaryDirectory(prefix="pact-booted-") as directory, socket.socket(
         socket.AF_UNIX, socket.SOCK_DGRAM
-    ) as ready, open(f"{directory}/console", "w+b") as console:  # fmt: skip
+    ) as ready, open(f"{directory}/console", "w+b") as console, open(cache / "booted.lock", "w") as one:  # fmt: skip
+        fcntl.flock(one, fcntl.LOCK_EX)  # two would have the same control groups
         ready.bind(f"{directory}/ready")
         nspawn = _start(tree, f"{directory}/ready", console.fileno(), binds)
         leader = 0
