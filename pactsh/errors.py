@@ -26,10 +26,14 @@ class PactError(Exception):
 
 
 class UsageError(PactError):
-    """A wrong option, argument, configuration value or malformed line: exit status 1."""
+    """A wrong option, argument, configuration value or malformed line: exit status 1. `more` is what else is wrong."""
 
     kind = "usage"
     grpc_status = "INVALID_ARGUMENT"
+
+    def __init__(self, message: str, *, hint: str = "", detail: str = "", more: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint, detail=detail)
+        self.more = more
 
 
 class NotFoundError(PactError):

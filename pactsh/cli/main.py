@@ -92,10 +92,11 @@ def _usage_error(error: click.ClickException) -> PactError:
 
 
 def _report(args: Sequence[str], error: PactError) -> int:
+    more = error.more if isinstance(error, UsageError) else ()
     if wants_json(args, os.environ):
-        print_error_json(error.code, error.kind, error.message, error.hint)
+        print_error_json(error.code, error.kind, error.message, error.hint, more)
     else:
-        print_error(error.message, error.hint)
+        print_error(error.message, error.hint, more)
     return error.code
 
 

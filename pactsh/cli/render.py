@@ -79,16 +79,18 @@ class Out:
         self._stream.flush()
 
 
-def print_error(message: str, hint: str) -> None:
-    """Write `pact: <what>: <why>` and the hint to standard error, one line each."""
-    sys.stderr.write(f"pact: {escape(message)}\n")
+def print_error(message: str, hint: str, more: Sequence[str] = ()) -> None:
+    """Write `pact: <what>: <why>`, what else there is, and the hint to standard error, one line each."""
+    for text in (message, *more):
+        sys.stderr.write(f"pact: {escape(text)}\n")
     if hint:
         sys.stderr.write(f"hint: {escape(hint)}\n")
 
 
-def print_error_json(code: int, kind: str, message: str, hint: str) -> None:
-    """Write the same as one JSON object to standard error."""
-    error = {"code": code, "kind": kind, "message": message, "hint": hint}
+def print_error_json(code: int, kind: str, message: str, hint: str, more: Sequence[str] = ()) -> None:
+    """Write the same as one JSON object to standard error; `more` only where there is some."""
+    error: dict[str, object] = {"code": code, "kind": kind, "message": message, "hint": hint}
+    error |= {"more": list(more)} if more else {}
     sys.stderr.write(json.dumps({"error": error}) + "\n")
 
 

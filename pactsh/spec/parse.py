@@ -11,22 +11,34 @@ from pathlib import Path
 
 import msgspec
 
-from pactsh.catalog.loader import located, read_toml
-from pactsh.catalog.locate import Step
+from pactsh.auth.names import NODE
+from pactsh.catalog.loader import read_toml
+from pactsh.catalog.locate import Step, line_of
 from pactsh.errors import UsageError
-from pactsh.spec.checks import LONGEST_TEXT, SAFE, key_fault
+from pactsh.spec.checks import CHECKS, LONGEST_TEXT, covered_files, key_problem
+from pactsh.spec.mounts import MEMORY, SAFE
+from pactsh.spec.spelling import escaped, shortened
 
 MOST_BYTES = 900 << 10
 _MOST_TOLD = 20
 _VCLUSTER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_UNIT_KINDS = ("service", "socket", "timer", "path")
+# As systemd itself: what has no suffix of a unit is a service.
+_HAS_SUFFIX = re.compile(r".*\.(service|socket|timer|path|target|mount|automount|swap|scope|slice|device)", re.DOTALL)
+_NOWHERE = "there is no such thing in this version"
+# Keys of other versions of the spec, by what to do about them.
 _ELSEWHERE = {
     "base_image": "images are the hardware manager's",
     "modules": 'write "module:NAME" = "loaded" in sysctl',
     "policy": "a policy is set by pact group set-policy",
-    "read_only": "", "supervisor_backend": "", "drift": "see pact blacklist",
-}  # fmt: skip
+    "drift": "what is no drift is said by pact blacklist",
+    "read_only": _NOWHERE,
+    "supervisor_backend": _NOWHERE,
+    "kernel": "the section is sysctl",
+}
 
-Fault = tuple[tuple[Step, ...], str]
+At = tuple[Step, ...]
+Fault = tuple[At, str]
 
 
 class Spec(msgspec.Struct, frozen=True):
@@ -55,7 +67,8 @@ def load_spec(path: Path) -> tuple[Spec, ...]:
 
 
 def parse_spec(text: str, source: str) -> tuple[Spec, ...]:
-    """One for each vCluster, in order; `source` is the file's name in errors. Raises `UsageError`."""
+    """One for each vCluster, in order; `source` is the file's name in errors. Raises `UsageError`, whose message has a
+    line for each fault."""
     raw = read_toml(text, source)
     faults: list[Fault] = [((key,), _unknown(key, ("vcluster",))) for key in raw if key != "vcluster"]
     tables = raw.get("vcluster", {})
@@ -64,18 +77,50 @@ def parse_spec(text: str, source: str) -> tuple[Spec, ...]:
         tables = {}
     specs = [_Reader(name, faults).read(table) for name, table in tables.items()]
     if faults:
-        errors = [located(source, text, steps, message) for steps, message in faults]
-        lines = [error.message for error in errors[:_MOST_TOLD]]
-        lines += [f"and {len(errors) - _MOST_TOLD} more"] if len(errors) > _MOST_TOLD else []
-        raise UsageError("\n".join(lines), hint="nothing was applied; see pact-apply(1)")
+        told = sorted((_line(text, raw, at), _told(at, message)) for at, message in faults[:_MOST_TOLD])
+        lines = [f"{source}: line {number}: {message}" for number, message in told]
+        lines += [f"and {len(faults) - _MOST_TOLD} more"] if len(faults) > _MOST_TOLD else []
+        raise UsageError(lines[0], more=tuple(lines[1:]), hint="nothing was applied; see pact-apply(1)")
     return tuple(specs)
 
 
+def _line(text: str, raw: object, at: At) -> int:
+    """The line of a key. Of tables without a line of their own, as `a` in `[a.b]`, that of the first in them."""
+    text = "\n" + text  # so that 1 is no line, but where nothing is known
+    value = raw
+    for step in at:
+        value = value.get(step) if isinstance(value, dict) else None
+    line = line_of(text, at)
+    while (line == 1 or line == line_of(text, at[:-1])) and isinstance(value, dict | list) and value:
+        step, value = next(iter(value.items())) if isinstance(value, dict) else (0, value[0])
+        at = (*at, step)
+        line = line_of(text, at)
+    return max(1, line - 1)
+
+
+def _told(at: At, message: str) -> str:
+    """Key and message on one line, whatever the key holds."""
+    key = ".".join(shortened(str(step)) for step in at)
+    text = f"{key}: {message}" if key else message
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04X}" for c in text)
+
+
 def _unknown(key: str, known: tuple[str, ...]) -> str:
-    if key in _ELSEWHERE:
-        return f"unknown key: {_ELSEWHERE[key] or 'there is no such thing in this version'}"
-    close = difflib.get_close_matches(key, known, 1)
+    close = difflib.get_close_matches(key[:80], known, 1)
     return "unknown key: " + (f"did you mean {close[0]}?" if close else f"expected {', '.join(known)}")
+
+
+def _no_text(name: str, value: object) -> str:
+    """What to write instead of a value that is no text. Of a name with dots TOML makes tables within tables."""
+    if isinstance(value, dict):
+        while isinstance(value, dict) and value:
+            part, value = next(iter(value.items()))
+            name = f"{name}.{part}"
+        return f'expected text: a name with dots is written in quotes: "{shortened(name)}" = …'
+    # Of a very long number Python makes no decimal digits.
+    if isinstance(value, int | float) and not isinstance(value, bool) and name != "mode" and abs(value) < 1 << 64:
+        return f'expected text: write "{value}"'
+    return "expected text, in quotes" + (': "0644"' if name == "mode" else "")
 
 
 class _Reader:
@@ -84,83 +129,100 @@ class _Reader:
     def __init__(self, vcluster: str, faults: list[Fault]) -> None:
         self._vcluster, self._faults = vcluster, faults
         self._values: dict[str, dict[str, str]] = {}
+        self._places: dict[tuple[str, str], At] = {}
         self._contents: dict[str, str] = {}
         self._overwrite: dict[str, tuple[str, ...]] = {}
 
     def read(self, table: object) -> Spec:
-        at: tuple[Step, ...] = ("vcluster", self._vcluster)
+        at: At = ("vcluster", self._vcluster)
         if not _VCLUSTER.fullmatch(self._vcluster):
-            self._faults.append((at, "expected a vCluster's name: a-z, 0-9 and -"))
-        sections: dict[str, Callable[[tuple[Step, ...], str, object], None]] = {
+            self._faults.append((at, "expected a vCluster's name: up to 63 of a-z, 0-9 and -"))
+        sections: dict[str, Callable[[At, str, object], None]] = {
             "sysctl": self._text("kernel"),
             "mounts": self._mount,
             "files": self._file,
             "services": self._service,
-            "network": self._link,
+            "network": self._network,
             "packages": self._text("packages"),
             "overwrite": self._overwritten,
         }
         for name, section in self._table(at, table):
             if name not in sections:
-                self._faults.append(((*at, name), _unknown(name, tuple(sections))))
+                hint = _ELSEWHERE.get(name)
+                self._faults.append(((*at, name), f"unknown key: {hint}" if hint else _unknown(name, tuple(sections))))
                 continue
             for key, value in self._table((*at, name), section):
                 sections[name]((*at, name, key), key, value)
+        self._check()
         return Spec(self._vcluster, self._values, self._contents, self._overwrite)
 
-    def _table(self, at: tuple[Step, ...], value: object) -> Iterator[tuple[str, object]]:
+    def _check(self) -> None:
+        """The values, when all contents are known: one may be that of a secret file."""
+        for (dimension, key), at in self._places.items():
+            if problem := key_problem(dimension, key, self._values[dimension][key], self._contents):
+                field = {"sha256": "content_hash"}.get(problem.field, problem.field)
+                self._faults.append(((*at, field) if field and dimension != "network" else at, problem.text))
+        for key, above in covered_files(self._values.get("files", {})):
+            self._faults.append((self._places["files", key], f"{above} is to be no directory"))
+
+    def _table(self, at: At, value: object) -> Iterator[tuple[str, object]]:
         if isinstance(value, dict):
             yield from value.items()
         else:
             self._faults.append((at, "expected a table"))
 
-    def _set(self, at: tuple[Step, ...], dimension: str, key: str, value: str) -> None:
-        if problem := key_fault(dimension, key, value, self._contents):
-            self._faults.append((at, problem))
+    def _set(self, at: At, dimension: str, key: str, value: str) -> None:
+        if (dimension, key) in self._places:
+            self._faults.append((at, f"is there twice, the other time as {self._places[dimension, key][-1]}"))
+            return
+        self._places[dimension, key] = at
         self._values.setdefault(dimension, {})[key] = value
 
-    def _text(self, dimension: str) -> Callable[[tuple[Step, ...], str, object], None]:
-        def read(at: tuple[Step, ...], key: str, value: object) -> None:
+    def _text(self, dimension: str) -> Callable[[At, str, object], None]:
+        def read(at: At, key: str, value: object) -> None:
             if isinstance(value, str):
                 self._set(at, dimension, key, value)
             else:
-                self._faults.append((at, f'expected text: write "{value}"'))
+                self._faults.append((at, _no_text(key, value)))
 
         return read
 
-    def _link(self, at: tuple[Step, ...], key: str, value: object) -> None:
-        self._text("network")(at, key if ":" in key else f"link:{key}", value)
+    def _network(self, at: At, key: str, value: object) -> None:
+        if isinstance(value, str):
+            self._set(at, "network", key if ":" in key else f"link:{key}", re.sub(" +", " ", value.strip(" ")))
+        else:
+            self._faults.append((at, _no_text(key, value)))
 
-    def _fields(self, at: tuple[Step, ...], value: object, known: tuple[str, ...]) -> dict[str, str] | None:
-        """The texts of a table with these keys; None when it is none."""
+    def _fields(
+        self, at: At, value: object, known: tuple[str, ...], needed: tuple[str, ...] = ()
+    ) -> dict[str, str] | None:
+        """The texts of a table with these keys; None when it is none, or has none of them but wrong ones."""
         before = len(self._faults)
         found: dict[str, str] = {}
+        there: set[str] = set()
         for name, text in self._table(at, value):
+            there.add(name)
             if name not in known:
                 self._faults.append(((*at, name), _unknown(name, known)))
             elif not isinstance(text, str):
-                self._faults.append(((*at, name), f'expected text: write "{text}"'))
+                self._faults.append(((*at, name), _no_text(name, text)))
             else:
                 found[name] = text
-        return found if len(self._faults) == before else None
+        if isinstance(value, dict):
+            self._faults += [(at, f"expected {name}") for name in needed if name not in there]
+        return found if found or len(self._faults) == before else None
 
-    def _mount(self, at: tuple[Step, ...], key: str, value: object) -> None:
-        fields = self._fields(at, value, ("type", "source", "options"))
-        if fields is None:
+    def _mount(self, at: At, key: str, value: object) -> None:
+        needed = ("type", "source")
+        fields = self._fields(at, value, (*needed, "options"), needed)
+        if fields is None or not fields.keys() >= set(needed):
             return
-        for name in ("type", "source"):
-            if name not in fields:
-                self._faults.append((at, f"expected {name}"))
-                return
         options = [option for option in fields.get("options", "").split(",") if option]
-        options += [safe for safe in SAFE if safe not in options and fields["type"] != "tmpfs"]
-        words = (fields["type"], _escaped(fields["source"]), _escaped(",".join(options)))
-        text = "type={} source={} options={}".format(*words)
-        if problem := key_fault("mounts", key, text, {}):
-            self._faults.append(((*at, "type") if "not mounted" in problem else at, problem))
-        self._values.setdefault("mounts", {})[key] = text
+        options += [safe for safe in SAFE if safe not in options and fields["type"] != MEMORY]
+        words = {"type": fields["type"], "source": fields["source"], "options": ",".join(options)}
+        self._set(at, "mounts", key, " ".join(f"{name}={escaped(text)}" for name, text in words.items()))
 
-    def _file(self, at: tuple[Step, ...], key: str, value: object) -> None:
+    def _file(self, at: At, key: str, value: object) -> None:
         fields = self._fields(at, value, ("content", "content_hash", "mode", "owner", "link"))
         if fields is None:
             return
@@ -169,20 +231,19 @@ class _Reader:
                 self._faults.append((at, "a link has no content, mode or owner"))
             self._set(at, "files", key, f"link -> {fields['link']}")
             return
-        words: dict[str, str] = {}
-        if (digest := self._digest(at, fields)) is not None:
-            words |= {"file": "", "sha256": digest}
+        digest = self._digest(at, fields)
+        words = ["file"] if digest is not None else []
         if "mode" in fields:
-            words["mode"] = fields["mode"] if len(fields["mode"]) == 4 else f"0{fields['mode']}"
+            words.append(f"mode={fields['mode'] if len(fields['mode']) != 3 else '0' + fields['mode']}")
         if "owner" in fields:
-            words["owner"] = fields["owner"]
-        self._set(at, "files", key, " ".join(name if name == "file" else f"{name}={words[name]}" for name in words))
+            words.append(f"owner={fields['owner']}")
+        self._set(at, "files", key, " ".join([*words, *([f"sha256={digest}"] if digest is not None else [])]))
 
-    def _digest(self, at: tuple[Step, ...], fields: Mapping[str, str]) -> str | None:
-        named = fields["content_hash"].removeprefix("sha256:") if "content_hash" in fields else None
+    def _digest(self, at: At, fields: Mapping[str, str]) -> str | None:
+        named = fields["content_hash"].removeprefix("sha256:").lower() if "content_hash" in fields else None
         if (text := fields.get("content")) is None:
             return named
-        data = text.encode("utf-8", "surrogatepass")
+        data = text.encode()
         digest = hashlib.sha256(data).hexdigest()
         if len(data) > LONGEST_TEXT:
             self._faults.append(((*at, "content"), f"expected at most {LONGEST_TEXT} bytes"))
@@ -192,23 +253,29 @@ class _Reader:
             self._contents[digest] = text
         return digest
 
-    def _service(self, at: tuple[Step, ...], key: str, value: object) -> None:
+    def _service(self, at: At, key: str, value: object) -> None:
+        kind = next((kind for kind in _UNIT_KINDS if isinstance(value, dict) and kind in value), None)
+        if kind is not None:
+            self._faults.append((at, f'a name with dots is written in quotes: [… services."{shortened(key)}.{kind}"]'))
+            return
         fields = self._fields(at, value, ("state", "enabled"))
         if fields is None:
             return
-        if not fields:
+        words = [f"{name}={fields[name]}" for name in ("state", "enabled") if name in fields]
+        if words:
+            self._set(at, "services", key if _HAS_SUFFIX.fullmatch(key) else f"{key}.service", " ".join(words))
+        else:
             self._faults.append((at, "expected state"))
-            return
-        unit = key if "." in key else f"{key}.service"
-        self._set(at, "services", unit, " ".join(f"{name}={text}" for name, text in fields.items()))
 
-    def _overwritten(self, at: tuple[Step, ...], key: str, value: object) -> None:
-        if isinstance(value, list) and all(isinstance(name, str) and ":" in name for name in value):
+    def _overwritten(self, at: At, key: str, value: object) -> None:
+        if not NODE.fullmatch(key):
+            self._faults.append((at, "expected the name of a node"))
+        elif isinstance(value, list) and all(isinstance(name, str) and _is_key(name) for name in value):
             self._overwrite[key] = tuple(value)
         else:
             self._faults.append((at, 'expected a list of keys: ["kernel:vm.swappiness"]'))
 
 
-def _escaped(text: str) -> str:
-    """A word without blanks, as the kernel writes it in its list of mounts."""
-    return "".join(f"\\{ord(c):03o}" if c in " \t\n\\" else c for c in text)
+def _is_key(name: str) -> bool:
+    dimension, _, key = name.partition(":")
+    return dimension in CHECKS and key != "" and name.isprintable()

@@ -1,19 +1,15 @@
-"""A spec as TOML that `parse_spec` reads back, and what node deltas mean as a spec. Pure."""
+"""A spec as TOML that `parse_spec` reads back. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pactsh.model.delta import Change, State
 from pactsh.policy.toml import render_comment, render_string
-from pactsh.spec.checks import CHECKS, key_fault
+from pactsh.spec.spelling import plain, words_of
 
 _SECTIONS = {"kernel": "sysctl", "network": "network", "packages": "packages"}
-# Options that the kernel or the server adds to those of mount(8).
-_ADDED = re.compile(
-    r"rw|(rel|no|strict)atime|seclabel|inode(32|64)|(mount|client)?addr=.*|mountproto=.*|mountvers=.*|local_lock=.*"
-)
 
 
 def render_spec(
@@ -25,7 +21,8 @@ def render_spec(
     header: Sequence[str] = (),
     overwrite: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
-    """The whole document: `header` and what has no place in a spec as comments."""
+    """The whole document: `header` and what has no place in a spec as comments. `values` are such as `values_of` and
+    `parse_spec` give."""
     lines = [render_comment(text) for text in header]
     for dimension in sorted(values):
         if not values[dimension]:
@@ -53,7 +50,7 @@ def _section(at: str, dimension: str, values: Mapping[str, str], contents: Mappi
         yield f"[{at}.{_SECTIONS[dimension]}]"
         for key in sorted(values):
             name = key.removeprefix("link:") if dimension == "network" else key
-            yield f"{_key(name if name and ':' not in name else key)} = {render_string(values[key])}"
+            yield f"{_key(name)} = {render_string(values[key])}"
         return
     fields = {"mounts": _mount, "files": _file, "services": _service}[dimension]
     for number, key in enumerate(sorted(values)):
@@ -61,68 +58,41 @@ def _section(at: str, dimension: str, values: Mapping[str, str], contents: Mappi
             yield ""
         yield f"[{at}.{dimension}.{_key(key)}]"
         for name, text in fields(values[key], contents).items():
-            yield f"{name} = {render_string(text)}"
+            yield f"{name} = {render_text(text) if name == 'content' else render_string(text)}"
 
 
-def _words(value: str) -> dict[str, str]:
-    return {name: text for name, _, text in (word.partition("=") for word in value.split())}
+def render_text(text: str) -> str:
+    r"""A text of several lines as a person edits it; one of a single line as any string.
+
+    >>> render_text("a\n"), render_text("a\nb\n").splitlines()[1:-1]
+    ('"a\\n"', ['a', 'b'])
+    """
+    if text.count("\n") < 2:
+        return render_string(text)
+    body = text.rstrip('"')
+    safe = "\n".join(_quoted(line) for line in body.split("\n"))
+    end = '\\"' * (len(text) - len(body))
+    return f'"""\n{safe}{end}"""'
+
+
+def _quoted(line: str) -> str:
+    """A line within such a text: of quotes that follow each other every other one is escaped, so that none ends it."""
+    return '"'.join(render_string(part)[1:-1] for part in line.split('"')).replace('""', '"\\"')
 
 
 def _mount(value: str, _contents: Mapping[str, str]) -> dict[str, str]:
-    return {name: _plain(text) for name, text in _words(value).items()}
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
+    return {name: plain(text) for name, text in words_of(value).items()}
 
 
 def _file(value: str, contents: Mapping[str, str]) -> dict[str, str]:
     if value.startswith("link -> "):
         return {"link": value.removeprefix("link -> ")}
-    words = _words(value)
+    words = words_of(value)
     found: dict[str, str] = {}
     if digest := words.get("sha256"):
         found = {"content": contents[digest]} if digest in contents else {"content_hash": f"sha256:{digest}"}
-    return found | {name: words[name] for name in ("mode", "owner") if name in words}
+    return {name: words[name] for name in ("mode", "owner") if name in words} | found
 
 
 def _service(value: str, _contents: Mapping[str, str]) -> dict[str, str]:
-    return _words(value)
-
-
-def values_of(changes: Iterable[Change]) -> tuple[dict[str, dict[str, str]], tuple[Change, ...]]:
-    """What changes mean as wanted values, later ones winning; and those that have no place in an overlay."""
-    last = {change.name: change for change in changes}
-    values: dict[str, dict[str, str]] = {}
-    unmapped: list[Change] = []
-    for change in last.values():
-        wanted = None if change.after is None else _wanted(change.dimension, change.after)
-        if wanted is None or change.dimension not in CHECKS or key_fault(change.dimension, change.key, wanted, {}):
-            unmapped.append(change)
-        else:
-            values.setdefault(change.dimension, {})[change.key] = wanted
-    return values, tuple(unmapped)
-
-
-def _wanted(dimension: str, value: str) -> str | None:
-    """A node's value as a wanted one, which it satisfies; None where there is none."""
-    words = value.split(" ")
-    if dimension == "files" and not value.startswith("link -> "):
-        kept = [word for word in words if not word.startswith("size=")]
-        return " ".join(kept) if words[0] == "file" and "sha256=" in value else None
-    if dimension == "mounts":
-        options = value.partition("options=")[2].split(",")
-        kept = [option for option in options if not _ADDED.fullmatch(option)]
-        return f"{value.partition('options=')[0]}options={','.join(kept)}" if " root=" not in value else None
-    if dimension == "network":
-        return " ".join(word for word in words if word not in {"dynamic", "route=absent"})
-    if dimension == "services":
-        return " ".join(_service_words(words))
-    return value
-
-
-def _service_words(words: Iterable[str]) -> Iterator[str]:
-    """A state is wanted; that it has failed, or is up when it is asked for, is not."""
-    for word in words:
-        if word not in {"state=failed", "state=on-demand"}:
-            yield word
+    return words_of(value)
