@@ -14,7 +14,7 @@ from pactsh.model.overlay import satisfies
 def is_met(dimension: str, wanted: str, now: str | None) -> bool:
     """As `satisfies`, and a mount may spell its options as the kernel does: mount(8) has taken those wanted."""
     if dimension == "mounts" and now is not None:
-        return wanted.split()[:2] == now.split()[:2]
+        return satisfies(dimension, f"{wanted.partition(' options=')[0]} options=", now)
     return satisfies(dimension, wanted, now)
 
 

@@ -69,6 +69,8 @@ def satisfies(dimension: str, wanted: str, actual: str | None) -> bool:
     True
     >>> satisfies("mounts", "type=nfs source=s:/x options=nosuid", "type=nfs source=s:/x options=rw,nosuid,vers=4")
     True
+    >>> satisfies("mounts", "type=nfs source=s:/x options=", "type=nfs4 source=s:/x options=rw,vers=4.2")
+    True
     >>> satisfies("files", "mode=0644", "file mode=0644 owner=0:0 size=1 sha256=aa")
     True
     >>> satisfies("services", "state=running", "state=stopped enabled=enabled")
@@ -98,7 +100,9 @@ def _mount_satisfies(asked: list[str], found: list[str]) -> bool:
         return set(text.removeprefix("options=").split(",")) - {"", "defaults", "rw"}
 
     def rest(words: list[str]) -> set[str]:
-        return {word for word in words if not word.startswith("options=")}
+        # The kernel says nfs4 of what was mounted as nfs, once both sides have agreed on that version.
+        plain = ("type=nfs" if word == "type=nfs4" else word for word in words)
+        return {word for word in plain if not word.startswith("options=")}
 
     return rest(asked) == rest(found) and options(asked) <= options(found)
 

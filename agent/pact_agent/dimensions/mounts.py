@@ -159,7 +159,12 @@ def _plain(text: str) -> str:
 
 
 def _same_source(line: Mount, kind: str, source: str) -> bool:
-    return (line.kind, line.source, line.root) == (kind, source, "/")
+    return (_agreed(line.kind), line.source, line.root) == (_agreed(kind), source, "/")
+
+
+def _agreed(kind: str) -> str:
+    """The kernel says nfs4 of what was mounted as nfs, once both sides have agreed on that version (nfs(5))."""
+    return "nfs" if kind == "nfs4" else kind
 
 
 def _run(*words: str) -> None:
