@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -78,6 +79,8 @@ def test_a_mount_and_a_file_are_seen_at_once_and_undone(make_node: MakeNode) -> 
         assert (os.path.ismount(place), file.exists()) == (False, False)
     finally:
         file.unlink(missing_ok=True)
+        if os.path.ismount(place):
+            subprocess.run(["umount", str(place)], check=True, timeout=20)
         place.rmdir()
 
 
