@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -179,3 +181,22 @@ def test_who_may_not_change_what_is_declared_is_refused(outside: Outside, tmp_pa
     done = outside.pact("apply", path, env={"PACT_TOKEN": token})
     assert (done.returncode, "vera@org may not change what is declared" in done.stderr) == (2, True)
     wait(lambda: value(outside, "node042", "net.core.somaxconn") == "1999")
+
+
+def test_an_agent_that_lost_its_files_takes_what_was_committed_from_the_journal(outside: Outside) -> None:
+    """As a diskless node's does at each boot."""
+    outside.pact("exec", "node042", "--", "sysctl", "-w", "net.ipv4.tcp_retries2=14")
+    assert outside.pact("commit", "-m", "keep me", "--node", "node042").returncode == 0
+    committed = outside.pact("diff", "--committed", "node042").stdout
+    outside.pact("exec", "node042", "--", "sysctl", "-w", "net.ipv4.tcp_retries2=15")  # what the next boot has
+    processes = json.loads((outside.directory / "state.json").read_text())["processes"]
+    agent = processes["agent node042"]["pid"]
+    for path in (outside.directory / "nodes" / "node042" / "state" / "config").iterdir():
+        path.unlink()
+    os.kill(agent, signal.SIGKILL)
+    wait(lambda: value(outside, "node042", "net.ipv4.tcp_retries2") == "14")
+    shown = outside.pact("diff", "--committed", "node042").stdout
+    assert shown.split(" (")[0] == committed.split(" (")[0] == "kernel: net.ipv4.tcp_retries2 = 14"
+    assert shown.split("seq:")[1].split(",")[0] == committed.split("seq:")[1].split(",")[0]
+    assert outside.pact("diff", "node042").stdout == "(no drift)\n"
+    assert value(outside, "node042", "net.core.somaxconn") == "1999", "and the overlay"
