@@ -96,6 +96,21 @@ def parse_command(text: str, file: str) -> Command:
     return build_command(read_toml(text, file), file, text)
 
 
+def read_file(path: Path, most_bytes: int) -> str:
+    """The text of a file that somebody wrote; raises `UsageError` naming it."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(most_bytes + 1)
+        text = data.decode("utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: line {data.count(10, 0, error.start) + 1}: not UTF-8") from error
+    if len(data) > most_bytes:
+        raise UsageError(f"{path}: over {most_bytes} bytes")
+    return text
+
+
 def read_toml(text: str, file: str) -> dict[str, object]:
     """A TOML text as data; raises `UsageError` naming `file` and line."""
     try:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pactsh.catalog.loader import Catalog, load_catalog, read_toml
+from pactsh.catalog.loader import Catalog, load_catalog, read_file, read_toml
 from pactsh.catalog.locate import Step
 from pactsh.catalog.schema import Command, Option, Sub
-from pactsh.errors import UsageError
 from pactsh.model.blacklist import MOST_PATTERNS, pattern_fault
 from pactsh.policy.floor import Fault, floor_faults
 from pactsh.policy.model import CommandOverlay, Narrowing, Policy, build_policy, policy_error
@@ -23,17 +22,7 @@ MOST_BYTES = 512 << 10
 
 def load_policy(path: Path, vcluster: str, catalog: Catalog | None = None) -> Policy:
     """The policy in a file; raises `UsageError` naming file, line and key."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        text = data.decode("utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: line {data.count(10, 0, error.start) + 1}: not UTF-8") from error
-    if len(data) > MOST_BYTES:
-        raise UsageError(f"{path}: over {MOST_BYTES} bytes")
-    return parse_policy_file(text, str(path), vcluster, catalog)
+    return parse_policy_file(read_file(path, MOST_BYTES), str(path), vcluster, catalog)
 
 
 def parse_policy_file(text: str, file: str, vcluster: str, catalog: Catalog | None = None) -> Policy:

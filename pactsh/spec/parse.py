@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from pactsh.auth.names import NODE
-from pactsh.catalog.loader import read_toml
+from pactsh.catalog.loader import read_file, read_toml
 from pactsh.catalog.locate import Step, line_of
 from pactsh.errors import UsageError
 from pactsh.spec.checks import CHECKS, LONGEST_TEXT, covered_files, key_problem
@@ -53,17 +53,7 @@ class Spec(msgspec.Struct, frozen=True):
 
 def load_spec(path: Path) -> tuple[Spec, ...]:
     """The specs in a file; raises `UsageError`."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        text = data.decode("utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: line {data.count(10, 0, error.start) + 1}: not UTF-8") from error
-    if len(data) > MOST_BYTES:
-        raise UsageError(f"{path}: over {MOST_BYTES} bytes")
-    return parse_spec(text, str(path))
+    return parse_spec(read_file(path, MOST_BYTES), str(path))
 
 
 def parse_spec(text: str, source: str) -> tuple[Spec, ...]:

@@ -163,22 +163,23 @@ def test_a_rollback_that_was_begun_is_finished(tmp_path: Path) -> None:
     assert set(at_each_step(tmp_path, DRIFT, act, check)) == {"before", "after"}
 
 
+def gone_back(node: Recording) -> str:
+    seen = counts(node)
+    if seen["rollback.begun"] == 0:
+        assert values(node) == SETTINGS | DRIFT
+        return f"{seen['commit']} commits"
+    assert (values(node), drifted(node), node.lifecycle.deltas) == (SETTINGS, {}, ())
+    assert (seen["commit"], seen["rollback"]) == (1, 1)
+    return "after"
+
+
 def test_going_back_behind_a_commit_is_finished(tmp_path: Path) -> None:
     def act(node: Recording) -> None:
         _, number = asyncio.run(node.lifecycle.commit(ALICE, "for A"))
         node.declared.sequenced(number, number)
         asyncio.run(node.lifecycle.rollback(ALICE, to=number - 1))
 
-    def check(node: Recording) -> str:
-        seen = counts(node)
-        if seen["rollback.begun"] == 0:
-            assert values(node) == SETTINGS | DRIFT
-            return f"{seen['commit']} commits"
-        assert (values(node), drifted(node), node.lifecycle.deltas) == (SETTINGS, {}, ())
-        assert (seen["commit"], seen["rollback"]) == (1, 1)
-        return "after"
-
-    assert set(at_each_step(tmp_path, DRIFT, act, check)) == {"0 commits", "1 commits", "after"}
+    assert set(at_each_step(tmp_path, DRIFT, act, gone_back)) == {"0 commits", "1 commits", "after"}
 
 
 def test_the_end_of_a_window_is_finished(tmp_path: Path) -> None:
@@ -228,13 +229,4 @@ def test_a_delta_whose_time_is_over_is_undone(tmp_path: Path) -> None:
         node.clock.pass_s(1000)
         asyncio.run(node.lifecycle.tick())
 
-    def check(node: Recording) -> str:
-        seen = counts(node)
-        if seen["rollback.begun"] == 0:
-            assert values(node) == SETTINGS | DRIFT
-            return f"{seen['commit']} commits"
-        assert (values(node), drifted(node), node.lifecycle.deltas) == (SETTINGS, {}, ())
-        assert (seen["commit"], seen["rollback"]) == (1, 1)
-        return "after"
-
-    assert set(at_each_step(tmp_path, DRIFT, act, check)) == {"0 commits", "1 commits", "after"}
+    assert set(at_each_step(tmp_path, DRIFT, act, gone_back)) == {"0 commits", "1 commits", "after"}

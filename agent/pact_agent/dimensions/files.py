@@ -8,10 +8,7 @@ something changes.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import ctypes
-import errno
 import hashlib
 import logging
 import os
@@ -23,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pact_agent import kernel
 from pact_agent.contents import Contents
 from pact_agent.dimensions import ApplyError
+from pact_agent.dimensions.inotify import Inotify
 from pactsh.catalog.secrets import is_secret
 from pactsh.errors import PactError
 
@@ -38,7 +36,6 @@ _EVENTS = 0x8 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x01000000 | 0x02000000
 _SETTLED_NS = 50_000_000  # file times move in steps of a scheduler tick: a younger one may not show the next change
 
 _log = logging.getLogger(__name__)
-_libc = ctypes.CDLL(None, use_errno=True)
 
 Known = tuple[int, int, int, int]
 
@@ -53,7 +50,7 @@ class Files:
     def __init__(self, contents: Contents, roots: tuple[str, ...] = _ROOTS) -> None:
         self._contents, self._roots = contents, roots
         self._digests: dict[str, tuple[Known, str]] = {}
-        self._inotify, self._short = -1, False
+        self._inotify = Inotify(self.name, _EVENTS)
 
     def snapshot(self) -> dict[str, str]:
         """Everything below the roots. Contents that are new are kept, durably on return."""
@@ -68,7 +65,7 @@ class Files:
         left = [root]
         while left:
             directory = left.pop()
-            self._watch(directory)
+            self._inotify.watch(directory)
             try:
                 with os.scandir(directory) as entries:
                     here = list(entries)
@@ -162,35 +159,9 @@ class Files:
 
     # -- waking
 
-    def _watch(self, directory: str) -> None:
-        if self._inotify < 0:
-            return
-        done = _libc.inotify_add_watch(self._inotify, os.fsencode(directory), _EVENTS)  # again is no harm
-        if done < 0 and ctypes.get_errno() == errno.ENOSPC and not self._short:
-            self._short = True
-            _log.error("files: too many directories to watch: raise fs.inotify.max_user_watches")
-
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Wake when something below the roots changes; directories that appear are watched from the next look on."""
-        loop = asyncio.get_running_loop()
-        self._inotify = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._inotify < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-        fd = self._inotify
-
-        def told() -> None:
-            with contextlib.suppress(BlockingIOError):
-                while os.read(fd, 1 << 16):
-                    pass
-            wake()
-
-        def end() -> None:
-            loop.remove_reader(fd)
-            self._inotify = -1
-            os.close(fd)
-
-        loop.add_reader(fd, told)
+        end = self._inotify.start(lambda _data: wake())
         wake()  # a first look, from which on all directories are watched
         return end
 

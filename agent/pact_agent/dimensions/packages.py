@@ -10,10 +10,6 @@ Packages are reported only. What their scripts did can't be undone, so pact says
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import ctypes
-import errno
 import logging
 import os
 import re
@@ -26,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from pact_agent.dimensions import ApplyError
+from pact_agent.dimensions.inotify import Inotify
 from pactsh.errors import PactError
 
 _DPKG = "var/lib/dpkg"
@@ -48,7 +45,6 @@ _TELLING = frozenset({b"status", *map(str.encode, _RPM_FILES), b""})  # without 
 _SETTLED_NS = 50_000_000  # file times move in steps of a scheduler tick: a younger one may not show the next change
 
 _log = logging.getLogger(__name__)
-_libc = ctypes.CDLL(None, use_errno=True)
 
 Stamp = tuple[tuple[int, int, int, int] | None, ...]
 
@@ -72,7 +68,7 @@ class Packages:
     def __init__(self, root: str = "/", programs: tuple[str, ...] = _PROGRAMS, timeout_s: float = _TIMEOUT_S) -> None:
         self._root, self._programs, self._timeout_s = root.rstrip("/"), programs, timeout_s
         self._known: dict[str, tuple[Stamp, list[Package]]] = {}
-        self._inotify, self._short = -1, False
+        self._inotify = Inotify(self.name, _EVENTS)
 
     def snapshot(self) -> dict[str, str]:
         """Every installed package. Raises `PactError` when a database can't be read."""
@@ -84,7 +80,7 @@ class Packages:
 
     def _debs(self) -> list[Package]:
         status = f"{self._root}/{_DPKG}/status"
-        self._watch(f"{self._root}/{_DPKG}")
+        self._inotify.watch(f"{self._root}/{_DPKG}")
 
         def read() -> list[Package]:
             try:
@@ -104,7 +100,7 @@ class Packages:
         directory = next((p for p in places if any(os.path.exists(f"{p}/{name}") for name in _RPM_FILES)), None)
         if program is None or directory is None:
             return []
-        self._watch(directory)
+        self._inotify.watch(directory)
         files = tuple(f"{directory}/{name}" for name in _RPM_FILES)
         return self._once(directory, files, lambda: list(parse_query(_queried(program, directory, self._timeout_s))))
 
@@ -131,39 +127,16 @@ class Packages:
 
     # -- waking
 
-    def _watch(self, directory: str) -> None:
-        if self._inotify < 0:
-            return
-        done = _libc.inotify_add_watch(self._inotify, os.fsencode(directory), _EVENTS)  # again is no harm
-        if done < 0 and ctypes.get_errno() == errno.ENOSPC and not self._short:
-            self._short = True
-            _log.error("packages: too many directories to watch: raise fs.inotify.max_user_watches")
-
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Wake when a database changes; one that is made later is watched from the next look on."""
-        loop = asyncio.get_running_loop()
-        fd = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if fd < 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-        self._inotify = fd
 
-        def told() -> None:
-            names: set[bytes] = set()
-            with contextlib.suppress(BlockingIOError):
-                while data := os.read(fd, 1 << 16):
-                    names.update(_names(data))
-            if names & _TELLING:
+        def told(data: bytes) -> None:
+            if not _TELLING.isdisjoint(_names(data)):
                 wake()
 
-        def end() -> None:
-            loop.remove_reader(fd)
-            self._inotify = -1
-            os.close(fd)
-
-        loop.add_reader(fd, told)
+        end = self._inotify.start(told)
         for place in (_DPKG, *_RPM):
-            self._watch(f"{self._root}/{place}")
+            self._inotify.watch(f"{self._root}/{place}")
         return end
 
 
