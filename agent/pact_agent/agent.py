@@ -66,6 +66,7 @@ _log = logging.getLogger(__name__)
 _REPORTED = ("drift", "window_s", "overlay", "deltas", "degraded", "emergency", "containment", "missing")
 _IDLE_CHECK_S = 15.0
 _RESTORE_RETRY_S = 3.0
+_HEAR_S = 60.0
 _DRAIN_S = 3.0
 _BEGIN_S = 10.0
 
@@ -166,6 +167,7 @@ class Agent:
             self._recorder,
             self._clock,
             node=self._config.node,
+            reached=self._reaches_journal,
             agent=author,
             policy=self._in_force,
             tell=self._tell,
@@ -176,6 +178,10 @@ class Agent:
         """Let who asks the journal see it at once."""
         if self._uplink is not None:
             self._uplink.report_soon()
+
+    async def _reaches_journal(self) -> bool:
+        """Whether the journal answers now: asked after the network was changed."""
+        return self._uplink is None or await self._uplink.hear(_HEAR_S)
 
     def _tell(self, text: str, level: str) -> None:
         """Reach everybody who has a session here."""
@@ -300,10 +306,11 @@ class Agent:
         assert history is not None
         while True:
             try:
-                return await self._lifecycle.restore(await history.deltas(self._config.node))
+                if not self._spool.pending():  # else it may not know yet what has ended
+                    return await self._lifecycle.restore(await history.deltas(self._config.node))
             except PactError as error:
                 _log.info("what was committed here is not known yet: %s", error.message)
-                await asyncio.sleep(_RESTORE_RETRY_S)
+            await asyncio.sleep(_RESTORE_RETRY_S)
 
     async def _stopped(self, stop: asyncio.Event) -> str:
         """Wait for the end and say why it comes."""

@@ -44,7 +44,8 @@ def committed(saved: Saved, delta: Delta) -> Saved:
     left = tuple(item for item in saved.drift if item.change not in delta.changes)
     undoing = saved.undoing
     if undoing is not None:
-        rest = tuple(change for change in undoing.changes if change not in delta.changes)
+        theirs = {change.name for change in delta.changes}
+        rest = tuple(change for change in undoing.changes if change.name not in theirs)
         undoing = msgspec.structs.replace(undoing, changes=rest) if rest else None
     window = saved.window if left else None
     return msgspec.structs.replace(saved, deltas=(*saved.deltas, delta), drift=left, window=window, undoing=undoing)

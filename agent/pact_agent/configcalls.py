@@ -135,7 +135,9 @@ class ConfigCalls:
 
     async def _blacklist_add(self, caller: Caller, params: Params) -> Item:
         before = len(self._lifecycle.drift)
-        await self._lifecycle.ignore(caller.author, str(params.get("pattern") or ""), session=caller.session)
+        await self._lifecycle.ignore(
+            caller.author, str(params.get("pattern") or ""), session=caller.session, reached=caller.reached
+        )
         return {"covered": max(0, before - len(self._lifecycle.drift))}
 
     async def _blacklist_remove(self, caller: Caller, params: Params) -> Item:

@@ -36,18 +36,19 @@ async def converge(observers: Observers, declared: Declared, actual: State, *, r
     state = declared.state()
     wanted = [
         Change(name, key, state.get(name, {}).get(key), now)
-        for name, key in sorted(_named(declared))
+        for name, key in sorted(named(declared))
         for now in [actual.get(name, {}).get(key)]
     ]
     wanted = [c for c in wanted if c.before != c.after and (c.name not in known or known[c.name] != c.after)]
     return await undo(observers, wanted) if wanted else None
 
 
-def _named(declared: Declared) -> set[tuple[str, str]]:
-    named = {(change.dimension, change.key) for delta in declared.now.deltas for change in delta.changes}
+def named(declared: Declared) -> set[tuple[str, str]]:
+    """The keys that the overlay or a delta names: dimension and key."""
+    found = {(change.dimension, change.key) for delta in declared.now.deltas for change in delta.changes}
     if (overlaid := declared.now.overlay) is not None:
-        named |= {(name, key) for name, wanted in overlaid.overlay.values.items() for key in wanted}
-    return named
+        found |= {(name, key) for name, wanted in overlaid.overlay.values.items() for key in wanted}
+    return found
 
 
 async def _resolve_again(observers: Observers, declared: Declared, actual: State) -> None:

@@ -15,6 +15,7 @@ from pactsh.errors import PolicyError
 from pactsh.model.delta import Drifted
 
 CONSOLE = math.inf
+_NO_LOGIN = 0xFFFFFFFF
 # In Linux's list of devices: the consoles tty1 to tty63, serial lines, /dev/console, hypervisors' and boards' consoles.
 _CONSOLES = {4: range(1, 256), 5: range(1, 2), 204: range(256), 229: range(256)}
 
@@ -48,19 +49,42 @@ class CutOff:
 
 
 def reached_by(pid: int, now: float, proc: str = "/proc") -> float:
-    """Since when (monotonic) the login that a process belongs to is here: when its session began; `CONSOLE` for one
-    at the node's own console. What can't be told is as old as can be (credentials(7), proc_pid_stat(5))."""
+    """Since when (monotonic) the login that a process belongs to is here; `CONSOLE` for one at the node's own console.
+
+    A login begins with the oldest of the processes above it that are of the same audit session, which nobody changes
+    once it is set (pam_loginuid(8), proc_pid_sessionid(5)); where there are none, with the oldest above it at all. So
+    no new session or terminal makes it younger. What can't be told, as what has left its parents, is as old as can be.
+    """
     try:
-        terminal, leader = (_stat(pid, proc)[field] for field in (4, 3))
-        major, minor = os.major(terminal), os.minor(terminal)
-        if minor in _CONSOLES.get(major, ()):
+        if _is_console(_stat(pid, proc)[4]):
             return CONSOLE
-        began = _stat(leader, proc)[19] / os.sysconf("SC_CLK_TCK")
+        login, began = _login(pid, proc), math.inf
+        while pid > 1:
+            fields = _stat(pid, proc)
+            began = min(began, fields[19] / os.sysconf("SC_CLK_TCK"))
+            pid = fields[1]
+            if pid > 1 and login != _NO_LOGIN and _login(pid, proc) != login:
+                break  # what let the person in
+        if pid == 1:
+            return -math.inf
     except (OSError, ValueError, IndexError):
         return -math.inf
     return now - (time.clock_gettime(time.CLOCK_BOOTTIME) - began)
 
 
+def _is_console(terminal: int) -> bool:
+    return os.minor(terminal) in _CONSOLES.get(os.major(terminal), ())
+
+
+def _login(pid: int, proc: str) -> int:
+    try:
+        return int(Path(proc, str(pid), "sessionid").read_text())
+    except FileNotFoundError:
+        return _NO_LOGIN  # a kernel without audit
+
+
 def _stat(pid: int, proc: str) -> list[int]:
+    """The fields of proc_pid_stat(5) from the state on, which is 0 here: [1] the parent, [4] the terminal, [19] the
+    start in ticks since the boot."""
     fields = Path(proc, str(pid), "stat").read_text(errors="replace").rpartition(")")[2].split()
     return [0, *map(int, fields[1:])]

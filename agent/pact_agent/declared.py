@@ -32,13 +32,16 @@ class Declared:
         self._files, self._recorder, self._changed = files, recorder, changed
         self._baseline, self._saved, self.problems = files.load()
         self._state: dict[str, dict[str, str]] | None = None
-        self.is_new = not self._baseline.boot or bool(self.problems)
-        """Whether nothing was found here of an earlier agent, or not all: the journal may know more."""
 
     @property
     def now(self) -> Saved:
         """All that is kept, as of the last step."""
         return self._saved
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing is left here of an earlier agent, or not all: the journal may know more."""
+        return not self._saved.restored
 
     @property
     def boot(self) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from pact_agent import window as windows
 from pact_agent.actors import Actors
 from pact_agent.clock import Clock, timestamp
+from pact_agent.convergence import named
 from pact_agent.cutoff import CutOff
 from pact_agent.declared import Declared
 from pact_agent.drift import differences, is_systems, is_undoable
@@ -85,7 +86,7 @@ class Drifting:
 
     async def _adopted(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
         known = {item.change.name for item in self._declared.now.drift}
-        known |= {change.name for delta in self._declared.now.deltas for change in delta.changes}
+        known |= {f"{name}:{key}" for name, key in named(self._declared)}
 
         def is_theirs(change: Change) -> bool:
             if change.name in known or self.actors.author_of(change):

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import math
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from pact_agent import window as windows
 from pact_agent.clock import Clock, timestamp
 from pact_agent.convergence import converge, still, take_baseline
 from pact_agent.declared import Declared, delta_fields, named
-from pact_agent.drift import differences, is_undoable
+from pact_agent.drift import differences
 from pact_agent.drifting import Drifting
 from pact_agent.noise import Noise
 from pact_agent.observers import Observers
@@ -33,6 +33,7 @@ from pact_agent.saved import Saved, Window
 from pact_agent.telling import counted, notice, overlay_item, resisting
 from pact_agent.undo import Rollbacks, Undone
 from pactsh.errors import ConflictError, NotFoundError, PactError, RollbackError
+from pactsh.model.blacklist import covers
 from pactsh.model.delta import Change, Delta, Drifted
 from pactsh.model.entry import Author
 from pactsh.model.overlay import Overlay
@@ -48,7 +49,7 @@ _GATHER_S = 0.2
 
 class Lifecycle:
     """Of one node. `tell(text, level)` reaches everybody who has a session here; `suspended()` holds automatic
-    rollbacks off (an emergency)."""
+    rollbacks off (an emergency); `reached()`: whether the journal answers."""
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Lifecycle:
         clock: Clock,
         *,
         node: str,
+        reached: Callable[[], Awaitable[bool]],
         agent: Author,
         policy: Callable[[], Policy],
         tell: Callable[[str, str], None],
@@ -71,7 +73,7 @@ class Lifecycle:
             observers, declared, recorder, clock, self.noise, agent=agent, policy=policy, tell=self._tell_drift
         )
         self._rollbacks = Rollbacks(observers, declared, recorder, clock)
-        self._overlaying = Overlaying(observers, declared, recorder, agent, node)
+        self._overlaying = Overlaying(observers, declared, recorder, agent, node, reached)
 
     # -- what is known
 
@@ -116,8 +118,6 @@ class Lifecycle:
             await declared.finish()
             for problem in declared.problems:
                 await self._record("audit.degraded", {"reason": f"the node's state was begun anew: {problem}"})
-            if declared.now.failing is not None:  # tried once more
-                await declared.step(msgspec.structs.replace(declared.now, failing=None))
             rebooted = declared.now.boot not in ("", boot)
             if declared.now.boot != boot:
                 window = declared.now.window if not rebooted else None
@@ -126,14 +126,13 @@ class Lifecycle:
             take_baseline(declared, self._observers, self._drifting.actual, boot)
             await self._converge(rebooted=rebooted)
             before = {item.change for item in declared.now.drift}
-            if (work := declared.now.applying) is not None:
-                await self._overlaying.go_on(work)
+            await self._overlaying.resume(rebooted=rebooted)
             if (left := self._rollbacks.under_way) is not None:
                 left = still(self._observers, left, rebooted=rebooted)
                 await self._undone(await self._rollbacks.go_on(left), left.reason)
             else:
                 await self._look()
-            stayed = [item.change for item in declared.now.drift if item.change in before]
+            stayed = [i.change for i in declared.now.drift if i.change in before and self._rollbacks.may_undo(i.change)]
             if rebooted and stayed and self._rollbacks.under_way is None and self._enforced():
                 await self._by_itself("booted", stayed)
 
@@ -150,9 +149,10 @@ class Lifecycle:
         async with self._busy:
             saved = self._declared.now
             known = {delta.id for delta in saved.deltas}
-            lost = tuple(delta for delta in deltas if delta.id not in known)
+            lost = self._overlaying.left_of([delta for delta in deltas if delta.id not in known])
+            after = msgspec.structs.replace(saved, deltas=(*lost, *saved.deltas), restored=True)
+            await self._declared.step(after)
             if lost:
-                await self._declared.step(msgspec.structs.replace(saved, deltas=(*lost, *saved.deltas)))
                 await self._converge(rebooted=False)
 
     async def run(self) -> None:
@@ -191,8 +191,8 @@ class Lifecycle:
         async with self._busy:
             if names := self._observers.due():
                 await self._drifting.take_in(await self._observers.look(names))
-            await self._take_overlay()
             await self._end_window()
+            await self._take_overlay()  # last: it may have to wait
 
     def overlay_arrived(self, overlay: Overlay) -> None:
         """The vCluster's overlay, which is taken over soon."""
@@ -222,7 +222,7 @@ class Lifecycle:
             return
         if now >= window.ends:
             await self._look()
-            changes = [item.change for item in self.drift if is_undoable(item.change)]
+            changes = [item.change for item in self.drift if self._rollbacks.may_undo(item.change)]
             if changes:
                 await self._by_itself("expired", changes)
         elif (at := windows.to_tell(window, now)) is not None:
@@ -232,7 +232,7 @@ class Lifecycle:
     async def _window_of(self, saved: Saved) -> Window | None:
         """The open window, once it is as the policy of now wants it: where that begins to enforce, what has drifted
         before gets one; where it no longer does, there is none."""
-        wanted = any(is_undoable(item.change) for item in saved.drift) and self._enforced()
+        wanted = any(self._rollbacks.may_undo(item.change) for item in saved.drift) and self._enforced()
         if wanted == (saved.window is not None):
             return saved.window
         window: Window | None = None
@@ -251,7 +251,7 @@ class Lifecycle:
         theirs = {change.name for delta in self.deltas if delta.id in drop for change in delta.changes}
         theirs -= {item.change.name for item in self.drift}
         wanted = differences(self._declared.without(drop), self._drifting.actual, self.noise.covers)
-        return [change for change in wanted if change.name in theirs]
+        return [change for change in wanted if change.name in theirs and self._rollbacks.may_undo(change)]
 
     # -- looking
 
@@ -323,10 +323,16 @@ class Lifecycle:
             await self._declared.step(msgspec.structs.replace(saved, window=window), entry)
             return window.ends - now
 
-    async def ignore(self, author: Author, pattern: str, *, session: str = "", end: bool = False) -> None:
+    async def ignore(
+        self, author: Author, pattern: str, *, session: str = "", reached: float = -math.inf, end: bool = False
+    ) -> None:
         """Count what a pattern covers as no drift of this node, from now on; `end`: no longer. Raises what `Noise`
-        raises."""
+        raises, and `PolicyError` where it covers what may have cut off who is connected since `reached`."""
         async with self._busy:
+            if not end:
+                await self._look()
+                covered = [i for i in self.drift if covers(pattern, i.change.dimension, i.change.key)]
+                self._drifting.cut_off.check(covered, reached)
             await (self.noise.remove if end else self.noise.add)(author, pattern, session)
             await self._look()
 

@@ -6,7 +6,7 @@ that is done already.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -18,9 +18,9 @@ from pact_agent.parts import in_parts
 from pact_agent.recorder import Recorder
 from pact_agent.records import Unnumbered
 from pact_agent.resolving import is_met, reduced, resolved
-from pact_agent.saved import Applying, Failing, Overlaid
+from pact_agent.saved import Applying, Failing, Interrupted, Overlaid
 from pactsh.errors import PactError
-from pactsh.model.delta import Change, State
+from pactsh.model.delta import Change, Delta, State
 from pactsh.model.entry import Author, JsonObject
 from pactsh.model.overlay import Overlay, completed, satisfies
 
@@ -29,9 +29,19 @@ _MOST_REASONS = 20
 
 
 class Overlaying:
-    """Of one node, whose vCluster's overlay it makes its own."""
+    """Of one node, whose vCluster's overlay it makes its own. `reached()` says whether the journal still answers: an
+    overlay that cuts the node off could not be taken back."""
 
-    def __init__(self, observers: Observers, declared: Declared, recorder: Recorder, agent: Author, node: str) -> None:
+    def __init__(
+        self,
+        observers: Observers,
+        declared: Declared,
+        recorder: Recorder,
+        agent: Author,
+        node: str,
+        reached: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self._reached = reached
         self._observers, self._declared, self._recorder = observers, declared, recorder
         self._agent, self._node = agent, node
         self._waiting: Overlay | None = None
@@ -112,6 +122,31 @@ class Overlaying:
     def _overwritten(self, overlay: Overlay) -> frozenset[str]:
         return frozenset(overlay.overwrite.get(self._node, ()))
 
+    def left_of(self, deltas: Iterable[Delta]) -> tuple[Delta, ...]:
+        """Those that the overlay in force does not say in their place."""
+        overlaid = self._declared.now.overlay
+        if overlaid is None:
+            return tuple(deltas)
+        values = overlaid.overlay.values | overlaid.resolved
+        return reduced(deltas, values, self._overwritten(overlaid.overlay))[0]
+
+    async def resume(self, *, rebooted: bool) -> None:
+        """Go on with what the agent's end cut short. After a boot it is begun anew, once: an overlay that takes the
+        node down twice is not tried again."""
+        saved = self._declared.now
+        work, before = saved.applying, saved.interrupted
+        if work is not None and not rebooted:
+            await self.go_on(work)
+        elif work is not None:
+            checksum = work.overlay.checksum
+            times = before.times + 1 if before.checksum == checksum else 1
+            after = msgspec.structs.replace(saved, applying=None, interrupted=Interrupted(checksum, times))
+            await self._declared.step(after)
+            if times > 1:
+                await self._refuse(work.overlay, ["the node went down twice while this was being applied"], (), ())
+        elif saved.failing is not None and before.times < 2:  # tried once more
+            await self._declared.step(msgspec.structs.replace(saved, failing=None))
+
     async def go_on(self, work: Applying) -> None:
         """Make the changes; when one fails, make all of them undone."""
         reasons = [reason async for reason in self._apply(undoing_order(work.changes))]
@@ -119,6 +154,8 @@ class Overlaying:
         values = self._spelled(work.overlay, found)
         if not reasons:
             reasons = [*_unmet(work.changes, values, found)]
+        if not reasons and any(c.dimension == "network" for c in work.changes) and not await self._reached():
+            reasons = ["network: the journal does not answer any more"]
         if reasons:
             await self._give_up(work, reasons)
             return
@@ -133,6 +170,7 @@ class Overlaying:
             overlay=Overlaid(work.overlay, resolved(values, found, is_so=is_met)),
             applying=None,
             failing=None,
+            interrupted=Interrupted(),
         )
         drafts = (self._draft("overlay.applied", body, work.overlay) for body in bodies)
         await self._declared.step(after, *drafts)
@@ -149,7 +187,11 @@ class Overlaying:
         stuck = [reason async for reason in self._apply(undoing_order(back))]
         found = await self._observers.look()
         left = [c.name for c in back if found.get(c.dimension, {}).get(c.key) != c.before]
-        overlay = work.overlay
+        await self._refuse(work.overlay, reasons, left, stuck)
+
+    async def _refuse(
+        self, overlay: Overlay, reasons: Sequence[str], left: Sequence[str], stuck: Sequence[str]
+    ) -> None:
         failing = Failing(overlay.version, overlay.checksum, tuple(reasons[:_MOST_REASONS]))
         body: JsonObject = {
             "version": overlay.version,

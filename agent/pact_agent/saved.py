@@ -36,7 +36,7 @@ class Window(msgspec.Struct, frozen=True):
 
 class Undoing(msgspec.Struct, frozen=True):
     """A rollback on its way: who asked for it, why, and what it is to undo. `to` is the entry to go back to, or 0;
-    `drop` are the ids of the deltas that fall away; `tried`: something is still in the way."""
+    `drop` are the ids of the deltas that fall away; `tries`: how often it was tried in vain."""
 
     id: str
     author: Author
@@ -45,7 +45,7 @@ class Undoing(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...]
     to: int = 0
     drop: tuple[str, ...] = ()
-    tried: bool = False
+    tries: int = 0
 
 
 class Active(msgspec.Struct, frozen=True):
@@ -74,6 +74,13 @@ class Applying(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...]
 
 
+class Interrupted(msgspec.Struct, frozen=True):
+    """How often the node was booted anew while this overlay was being applied."""
+
+    checksum: str = ""
+    times: int = 0
+
+
 class Failing(msgspec.Struct, frozen=True):
     """An overlay that could not be applied here, and why."""
 
@@ -90,8 +97,8 @@ class Baseline(msgspec.Struct, frozen=True):
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """All that changes. `ignored` are patterns of what is no drift here; `unsent` entries that the spool does not
-    have yet."""
+    """All that changes. `ignored` are patterns of what is no drift here; `restored`: the journal has told what was
+    committed here before; `unsent` are entries that the spool does not have yet."""
 
     boot: str = ""
     deltas: tuple[Delta, ...] = ()
@@ -104,6 +111,8 @@ class Saved(msgspec.Struct, frozen=True):
     overlay: Overlaid | None = None
     applying: Applying | None = None
     failing: Failing | None = None
+    interrupted: Interrupted = Interrupted()
+    restored: bool = False
     unsent: tuple[Unnumbered, ...] = ()
 
 

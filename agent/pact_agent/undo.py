@@ -15,7 +15,7 @@ import msgspec
 from pact_agent.clock import Clock
 from pact_agent.declared import Declared
 from pact_agent.dimensions import ApplyError, Holder
-from pact_agent.drift import undoing_order
+from pact_agent.drift import is_undoable, undoing_order
 from pact_agent.observers import Observers
 from pact_agent.parts import in_parts
 from pact_agent.recorder import Recorder
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject
 
 _RETRY_S = 10.0
+_MOST_TRIES = 6  # of what nobody holds: it will not be undone by waiting
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -86,11 +87,16 @@ class Rollbacks:
     def __init__(self, observers: Observers, declared: Declared, recorder: Recorder, clock: Clock) -> None:
         self._observers, self._declared, self._recorder, self._clock = observers, declared, recorder, clock
         self._retry_at = 0.0
+        self._hopeless: set[tuple[str, str | None]] = set()
 
     @property
     def under_way(self) -> Undoing | None:
         """The one that is not finished."""
         return self._declared.now.undoing
+
+    def may_undo(self, change: Change) -> bool:
+        """Whether it can be undone, as far as is known: not what pact only reports, nor what was tried in vain."""
+        return is_undoable(change) and (change.name, change.after) not in self._hopeless
 
     @property
     def retry_at(self) -> float | None:
@@ -120,16 +126,18 @@ class Rollbacks:
         """Undo it, or what is left of it. Of tries that change nothing only the first is recorded."""
         undone = await undo(self._observers, work.changes)
         saved = self._declared.now
-        again = bool(undone.failed) and work.reason != "asked"
+        rest = () if work.reason == "asked" else self._worth_another(work, undone)
+        again = msgspec.structs.replace(work, changes=rest, tries=work.tries + 1) if rest else None
         self._retry_at = self._clock.monotonic() + _RETRY_S
-        if again and work.tried and not undone.done:
+        if again is not None and work.tries and not undone.done and rest == work.changes:
+            if work.tries < _MOST_TRIES:
+                await self._declared.step(msgspec.structs.replace(saved, undoing=again))
             return undone
-        rest = tuple(failed.change for failed in undone.failed)
         after = msgspec.structs.replace(
             saved,
             deltas=tuple(delta for delta in saved.deltas if delta.id not in work.drop),
             drift=tuple(item for item in saved.drift if item.change not in undone.done),
-            undoing=msgspec.structs.replace(work, changes=rest, tried=True) if again else None,
+            undoing=again,
         )
         about: JsonObject = {"id": work.id, "reason": work.reason, "to": work.to, "dropped": [*work.drop]}
         drafts = (
@@ -138,3 +146,13 @@ class Rollbacks:
         )
         await self._declared.step(after, *drafts)
         return undone
+
+    def _worth_another(self, work: Undoing, undone: Undone) -> tuple[Change, ...]:
+        """What is tried again: what somebody holds, until they let go; anything else a few times."""
+        rest = []
+        for failed in undone.failed:
+            if failed.holders or (work.tries + 1 < _MOST_TRIES and is_undoable(failed.change)):
+                rest.append(failed.change)
+            else:
+                self._hopeless.add((failed.change.name, failed.change.after))
+        return tuple(change for change in work.changes if change in rest)

@@ -33,6 +33,7 @@ _BATCH_BYTES = 1 << 20
 _BATCHES_UNDER_WAY = 4
 _POLICY_RETRY_S = 30.0
 _GATHER_S = 0.025
+_ASK_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +74,23 @@ class Uplink:
         self._on_policy, self._on_overlay, self._on_sequenced = on_policy, on_overlay, on_sequenced
         self._backoff = backoff or Backoff()
         self._report_now = asyncio.Event()
+        self._answers = 0
         self.connected = False
         self.last_error = "not connected yet"
 
     def report_soon(self) -> None:
         """The node's report has changed: send it without waiting for its time."""
         self._report_now.set()
+
+    async def hear(self, timeout_s: float) -> bool:
+        """Whether the journal answers to a report sent from now on, within that time."""
+        before = self._answers
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._answers < before + 2:  # one may have been on its way
+                    self.report_soon()
+                    await asyncio.sleep(_ASK_S)
+        return self._answers >= before + 2
 
     async def run(self) -> None:
         """Connect, serve, and connect again, until cancelled."""
@@ -184,6 +196,7 @@ class Uplink:
                 version=report.version,
                 details=report.details,
             )
+            self._answers += 1
             self._alive()
             try:
                 async with asyncio.timeout(max(interval_s, 2) / 2):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pactsh.model.identity import Identity
     from pactsh.model.overlay import Overlay
 
-_WAIT_S = 20.0
+_WAIT_S = 90.0  # a node that was cut off needs a minute to put that back
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def run(ctx: Context, args: Args) -> Iterator[Applied]:
         old = current_overlay(ctx, spec.vcluster)
         new = merged(old, spec.values, spec.contents, replace=args.replace, overwrite=spec.overwrite)
         planned.append((new, tuple(differences(old.values, new.values))))
-    news = [(new, changes) for new, changes in planned if changes or new.overwrite]
+    news = [(new, changes) for new, changes in planned if changes or new.overwrite or _is_failing(ctx, new)]
     for new, changes in planned:
         if args.dry_run or (new, changes) not in news:
             yield Applied(new.vcluster, new.version - (not args.dry_run), changes, None, dry_run=args.dry_run)
@@ -86,8 +86,17 @@ def run(ctx: Context, args: Args) -> Iterator[Applied]:
         return
     seqs = _write(ctx, allowed[0], news, message)
     for (new, changes), seq in zip(news, seqs, strict=True):
-        outcomes = () if args.no_wait else _outcomes(ctx, new.vcluster, seq)
+        outcomes = () if args.no_wait else _outcomes(ctx, new, seq)
         yield Applied(new.vcluster, new.version, changes, seq, outcomes)
+
+
+def _is_failing(ctx: Context, new: Overlay) -> bool:
+    """Whether a node could not apply the version before: the same once more is a new try."""
+    from pactsh.cli.remote import list_nodes
+
+    nodes = list_nodes(ctx, None, new.vcluster) if new.version > 1 else []
+    found = [node.get("overlay") for node in nodes]
+    return any(isinstance(overlay, dict) and overlay.get("failing") for overlay in found)
 
 
 def _write(ctx: Context, who: Identity, news: Sequence[tuple[Overlay, object]], message: str) -> list[int]:
@@ -99,14 +108,14 @@ def _write(ctx: Context, who: Identity, news: Sequence[tuple[Overlay, object]], 
     return [ack.seq for ack in acks]
 
 
-def _outcomes(ctx: Context, vcluster: str, seq: int) -> tuple[Outcome, ...]:
+def _outcomes(ctx: Context, new: Overlay, seq: int) -> tuple[Outcome, ...]:
     """Wait for the nodes that are present."""
     from pactsh.cli.overlays import answers, reasons_of, superseded_of
     from pactsh.cli.remote import ask, list_nodes
 
-    nodes = {str(node["node"]): bool(node["present"]) for node in list_nodes(ctx, None, vcluster)}
+    nodes = {str(node["node"]): bool(node["present"]) for node in list_nodes(ctx, None, new.vcluster)}
     present = [node for node, here in nodes.items() if here]
-    found = ask(ctx, lambda journal: answers(journal, seq, present, _WAIT_S)) if present else {}
+    found = ask(ctx, lambda journal: answers(journal, seq, new.version, present, _WAIT_S)) if present else {}
     outcomes: list[Outcome] = []
     for node in sorted(nodes):
         entry = found.get(node)

@@ -92,15 +92,16 @@ def draft_of(ctx: Context, who: Identity, overlay: Overlay, message: str, number
     )
 
 
-async def answers(journal: Journal, seq: int, nodes: Iterable[str], timeout_s: float) -> dict[str, Entry]:
-    """What the nodes made of the overlay in entry `seq`: the first entry of each that says so, of those who answer
-    within the time."""
+async def answers(journal: Journal, seq: int, version: int, nodes: Iterable[str], timeout_s: float) -> dict[str, Entry]:
+    """What the nodes made of that version of the overlay, in entry `seq`: the first entry of each that says so, of
+    those who answer within the time."""
     waiting = {f"node:{node}" for node in nodes}
     found: dict[str, Entry] = {}
     try:
         async with asyncio.timeout(timeout_s):
             async for entry in journal.watch(seq + 1):
-                if entry.type in ANSWERS and entry.scope in waiting:
+                theirs = entry.type in ANSWERS and (entry.body or {}).get("version") == version
+                if theirs and entry.scope in waiting:
                     waiting.discard(entry.scope)
                     found[entry.scope.removeprefix("node:")] = entry
                 if not waiting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import msgspec
@@ -35,8 +36,11 @@ def check_overlay(draft: Draft, current: PolicyView) -> None:
     faults = [fault for name, some in overlay.values.items() for fault in value_faults(name, some, overlay.contents)]
     if faults:
         raise UsageError(f"{TYPE}: {faults[0]}")
+    for digest, text in overlay.contents.items():
+        if hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() != digest:
+            raise UsageError(f"{TYPE}: contents: {digest[:64]} is not the digest of its text")
     in_force = _in_force(current)
-    if overlay.values.get("files") != in_force.values.get("files") and ADMIN not in draft.author.roles:
+    if _files_of(overlay) != (*_files_of(in_force)[:2], set()) and ADMIN not in draft.author.roles:
         raise ForbiddenError(
             f"{draft.author.principal} may not declare files of {vcluster}: a file can make any program run",
             hint=f"needed: {ADMIN}",
@@ -60,6 +64,12 @@ def overlay_of(document: object) -> Overlay:
 def version_of(view: PolicyView) -> int:
     """The version of the overlay in force; 0 where none was ever applied."""
     return _in_force(view).version
+
+
+def _files_of(overlay: Overlay) -> tuple[object, ...]:
+    """All that it says of files."""
+    overwritten = {name for names in overlay.overwrite.values() for name in names if name.startswith("files:")}
+    return overlay.values.get("files", {}), overlay.contents, overwritten
 
 
 def _in_force(view: PolicyView) -> Overlay:

@@ -33,9 +33,9 @@ def pattern_fault(text: str) -> str:
     place = text.removesuffix("/**").removesuffix("/*")
     if not text or len(text) > _LONGEST or not text.isprintable() or text != text.strip():
         return f"expected up to {_LONGEST} characters, none of them unprintable"
-    if "*" in place or not place:
-        return "`*` stands for a whole name, at the end: /* or /**"
     path = place.partition(":")[2] if place.partition(":")[0] in DIMENSIONS else place
+    if "*" in place or not path:
+        return "`*` stands for a whole name, at the end of a place: /PLACE/* or /PLACE/**"
     if path.startswith("/") and ({".", "..", ""} & set(path.split("/")[1:])):
         return "a place is written in full: no `.`, `..`, `//` or `/` at the end"
     return ""

@@ -19,7 +19,7 @@ from pactsh.spec.network import network_problem
 from pactsh.spec.spelling import Problem, place_problem, shortened, words_of, words_problem
 
 LONGEST_VALUE, LONGEST_TEXT = 4096, 64 << 10
-ENABLED = ("enabled", "disabled", "masked")
+ENABLED = ("enabled", "disabled")
 STATES = ("running", "stopped")
 
 _MODULE = re.compile(r"module:\w{1,64}", re.ASCII)
@@ -30,7 +30,7 @@ _PASSING = re.compile(
     r"vm\.(stat_refresh|drop_caches|compact_memory)|net\.ipv[46]\.route\.flush|net\.ipv4\.tcp_fastopen_key"
     r"|net\.ipv6\.conf\..*\.(stable_secret|mtu)|kernel\.random\..*"
 )
-_UNIT = re.compile(r"[\w:.\\@-]{1,240}\.(service|socket|timer|path)", re.ASCII)
+_UNIT = re.compile(r"[\w:][\w:.@-]{0,240}\.(service|socket|timer|path)", re.ASCII)
 _TEMPLATE = re.compile(r"[^@]*@\.\w+")
 _PACKAGE = re.compile(r"[a-zA-Z0-9][\w+.:~-]{0,127}", re.ASCII)
 _VERSION = re.compile(r"\*|[\w.+:~^-]{1,128}", re.ASCII)

@@ -8,8 +8,11 @@ the kernel reads it.
 
 from __future__ import annotations
 
+import functools
 import re
 
+from pactsh.catalog.kinds import regex
+from pactsh.catalog.loader import load_catalog
 from pactsh.catalog.mounting import TYPES
 from pactsh.catalog.secrets import is_hidden
 from pactsh.spec.spelling import Problem, place_problem, plain, shortened
@@ -21,12 +24,6 @@ MOUNTABLE = (*TYPES, *DISKS, MEMORY)
 SAFE = ("nosuid", "nodev")
 
 _VALUE = re.compile(r"type=(\S*) source=(\S*) options=(\S*)")
-# Trees that a mount would hide the system in, or pact; programs that pact runs come from /opt/rocm too.
-_TREES = re.compile(
-    r"/(bin|boot|dev|efi|etc|lib[^/]*|lost\+found|proc|root|run|sbin|sys|sysroot|usr"
-    r"|var/(lib/(dbus|dpkg|pact|polkit-1|rpm|systemd)|lock|log|run|spool/(anacron|at|cron)[^/]*)|opt/rocm[^/]*)(/.*)?"
-    r"|/(opt|var|var/(cache|lib|spool))"
-)
 _CARE = re.compile(
     r"suid|dev|r?bind|move|remount|r?(shared|slave|private|unbindable)"  # undone safety, another kind of mount
     r"|users?(=.*)?|owner|group"  # mounted by anybody
@@ -48,6 +45,12 @@ _SOURCES = {
 }
 
 
+@functools.cache
+def _kept_from() -> re.Pattern[str]:
+    """The places where the shell lets nobody mount."""
+    return regex(load_catalog()["mount"].operands[-1].refuse)
+
+
 def mount_problem(path: str, value: str) -> Problem | None:
     """What is wrong with one mount; None where nothing is.
 
@@ -56,7 +59,7 @@ def mount_problem(path: str, value: str) -> Problem | None:
     """
     if problem := place_problem(path):
         return problem
-    if _TREES.fullmatch(path) or is_hidden(path, "/"):
+    if _kept_from().fullmatch(path) or is_hidden(path, "/"):
         return Problem("nothing is mounted there: it would hide the system, pact or secrets")
     words = _VALUE.fullmatch(value)
     if words is None:

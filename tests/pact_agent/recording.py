@@ -11,6 +11,7 @@ from pathlib import Path
 from pact_agent.config import Limits
 from pact_agent.configcalls import Caller, ConfigCalls
 from pact_agent.declared import Declared
+from pact_agent.dimensions import ApplyError, Dimension, Holder
 from pact_agent.dimensions.kernel import Kernel
 from pact_agent.emergency import Emergency
 from pact_agent.lifecycle import Lifecycle
@@ -63,6 +64,39 @@ class FailingDisk(Disk):
         super().write(fd, data, offset)
 
 
+class Settings(Kernel):
+    """Another dimension, kept as the kernel's settings are: in files of a directory. What `refuses` names can't be
+    applied; it is `held` by somebody, where there is such. While `broken` nothing can be read."""
+
+    interval_s = 0.0
+
+    def __init__(self, directory: Path, name: str, *, lasting: bool = False) -> None:
+        super().__init__(str(directory), str(directory / "no-modules"))
+        self.name, self.lasting, self.directory = name, lasting, directory
+        self.refuses: set[str] = set()
+        self.held: tuple[Holder, ...] = ()
+        self.broken = False
+        self.tries = 0
+        directory.mkdir(exist_ok=True)
+
+    def set(self, key: str, value: str) -> None:
+        (self.directory / key).write_text(value + "\n")
+
+    def value(self, key: str) -> str:
+        return (self.directory / key).read_text().strip()
+
+    def snapshot(self) -> dict[str, str]:
+        if self.broken:
+            raise ApplyError(f"{self.name} does not answer")
+        return super().snapshot()
+
+    def apply(self, key: str, value: str | None) -> None:
+        self.tries += 1
+        if key in self.refuses:
+            raise ApplyError(f"{key} can't be changed", self.held)
+        super().apply(key, value)
+
+
 class Recording:
     """What a node records, in order."""
 
@@ -75,7 +109,8 @@ class Recording:
         self.settings, self.modules = directory / "sys", directory / "modules"
         self.told: list[str] = []
         self.policy = Policy("ml-training", enforcement_mode="enforce")
-        self.emergency = False
+        self.emergency, self.reaches = False, True
+        self.also: list[Dimension] = []
         self.lifecycle = self.restarted()
 
     def set(self, key: str, value: str) -> None:
@@ -92,17 +127,21 @@ class Recording:
         """A new agent's lifecycle, over the same files: its kernel is a directory of settings and a list of modules."""
         self.declared = Declared(StateFiles(self.directory / "config"), self.recorder)
         self.lifecycle = Lifecycle(
-            Observers([Kernel(str(self.settings), str(self.modules))], self.clock),
+            Observers([Kernel(str(self.settings), str(self.modules)), *self.also], self.clock),
             self.declared,
             self.recorder,
             self.clock,
             node="node042",
+            reached=self._reaches,
             agent=Author("agent:node042", (), "agent"),
             policy=lambda: self.policy,
             tell=lambda text, _level: self.told.append(text),
             suspended=lambda: self.emergency,
         )
         return self.lifecycle
+
+    async def _reaches(self) -> bool:
+        return self.reaches
 
     def entries(self) -> list[Draft]:
         return self.spool.read_from(1, 1000)

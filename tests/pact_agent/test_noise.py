@@ -8,9 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from pact_agent.cutoff import CONSOLE
 
-from pactsh.errors import ConflictError, NotFoundError, UsageError
+from pactsh.errors import ConflictError, NotFoundError, PolicyError, UsageError
 from pactsh.model.blacklist import MOST_PATTERNS, covers
+from pactsh.model.delta import Change, Drifted
 from pactsh.model.entry import Author
 from tests.pact_agent.localnode import body_of
 from tests.pact_agent.recording import Recording, recording
@@ -66,6 +68,18 @@ def test_a_pattern_of_the_policy_counts_from_the_next_look(node: Recording) -> N
     assert "--vcluster" in raised.value.hint
 
 
+def test_who_may_have_been_cut_off_can_not_hide_that(node: Recording) -> None:
+    down = Drifted(Change("network", "link:eth0", "state=up", "state=down"), "alice@org", "")
+    saved = msgspec.structs.replace(node.declared.now, drift=(*node.lifecycle.drift, down))
+    asyncio.run(node.declared.step(saved))
+    for pattern in ("network:link:eth0", "link:eth0"):
+        with pytest.raises(PolicyError, match="opened after it"):
+            ignore(node, pattern)
+    assert "link:eth0" in drifted(node)
+    asyncio.run(node.lifecycle.ignore(ALICE, "network:link:eth0", reached=CONSOLE))
+    assert node.declared.now.ignored == ("network:link:eth0",)
+
+
 def test_what_is_built_in_stays(node: Recording) -> None:
     with pytest.raises(NotFoundError) as raised:
         ignore(node, "/tmp/**", end=True)
@@ -76,7 +90,25 @@ def test_what_is_built_in_stays(node: Recording) -> None:
 
 @pytest.mark.parametrize(
     "pattern",
-    ["", " ", "/etc/*.bak", "*", "**", "/**", "/*", "kernel:vm.*", "/a/../b", "/a//b/**", "/a\nb", "x" * 1025, " /a"],
+    [
+        "",
+        " ",
+        "files:/**",
+        "mounts:/*",
+        "network:/**",
+        "kernel:",
+        "/etc/*.bak",
+        "*",
+        "**",
+        "/**",
+        "/*",
+        "kernel:vm.*",
+        "/a/../b",
+        "/a//b/**",
+        "/a\nb",
+        "x" * 1025,
+        " /a",
+    ],
 )
 def test_what_is_no_pattern_is_refused(node: Recording, pattern: str) -> None:
     with pytest.raises(UsageError, match="blacklist"):

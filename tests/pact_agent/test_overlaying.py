@@ -6,13 +6,17 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from pact_agent.saved import Applying
 from pact_agent.spoolfiles import SpoolError
 
+from pactsh.errors import PactError
+from pactsh.model.delta import Change
 from pactsh.model.entry import Author, Draft
 from pactsh.model.overlay import Overlay
 from tests.pact_agent.localnode import body_of
-from tests.pact_agent.recording import Recording, recording
+from tests.pact_agent.recording import Recording, Settings, recording
 
 ALICE = Author("alice@org", ("pact-ops-ml-training",))
 
@@ -174,3 +178,95 @@ def test_what_was_committed_before_the_files_were_lost_is_taken_over(node: Recor
     assert (node.lifecycle.deltas, len(entries(node, "converged"))) == (deltas, 1)
     asyncio.run(node.restarted().start("boot-2"))
     assert not node.declared.is_new
+
+
+# -- what may not happen
+
+
+@pytest.fixture
+def network(node: Recording, tmp_path: Path) -> Settings:
+    """The node's links, beside its settings."""
+    made = Settings(tmp_path / "net", "network")
+    made.set("link:eth0", "state=up mtu=1500")
+    node.also.append(made)
+    asyncio.run(node.restarted().start("boot-1"))
+    return made
+
+
+def of(version: int, dimension: str, **values: str) -> Overlay:
+    return Overlay("ml-training", version, {dimension: {f"link:{key}": value for key, value in values.items()}})
+
+
+def test_an_overlay_that_cuts_the_node_off_is_put_back(node: Recording, network: Settings) -> None:
+    node.reaches = False
+    take(node, of(1, "network", eth0="state=down"))
+    assert network.value("link:eth0") == "state=up mtu=1500"
+    assert body_of(entries(node, "overlay.failed")[0])["reasons"] == ["network: the journal does not answer any more"]
+    take(node, overlay(2, vm__swappiness="10"))
+    assert node.value("vm.swappiness") == "10", "what is no matter of the network asks nobody"
+    node.reaches = True
+    take(node, of(3, "network", eth0="mtu=9000"))
+    assert network.value("link:eth0") == "state=up mtu=9000"
+
+
+def test_what_an_overlay_names_is_nobodys_to_change_while_the_node_boots_either(node: Recording) -> None:
+    take(node, overlay(1, vm__swappiness="10"))
+    node.clock.pass_s(-900)  # 100 s after a boot
+    for _ in range(3):
+        change(node, "vm.swappiness", "77")
+    assert (drift(node), entries(node, "drift.adopted")) == ([("vm.swappiness", "10", "77")], [])
+    asyncio.run(node.lifecycle.rollback(ALICE))
+    take(node, overlay(2))
+    assert node.value("vm.swappiness") == "60"
+
+
+def test_one_that_has_to_wait_stops_no_window(node: Recording, network: Settings) -> None:
+    change(node, "vm.swappiness", "33")
+    network.broken = True
+    node.lifecycle.overlay_arrived(of(1, "network", eth0="state=up"))
+    node.clock.pass_s(2000)
+    with pytest.raises(PactError, match="network can't be read"):
+        asyncio.run(node.lifecycle.tick())
+    assert (node.value("vm.swappiness"), drift(node)) == ("60", [])
+    network.broken = False
+    asyncio.run(node.lifecycle.tick())
+    assert len(entries(node, "overlay.applied")) == 1, "it has waited"
+
+
+def test_until_the_journal_has_told_what_was_committed_it_is_asked(node: Recording) -> None:
+    assert node.declared.is_new
+    asyncio.run(node.restarted().start("boot-1"))
+    assert node.declared.is_new, "it did not answer before this restart"
+    asyncio.run(node.lifecycle.restore(()))
+    asyncio.run(node.restarted().start("boot-1"))
+    assert not node.declared.is_new
+
+
+def test_what_the_overlay_says_is_not_restored_over_it(node: Recording) -> None:
+    change(node, "vm.swappiness", "10")
+    commit(node)
+    change(node, "vm.dirty_ratio", "5")
+    commit(node)
+    deltas = node.lifecycle.deltas
+    asyncio.run(node.lifecycle.rollback(ALICE, to=1))
+    take(node, overlay(1, {"node042": ("kernel:vm.dirty_ratio",)}, vm__swappiness="10", vm__dirty_ratio="9"))
+    asyncio.run(node.lifecycle.restore(deltas))
+    assert (node.lifecycle.deltas, node.value("vm.swappiness"), node.value("vm.dirty_ratio")) == ((), "10", "9")
+
+
+def test_an_overlay_that_takes_the_node_down_twice_is_not_tried_again(node: Recording) -> None:
+    wanted = overlay(1, vm__swappiness="10")
+    for boot in ("boot-2", "boot-3"):
+        work = Applying(wanted, (Change("kernel", "vm.swappiness", "10", "60"),))
+        asyncio.run(node.declared.step(msgspec.structs.replace(node.declared.now, applying=work, failing=None)))
+        asyncio.run(node.restarted().start(boot))
+        assert node.declared.now.applying is None
+        assert node.value("vm.swappiness") == "60", "a boot has undone it, and it comes again with the journal"
+    (entry,) = entries(node, "overlay.failed")
+    assert "went down twice" in body_of(entry)["reasons"][0]
+    for boot in ("boot-4", "boot-5"):
+        asyncio.run(node.restarted().start(boot))
+        take(node, wanted)
+        assert node.value("vm.swappiness") == "60"
+    take(node, overlay(2, vm__swappiness="11"))
+    assert node.value("vm.swappiness") == "11"

@@ -15,8 +15,10 @@ import os
 import re
 import select
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 
+from pact_agent import kernel
 from pact_agent.aliases import Mount, parse_mounts
 from pact_agent.dimensions import ApplyError, Holder
 
@@ -69,7 +71,22 @@ class Mounts:
             return
         for _ in there:
             self._unmount(key)
+        self._mount(kind, source, options, key)
+
+    def _mount(self, kind: str, source: str, options: str, key: str) -> None:
+        """Mount at the place of that name and nowhere else, though somebody turns a directory above it into a link."""
+        try:
+            os.close(kernel.open_plainly(key))
+        except OSError as error:
+            why = "leads through a link" if error.errno == errno.ELOOP else os.strerror(error.errno or 0)
+            raise ApplyError(f"{key}: {why}") from error
+        before = Counter(line.point for line in self._lines())
         _run("-t", kind, "-o", options, "--", source, key)
+        stray = [*(Counter(line.point for line in self._lines()) - before)]
+        for point in stray:
+            if point != key and not point.startswith(f"{key}/"):
+                self._unmount(point)
+                raise ApplyError(f"{key}: was mounted at {point} instead, which is undone")
 
     def _unmount(self, key: str) -> None:
         if _libc.umount2(os.fsencode(key), _UMOUNT_NOFOLLOW) == 0:

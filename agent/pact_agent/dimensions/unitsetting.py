@@ -143,6 +143,10 @@ async def _set_state(manager: Manager, unit: str, wanted: str | None) -> None:
     if wanted in {None, "on-demand"}:
         return
     _, active = await _active(manager, unit)
+    if wanted == "failed":
+        if active != "failed":
+            raise ApplyError(f"{unit} had failed, which can't be made so again: it stays {active}")
+        return
     if wanted == "running":
         if active not in UP:
             await _run(manager, "StartUnit", unit)
@@ -152,8 +156,6 @@ async def _set_state(manager: Manager, unit: str, wanted: str | None) -> None:
         _, active = await _active(manager, unit)
     if wanted == "stopped" and active == "failed":
         await manager.call("ResetFailedUnit", "s", unit)
-    if wanted == "failed" and active != "failed":
-        raise ApplyError(f"{unit} had failed, which can't be made so again: it is stopped")
 
 
 async def _run(manager: Manager, member: str, unit: str) -> None:

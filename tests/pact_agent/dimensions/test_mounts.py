@@ -46,6 +46,17 @@ def test_a_mount_is_told_with_all_it_takes_to_make_it_again(point: Path) -> None
     assert found[str(point)].startswith("type=tmpfs source=pact\\040test options=rw,nosuid,nodev,relatime,size=64k")
 
 
+def test_nothing_is_mounted_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real" / "x").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "y").symlink_to(tmp_path / "real" / "x")
+    before = Mounts().snapshot()
+    for place in (tmp_path / "link" / "x", tmp_path / "real" / "y", tmp_path / "link"):
+        with pytest.raises(ApplyError, match="leads through a link"):
+            Mounts().apply(str(place), "type=tmpfs source=none options=size=64k")
+    assert Mounts().snapshot() == before
+
+
 def test_taken_away_and_made_again_it_is_the_same(point: Path) -> None:
     dimension = Mounts()
     before = dimension.snapshot()[str(point)]

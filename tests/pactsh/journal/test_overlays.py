@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -86,6 +87,21 @@ def test_files_are_declared_by_platform_admins_alone() -> None:
     for values in others:
         with pytest.raises(ForbiddenError):
             check_overlay(update(version=2, values=values), current)
+
+
+def test_the_rest_of_what_is_said_of_files_is_theirs_too() -> None:
+    digest = hashlib.sha256(b"x").hexdigest()
+    values = {"files": {"/etc/motd": f"file mode=0644 sha256={digest}"}}
+    document = {"vcluster": "ml", "version": 1, "values": values, "contents": {digest: "x"}}
+    current = PolicyView(json.dumps(document).encode(), 7)
+    check_overlay(update(version=2, values=values, contents={digest: "x"}), current)
+    overwritten: dict[str, Any] = {"contents": {digest: "x"}, "overwrite": {"n1": ["files:/etc/motd"]}}
+    emptied: dict[str, Any] = {"contents": {}}
+    for change in (emptied, overwritten):
+        with pytest.raises(ForbiddenError):
+            check_overlay(update(version=2, values=values, **change), current)
+    with pytest.raises(UsageError, match="is not the digest of its text"):
+        check_overlay(update(version=2, values=values, contents={digest: "y"}), current)
 
 
 def test_the_body_holds_the_overlay_alone() -> None:

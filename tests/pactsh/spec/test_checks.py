@@ -44,7 +44,9 @@ BAD = [
     ("services", "debug-shell.service", "state=running", "the system's own"),
     ("services", "rsyslog.service", "state=stopped", "the system's own"),
     ("services", "x.service", "restart=always", "expected state=running"),
-    ("services", "x.service", "enabled=static", "expected one of enabled, disabled, masked"),
+    ("services", "x.service", "enabled=static", "expected one of enabled, disabled"),
+    ("services", "x.service", "enabled=masked", "expected one of enabled, disabled"),
+    ("services", "a\\x2db.service", "state=running", "expected the name of a service"),
     ("packages", "x", "1.0 hold", "expected a version"),
 ]
 
@@ -61,7 +63,7 @@ GOOD = [
     ("files", "/etc/shadow", "mode=0600 owner=0:0"),
     ("files", "/etc/pact-site.conf", f"file sha256={DIGEST} mode=0644"),
     ("services", "systemd-networkd.service", "state=running enabled=enabled"),
-    ("services", "getty@tty1.service", "state=stopped enabled=masked"),
+    ("services", "getty@tty1.service", "state=stopped enabled=disabled"),
     ("packages", "rpm:kernel-core-5.14.0-427.el9.x86_64", "5.14.0-427.el9"),
 ]
 

@@ -15,8 +15,7 @@ GOOD = [
     ("/beegfs", f"type=beegfs source=beegfs_nodev {SAFE},cfgFile=/etc/beegfs/beegfs-client.conf"),
     ("/local", f"type=xfs source=/dev/nvme0n1p1 {SAFE},noatime"),
     ("/local", f"type=ext4 source=/dev/mapper/vg-data {SAFE},errors=remount-ro"),
-    ("/tmp", "type=tmpfs source=tmpfs options=size=10g"),
-    ("/var/lib/docker", f"type=xfs source=/dev/sdb {SAFE}"),
+    ("/opt/site", f"type=xfs source=/dev/sdb {SAFE}"),
     ("/opt/site", f"type=nfs source=s:/site {SAFE},exec"),
 ]
 
@@ -42,7 +41,8 @@ def test_other_types_are_not(kind: str) -> None:
 
 PLACES = [
     "/usr", "/usr/local/lib", "/etc", "/etc/x", "/lib64", "/lib/modules", "/boot/efi", "/dev/x", "/proc/1", "/sys",
-    "/run/x", "/var/run/x", "/var/lib", "/var/lib/pact", "/var/lib/pact/spool", "/var/log", "/var/spool/cron",
+    "/run/x", "/tmp", "/tmp/x", "/var/lib/cloud",
+    "/var/scratch", "/var/run/x", "/var/lib", "/var/lib/pact", "/var/lib/pact/spool", "/var/log", "/var/spool/cron",
     "/opt", "/opt/rocm-6.1/bin", "/root/.ssh", "/home/a/.ssh", "/var/lib/munge", "/var/lib/rpm",
 ]  # fmt: skip
 

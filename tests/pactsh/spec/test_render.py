@@ -66,7 +66,7 @@ def network() -> st.SearchStrategy[Values]:
 
 def services() -> st.SearchStrategy[Values]:
     units = st.tuples(NAMES, st.sampled_from(["service", "socket", "timer", "path"])).map(".".join)
-    words = ["state=running", "state=stopped enabled=masked", "enabled=disabled", "state=running enabled=enabled"]
+    words = ["state=running", "state=stopped enabled=disabled", "enabled=disabled", "state=running enabled=enabled"]
     return st.dictionaries(units, st.sampled_from(words))
 
 
