@@ -28,7 +28,7 @@ def pattern_fault(text: str) -> str:
     """What is wrong with a pattern; "" for a good one.
 
     >>> pattern_fault("/etc/*.bak")
-    '`*` stands for a whole name, at the end: /* or /**'
+    '`*` stands for a whole name, at the end of a place: /PLACE/* or /PLACE/**'
     """
     place = text.removesuffix("/**").removesuffix("/*")
     if not text or len(text) > _LONGEST or not text.isprintable() or text != text.strip():
