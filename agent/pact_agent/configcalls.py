@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from typing import Protocol
 
 import msgspec
 
 from pact_agent.clock import Clock, timestamp
+from pact_agent.drift import is_undoable
 from pact_agent.lifecycle import Lifecycle
 from pact_agent.telling import counted
 from pactsh.errors import UsageError
@@ -97,16 +98,20 @@ class ConfigCalls:
         if number and params.get("wait") is not False:
             await self._recorder.acknowledged(number, _WAIT_S)
         made = next((known for known in self._lifecycle.deltas if known.id == delta.id), delta)
-        return {"seq": made.seq or None, "changes": [_change(change) for change in delta.changes]}
+        return {"seq": made.seq or None, "changes": _changes(delta.changes)}
 
     async def _rollback(self, caller: Caller, params: Params) -> Item:
         to = _number(params.get("to") or 0, "to")
         if params.get("dry_run") is True:
             await self._lifecycle.look()
             changes, _ = self._lifecycle.to_undo(to)
-            return {"to": to or None, "dry_run": True, "undone": [_change(change) for change in changes]}
-        undone = await self._lifecycle.rollback(caller.author, to=to, session=caller.session)
-        return {"to": to or None, "dry_run": False, "undone": [_change(change) for change in undone.done]}
+            undone = [change for change in changes if is_undoable(change)]
+            reported = [change for change in changes if not is_undoable(change)]
+            return {"to": to or None, "dry_run": True, "undone": _changes(undone), "reported": _changes(reported)}
+        done = await self._lifecycle.rollback(caller.author, to=to, session=caller.session)
+        return {
+            "to": to or None, "dry_run": False, "undone": _changes(done.done), "reported": _changes(done.reported)
+        }  # fmt: skip
 
     async def settle(self, caller: Caller, params: Params) -> None:
         """What becomes of the drift when an emergency ends: `commit` (a message) or `rollback`. Raises `UsageError`
@@ -119,9 +124,9 @@ class ConfigCalls:
                 f"emergency: {counted(count)} not committed: say what becomes of {'it' if count == 1 else 'them'}",
                 hint="--end --commit -m MSG keeps them, --end --rollback undoes them; pact diff shows them",
             )
-        if count and undo:
+        if undo and any(is_undoable(item.change) for item in self._lifecycle.drift):
             await self._lifecycle.rollback(caller.author, session=caller.session)
-        elif count:
+        elif count and not undo:
             await self._lifecycle.commit(caller.author, str(message), session=caller.session, reached=caller.reached)
 
     async def _extend(self, caller: Caller, params: Params) -> Item:
@@ -152,8 +157,8 @@ def _number(value: object, name: str) -> int:
     return value
 
 
-def _change(change: Change) -> Item:
-    return msgspec.to_builtins(change)  # type: ignore[no-any-return]
+def _changes(changes: Iterable[Change]) -> list[object]:
+    return [msgspec.to_builtins(change) for change in changes]
 
 
 def _drifted(item: Drifted) -> Item:
@@ -175,5 +180,5 @@ def _delta(delta: Delta) -> Item:
         "time": delta.time,
         "message": delta.message,
         "expires": delta.expires or None,
-        "changes": [_change(change) for change in delta.changes],
+        "changes": _changes(delta.changes),
     }

@@ -1,8 +1,10 @@
-"""The contents of files that may have to be put back: one file that only grows, each content once, by its SHA-256.
+"""The contents of files that may have to be put back: one file, each content once, by its SHA-256. It grows, until
+`shrink` writes it anew without what nobody names any more.
 
 What not everybody may read is called by a keyed digest elsewhere (HMAC, RFC 2104): who sees drift or the journal
 could find out a short password from a plain one. A record is a head (digest, length) and the bytes. What a crash has
-cut short is dropped at the next start; what reads differently from its digest is not there.
+cut short is dropped at the next start; what reads differently from its digest is not there. Threads take turns: one
+that hung on a dead file system may come back at any time.
 """
 
 from __future__ import annotations
@@ -11,22 +13,25 @@ import hashlib
 import hmac
 import os
 import struct
+import threading
+from collections.abc import Container
 from pathlib import Path
 
-from pact_agent.spoolfiles import replace_file
+from pact_agent.spoolfiles import replace_file, sync_directory
 
 _HEAD = struct.Struct("<32sQ")
 
 
 class Contents:
-    """The store in `path`, which is made. Not for several threads at once."""
+    """The store in `path`, which is made. `grown`: by how many bytes since it was last written anew."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path, self._turn = path, threading.Lock()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self._key = _key_in(path.with_suffix(".key"))
         self._places: dict[bytes, tuple[int, int]] = {}
-        self._end = self._scan()
+        self.grown = self._end = self._scan()
         self._unsynced = False
 
     def _scan(self) -> int:
@@ -43,23 +48,22 @@ class Contents:
     def put(self, data: bytes) -> str:
         """Keep it, if it isn't kept; its digest (hex). `sync` makes it durable. Raises `OSError`."""
         digest = hashlib.sha256(data).digest()
-        if digest not in self._places:
-            written = memoryview(_HEAD.pack(digest, len(data)) + data)
-            at = self._end
-            while written:
-                count = os.pwrite(self._fd, written, at)
-                written, at = written[count:], at + count
-            self._places[digest] = (self._end + _HEAD.size, len(data))
-            self._end = at
-            self._unsynced = True
+        with self._turn:
+            if digest not in self._places:
+                at = _write(self._fd, _HEAD.pack(digest, len(data)) + data, self._end)
+                self._places[digest] = (self._end + _HEAD.size, len(data))
+                self.grown += at - self._end
+                self._end = at
+                self._unsynced = True
         return digest.hex()
 
     def get(self, digest: str) -> bytes | None:
         """What has this digest; None when it isn't kept, or not as it was."""
-        place = self._places.get(bytes.fromhex(digest))
-        if place is None:
-            return None
-        data = os.pread(self._fd, place[1], place[0])
+        with self._turn:
+            place = self._places.get(bytes.fromhex(digest))
+            if place is None:
+                return None
+            data = os.pread(self._fd, place[1], place[0])
         return data if hashlib.sha256(data).hexdigest() == digest else None
 
     def keyed(self, digest: str) -> str:
@@ -68,17 +72,53 @@ class Contents:
 
     def digest_of(self, keyed: str) -> str | None:
         """The digest that is called so; None when nothing that is kept is."""
-        return next((digest.hex() for digest in self._places if self.keyed(digest.hex()) == keyed), None)
+        return next((digest.hex() for digest in [*self._places] if self.keyed(digest.hex()) == keyed), None)
+
+    def shrink(self, named: Container[str]) -> None:
+        """Write it anew with what is named only, by digest or as `keyed`. Raises `OSError`, and is as it was then."""
+        new = self._path.with_suffix(".new")
+        with self._turn:
+            fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                places, end = self._copy(fd, named)
+                os.fsync(fd)
+                os.replace(new, self._path)
+                sync_directory(self._path.parent)
+            except OSError:
+                os.close(fd)
+                raise
+            os.close(self._fd)
+            self._fd, self._places, self._end, self.grown, self._unsynced = fd, places, end, 0, False
+
+    def _copy(self, fd: int, named: Container[str]) -> tuple[dict[bytes, tuple[int, int]], int]:
+        places, end = {}, 0
+        for digest, (at, length) in self._places.items():
+            name = digest.hex()
+            if name in named or self.keyed(name) in named:
+                data = os.pread(self._fd, length, at)
+                places[digest] = (end + _HEAD.size, length)
+                end = _write(fd, _HEAD.pack(digest, length) + data.ljust(length, b"\0"), end)
+        return places, end
 
     def sync(self) -> None:
         """Make all that was put durable."""
-        if self._unsynced:
-            os.fdatasync(self._fd)
-            self._unsynced = False
+        with self._turn:
+            if self._unsynced:
+                os.fdatasync(self._fd)
+                self._unsynced = False
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
+
+
+def _write(fd: int, data: bytes, at: int) -> int:
+    """Write all of it there; where it ends."""
+    left = memoryview(data)
+    while left:
+        count = os.pwrite(fd, left, at)
+        left, at = left[count:], at + count
+    return at
 
 
 def _key_in(path: Path) -> bytes:

@@ -8,12 +8,13 @@ what is done to the node itself is `lifecycle`'s.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
 from pact_agent.recorder import Recorder
-from pact_agent.records import Unnumbered
+from pact_agent.records import Unnumbered, encode_value
 from pact_agent.resolving import resolved
 from pact_agent.saved import Active, Baseline, Overlaid, Saved, StateFiles
 from pactsh.errors import PactError
@@ -22,6 +23,7 @@ from pactsh.model.entry import JsonObject
 from pactsh.model.overlay import completed
 
 _log = logging.getLogger(__name__)
+_DIGEST = re.compile(rb"\b[0-9a-f]{64}\b")
 
 
 class Declared:
@@ -134,6 +136,10 @@ class Declared:
     def keep_emergency(self, active: Active | None) -> None:
         """Keep the node's emergency, or that there is none. Raises `PactError`."""
         self._take(msgspec.structs.replace(self._saved, emergency=active))
+
+    def digests(self) -> set[str]:
+        """Of all contents of files that are named here, and may be wanted again."""
+        return {name.decode() for kept in (self._saved, self._baseline) for name in _DIGEST.findall(encode_value(kept))}
 
     async def finish(self) -> None:
         """Record what a step before the last end had left, but for what the spool had taken by then."""

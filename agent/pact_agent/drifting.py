@@ -44,6 +44,11 @@ class Drifting:
         self.actual: dict[str, dict[str, str]] = {}
         self.actors, self.cut_off = Actors(clock), CutOff()
 
+    def digests(self) -> set[str]:
+        """Of the contents of files that are there, or may be wanted again."""
+        values = self.actual.get("files", {}).values()
+        return self._declared.digests() | {value.rpartition("=")[2] for value in values}
+
     async def take_in(self, found: dict[str, dict[str, str]]) -> None:
         """Compare what was found with what is declared, and record what is new."""
         self.actual |= found

@@ -23,16 +23,16 @@ from pact_agent import window as windows
 from pact_agent.clock import Clock, timestamp
 from pact_agent.convergence import converge, still, take_baseline
 from pact_agent.declared import Declared, delta_fields, named
-from pact_agent.drift import differences
+from pact_agent.drift import differences, is_undoable
 from pact_agent.drifting import Drifting
 from pact_agent.noise import Noise
 from pact_agent.observers import Observers
 from pact_agent.overlaying import Overlaying
 from pact_agent.recorder import Recorder
 from pact_agent.saved import Saved, Window
-from pact_agent.telling import counted, notice, overlay_item, resisting
+from pact_agent.telling import counted, nothing_to_undo, notice, overlay_item, resisting
 from pact_agent.undo import Rollbacks, Undone
-from pactsh.errors import ConflictError, NotFoundError, PactError, RollbackError
+from pactsh.errors import PactError, RollbackError
 from pactsh.model.blacklist import covers
 from pactsh.model.delta import Change, Delta, Drifted
 from pactsh.model.entry import Author
@@ -180,7 +180,7 @@ class Lifecycle:
         times = [at for at in (self._observers.next_due(),) if at is not None]
         if (retry_at := self._rollbacks.retry_at) is not None:
             times.append(retry_at)
-        elif not self._suspended():
+        if not self._suspended():
             wall = self._clock.now().timestamp()
             times += [now + delta.expires - wall for delta in self.deltas if delta.expires]
             times += [windows.next_event(saved.window)] if saved.window is not None else []
@@ -191,6 +191,7 @@ class Lifecycle:
         async with self._busy:
             if names := self._observers.due():
                 await self._drifting.take_in(await self._observers.look(names))
+                await self._observers.forget(self._drifting.digests)
             await self._end_window()
             await self._take_overlay()  # last: it may have to wait
 
@@ -200,17 +201,16 @@ class Lifecycle:
         self.look_soon()
 
     async def _take_overlay(self) -> None:
-        if self._rollbacks.under_way is None and self._overlaying.is_waiting():
+        if self._overlaying.is_waiting():
             await self._look()
             self._tell(await self._overlaying.take(), "warning")
             await self._look()
 
     async def _end_window(self) -> None:
-        saved, now = self._declared.now, self._clock.monotonic()
-        if (left := self._rollbacks.under_way) is not None:
-            if now >= (self._rollbacks.retry_at or 0.0):
-                await self._undone(await self._rollbacks.go_on(left), left.reason)
-            return
+        now, left = self._clock.monotonic(), self._rollbacks.under_way
+        if left is not None and now >= (self._rollbacks.retry_at or 0.0):
+            await self._undone(await self._rollbacks.go_on(left), left.reason)
+        saved = self._declared.now
         if self._suspended():
             return
         if over := self._declared.expired(self._clock.now().timestamp()):
@@ -334,24 +334,24 @@ class Lifecycle:
                 covered = [i for i in self.drift if covers(pattern, i.change.dimension, i.change.key)]
                 self._drifting.cut_off.check(covered, reached)
             await (self.noise.remove if end else self.noise.add)(author, pattern, session)
+            if not end:
+                await self._rollbacks.leave(pattern)
             await self._look()
 
     # -- undoing
 
     async def rollback(self, author: Author, *, to: int = 0, session: str = "") -> Undone:
         """Undo what nobody committed and, with `to`, what was committed after that entry. Raises `RollbackError` when
-        something is still there, `NotFoundError` when there is nothing to undo."""
+        something is still there that pact undoes, `NotFoundError` when there is nothing that it does."""
         async with self._busy:
             await self._look()
             changes, drop = self.to_undo(to)
-            if not changes and not drop:
-                raise NotFoundError("rollback: there is nothing to undo", hint="pact diff, pact diff --committed")
-            if self._rollbacks.under_way is not None:
-                raise ConflictError("rollback: one is on its way on this node")
+            if not drop and not any(is_undoable(change) for change in changes):
+                raise nothing_to_undo(changes)
             undone = await self._undone(
                 await self._rollbacks.begin(author, "asked", changes, session=session, to=to, drop=drop), "asked"
             )
-        if undone.failed:
+        if undone.resisting:
             raise RollbackError("; ".join(resisting(undone)), hint=f"{counted(len(undone.done))} undone all the same")
         return undone
 
@@ -359,8 +359,13 @@ class Lifecycle:
         """What a rollback would undo, as of the last look, and the deltas that would fall away."""
         if not to:
             return [item.change for item in self.drift], ()
-        drop = tuple(delta.id for delta in self.deltas if not 0 < delta.seq <= to)
-        return list(differences(self._declared.without(drop), self._drifting.actual, self.noise.covers)), drop
+        later = [delta for delta in self.deltas if not 0 < delta.seq <= to]
+        drop, theirs = tuple(delta.id for delta in later), {change.name for delta in later for change in delta.changes}
+
+        def ignored(dimension: str, key: str) -> bool:
+            return f"{dimension}:{key}" not in theirs and self.noise.covers(dimension, key)
+
+        return list(differences(self._declared.without(drop), self._drifting.actual, ignored)), drop
 
     async def _by_itself(self, reason: str, changes: Sequence[Change], drop: tuple[str, ...] = ()) -> None:
         await self._undone(await self._rollbacks.begin(self._agent, reason, changes, drop=drop), reason)

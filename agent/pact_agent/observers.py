@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from pact_agent.aside import aside
 from pact_agent.clock import Clock
@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 
 _LOOK_LIMIT_S, _APPLY_LIMIT_S = 10.0, 60.0
 _UNWOKEN_S = 10.0
+_MOST_GROWN = 64 << 20
 
 
 class Observers:
@@ -93,6 +94,17 @@ class Observers:
         files, kept = self._dimensions.get("files"), tuple(contents)
         if kept and isinstance(files, Files):
             await aside(_APPLY_LIMIT_S, "keeping contents of files", lambda: files.keep(kept))
+
+    async def forget(self, named: Callable[[], Container[str]]) -> None:
+        """Where contents of files have piled up, keep no more than those of the digests named."""
+        files = self._dimensions.get("files")
+        if not isinstance(files, Files) or files.grown < _MOST_GROWN:
+            return
+        wanted = named()
+        try:
+            await aside(_APPLY_LIMIT_S, "writing the kept contents anew", lambda: files.forget(wanted))
+        except (OSError, PactError) as error:
+            _log.error("contents of files are not written anew: %s", error)
 
     def spelled(self, path: str, wanted: str, now: str | None) -> str:
         """A wanted value of a file as this node names it."""

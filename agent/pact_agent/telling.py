@@ -11,6 +11,7 @@ from pact_agent.drift import magnitude
 from pact_agent.parts import in_parts
 from pact_agent.saved import Saved
 from pact_agent.undo import Undone
+from pactsh.errors import NotFoundError, PactError
 from pactsh.model.delta import Change, Drifted
 
 if TYPE_CHECKING:
@@ -39,11 +40,22 @@ def found_bodies(fresh: Sequence[Drifted], changes: Sequence[Change], left_s: fl
 
 def resisting(undone: Undone) -> Iterator[str]:
     """Of the first few changes that are still there: why, and who is in the way."""
-    for failed in undone.failed[:_MOST_TOLD]:
+    stayed = undone.resisting
+    for failed in stayed[:_MOST_TOLD]:
         held = "; ".join(f"{h.command}{f' (pid {h.pid})' if h.pid else ''} holds {h.path}" for h in failed.holders)
         yield f"{failed.change.name}: {failed.why}" + (f": {held}" if held else "")
-    if len(undone.failed) > _MOST_TOLD:
-        yield f"and {len(undone.failed) - _MOST_TOLD} more, in the journal's entry"
+    if len(stayed) > _MOST_TOLD:
+        yield f"and {len(stayed) - _MOST_TOLD} more, in the journal's entry"
+
+
+def nothing_to_undo(drift: Sequence[Change]) -> PactError:
+    """Why a rollback has nothing to do: nothing has drifted, or only what pact can't undo."""
+    if not drift:
+        return NotFoundError("rollback: there is nothing to undo", hint="pact diff, pact diff --committed")
+    names = ", ".join(change.name for change in drift[:_MOST_TOLD])
+    return NotFoundError(
+        f"rollback: nothing here is undone by pact: {names}", hint="what is installed, and a GPU, pact only reports"
+    )
 
 
 def overlay_item(saved: Saved) -> dict[str, object]:

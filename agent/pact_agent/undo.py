@@ -20,6 +20,7 @@ from pact_agent.observers import Observers
 from pact_agent.parts import in_parts
 from pact_agent.recorder import Recorder
 from pact_agent.saved import Undoing
+from pactsh.model.blacklist import covers
 from pactsh.model.delta import Change
 from pactsh.model.entry import Author
 
@@ -43,6 +44,16 @@ class Undone(msgspec.Struct, frozen=True):
 
     done: tuple[Change, ...]
     failed: tuple[Failed, ...]
+
+    @property
+    def resisting(self) -> tuple[Failed, ...]:
+        """What should have been undone, and was not."""
+        return tuple(failed for failed in self.failed if is_undoable(failed.change))
+
+    @property
+    def reported(self) -> tuple[Change, ...]:
+        """What pact can only report."""
+        return tuple(failed.change for failed in self.failed if not is_undoable(failed.change))
 
     def bodies(self) -> list[JsonObject]:
         """For an entry, or for several where one doesn't hold it."""
@@ -95,8 +106,11 @@ class Rollbacks:
         return self._declared.now.undoing
 
     def may_undo(self, change: Change) -> bool:
-        """Whether it can be undone, as far as is known: not what pact only reports, nor what was tried in vain."""
-        return is_undoable(change) and (change.name, change.after) not in self._hopeless
+        """Whether it can be undone, as far as is known: not what pact only reports, what was tried in vain, or what
+        is being undone already."""
+        work = self.under_way
+        waits = work is not None and any(other.name == change.name for other in work.changes)
+        return is_undoable(change) and not waits and (change.name, change.after) not in self._hopeless
 
     @property
     def retry_at(self) -> float | None:
@@ -113,7 +127,11 @@ class Rollbacks:
         to: int = 0,
         drop: tuple[str, ...] = (),
     ) -> Undone:
-        """Record that these changes will be undone, and undo them."""
+        """Record that these changes will be undone, and undo them; with them what an earlier rollback waits for."""
+        if (left := self.under_way) is not None:
+            theirs = {change.name for change in changes}
+            changes = (*(change for change in left.changes if change.name not in theirs), *changes)
+            drop = (*left.drop, *drop)
         work = Undoing(secrets.token_hex(8), author, session, reason, tuple(changes), to, drop)
         saved = msgspec.structs.replace(self._declared.now, undoing=work, window=None)
         names = in_parts([change.name for change in changes])
@@ -124,6 +142,7 @@ class Rollbacks:
 
     async def go_on(self, work: Undoing) -> Undone:
         """Undo it, or what is left of it. Of tries that change nothing only the first is recorded."""
+        work = self._as_declared(work) if work.tries else work
         undone = await undo(self._observers, work.changes)
         saved = self._declared.now
         rest = () if work.reason == "asked" else self._worth_another(work, undone)
@@ -146,6 +165,19 @@ class Rollbacks:
         )
         await self._declared.step(after, *drafts)
         return undone
+
+    def _as_declared(self, work: Undoing) -> Undoing:
+        """The same, to what is declared by now: a commit that ended, or another overlay, may have changed it."""
+        state = self._declared.state()
+        changes = (msgspec.structs.replace(c, before=state.get(c.dimension, {}).get(c.key)) for c in work.changes)
+        return msgspec.structs.replace(work, changes=tuple(changes))
+
+    async def leave(self, pattern: str) -> None:
+        """What that pattern covers is not undone any more."""
+        if (work := self.under_way) is not None:
+            rest = tuple(change for change in work.changes if not covers(pattern, change.dimension, change.key))
+            left = msgspec.structs.replace(work, changes=rest) if rest else None
+            await self._declared.step(msgspec.structs.replace(self._declared.now, undoing=left))
 
     def _worth_another(self, work: Undoing, undone: Undone) -> tuple[Change, ...]:
         """What is tried again: what somebody holds, until they let go; anything else a few times."""

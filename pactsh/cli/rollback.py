@@ -25,12 +25,13 @@ class Args:
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What was undone, or with `dry_run` would be."""
+    """What was undone, or with `dry_run` would be; `reported` is what pact can't undo."""
 
     node: str
     to: int | None
     dry_run: bool
     undone: tuple[Change, ...]
+    reported: tuple[Change, ...] = ()
 
 
 def run(ctx: Context, args: Args) -> Result:
@@ -45,9 +46,11 @@ def render(result: Result, out: Out) -> None:
         for change in result.undone:
             out.line(f"{change.dimension}: {change.key} {shown(change.after)} -> {shown(change.before)}")
         out.line(f"Would undo {counted(len(result.undone))} on {result.node}")
-        return
-    to = f" to seq:{result.to}" if result.to else ""
-    out.line(f"Rolled back {result.node}{to} ({counted(len(result.undone))} undone)")
+    else:
+        to = f" to seq:{result.to}" if result.to else ""
+        out.line(f"Rolled back {result.node}{to} ({counted(len(result.undone))} undone)")
+    for change in result.reported:
+        out.line(f"{change.dimension}: {change.key} stays {shown(change.after)}: pact does not undo it")
 
 
 command: Command[Args, Result] = Command(

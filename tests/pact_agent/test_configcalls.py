@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pactsh.errors import UsageError
 from tests.pact_agent.localnode import DEADLINE_S, IS_ROOT, LocalNode, body_of
-from tests.pact_agent.recording import ALICE, caller, config_calls, recording
+from tests.pact_agent.recording import ALICE, Settings, caller, config_calls, recording
 
 MakeNode = Callable[..., LocalNode]
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="the kernel's settings are root's: run the tests as root")
@@ -175,3 +176,21 @@ def test_a_node_that_is_slow_to_become_as_declared_lets_people_in(make_node: Mak
     assert "the node is not as declared yet" in node.log()
     assert node.line("echo hello").stdout == "hello\n"
     assert node.stop() == 0
+
+
+def test_an_emergency_ends_with_a_rollback_though_a_package_stays(tmp_path: Path) -> None:
+    """Its end must not wait for what pact can't do."""
+    with recording(tmp_path) as node:
+        node.set("vm.swappiness", "60")
+        packages = Settings(node.directory / "packages", "packages", lasting=True)
+        packages.set("vim", "9.0")
+        packages.refuses.add("vim")
+        node.also.append(packages)
+        asyncio.run(node.restarted().start("boot-1"))
+        packages.set("vim", "9.1")
+        node.set("vm.swappiness", "10")
+        asyncio.run(config_calls(node).settle(caller(ALICE), {"rollback": True}))
+        assert (node.value("vm.swappiness"), [i.change.name for i in node.lifecycle.drift]) == ("60", ["packages:vim"])
+        asyncio.run(config_calls(node).settle(caller(ALICE), {"rollback": True}))
+        with pytest.raises(UsageError, match="1 change not committed"):
+            asyncio.run(config_calls(node).settle(caller(ALICE), {}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from pact_agent.contents import Contents
 
 
@@ -63,3 +64,27 @@ def test_nobody_else_reads_it(tmp_path: Path) -> None:
     Contents(tmp_path / "a" / "c").close()
     assert [p.stat().st_mode & 0o777 for p in sorted((tmp_path / "a").iterdir())] == [0o600, 0o600]
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+
+
+def test_written_anew_it_holds_what_is_named(tmp_path: Path) -> None:
+    kept = Contents(tmp_path / "c")
+    digests = [kept.put(data) for data in (b"one" * 100, b"two" * 100, b"", b"three" * 100)]
+    before = kept.grown
+    kept.shrink({digests[0], kept.keyed(digests[3]), digests[2], "0" * 64})
+    assert [kept.get(digest) for digest in digests] == [b"one" * 100, None, b"", b"three" * 100]
+    assert (kept.grown, before > os.path.getsize(tmp_path / "c")) == (0, True)
+    assert kept.get(kept.put(b"two" * 100)) == b"two" * 100, "what comes back is kept again"
+    kept.close()
+    again = Contents(tmp_path / "c")
+    assert [again.get(digest) for digest in digests] == [b"one" * 100, b"two" * 100, b"", b"three" * 100]
+    again.close()
+
+
+def test_a_disk_that_takes_no_copy_leaves_it_as_it_was(tmp_path: Path) -> None:
+    kept = Contents(tmp_path / "c")
+    digest = kept.put(b"one")
+    (tmp_path / "c.new").mkdir()
+    with pytest.raises(OSError, match=r"c\.new"):
+        kept.shrink({digest})
+    assert (kept.get(digest), kept.get(kept.put(b"two"))) == (b"one", b"two")
+    kept.close()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from pact_agent.contents import Contents
+from pact_agent.dimensions.files import MOST_BYTES, Files
 from pact_agent.parts import in_items
 from pact_agent.saved import Undoing
 
@@ -547,3 +550,28 @@ def test_more_than_an_entry_holds_comes_in_parts(tmp_path: Path) -> None:
             assert len(bodies) > 1
             assert sum(len(body[field]) for body in bodies) == (500 if kind == "drift.detected" else 499)
         assert len({body["id"] for body in bodies}) == 1
+
+
+def test_contents_that_nobody_wants_any_more_do_not_pile_up(node: Recording, tmp_path: Path) -> None:
+    """A file that is written anew all the time, beside one that is to be put back."""
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    (etc / "wanted").write_text("as it was")
+    kept = Contents(tmp_path / "kept")
+    files = Files(kept, (str(etc),))
+    node.also.append(files)
+    asyncio.run(node.restarted().start("boot-1"))
+    before = files.snapshot()
+    (etc / "wanted").unlink()
+    for number in range(66):
+        (etc / "busy").write_bytes(bytes([number]) * MOST_BYTES)
+        asyncio.run(node.lifecycle.look())
+    node.clock.pass_s(10)
+    asyncio.run(node.lifecycle.tick())
+    assert os.path.getsize(tmp_path / "kept") < 3 * MOST_BYTES
+    now = files.snapshot()
+    (etc / "busy").write_text("another")
+    files.apply(str(etc / "wanted"), before[str(etc / "wanted")])
+    files.apply(str(etc / "busy"), now[str(etc / "busy")])
+    assert ((etc / "wanted").read_text(), (etc / "busy").read_bytes()[:3]) == ("as it was", bytes([65]) * 3)
+    kept.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pact_agent.dimensions import Holder
 
-from pactsh.errors import RollbackError
+from pactsh.errors import NotFoundError, RollbackError
 from pactsh.model.entry import Author
 from tests.pact_agent.recording import Recording, Settings, recording
 
@@ -125,3 +125,106 @@ def test_asked_for_it_is_told_what_resists(node: Recording) -> None:
     with pytest.raises(RollbackError, match="services:x: x can't be changed") as raised:
         asyncio.run(node.lifecycle.rollback(ALICE))
     assert (raised.value.hint, node.value("vm.swappiness")) == ("1 change undone all the same", "60")
+
+
+def held(node: Recording) -> Settings:
+    """A mount that somebody holds, whose window has ended."""
+    mounts = beside(node, "mounts")
+    mounts.refuses.add("x")
+    mounts.held = (Holder(7, "sleep", "/x"),)
+    mounts.set("x", "new")
+    look(node)
+    pass_s(node, 400)
+    assert node.lifecycle.state() == "CONVERGING"
+    return mounts
+
+
+def test_a_mount_that_is_held_keeps_no_other_window_open(node: Recording) -> None:
+    """Or whoever sits in one could change what they like for as long as they like."""
+    mounts = held(node)
+    node.set("vm.swappiness", "10")
+    look(node)
+    assert node.lifecycle.window_left_s() is not None
+    pass_s(node, 400)
+    assert (node.value("vm.swappiness"), drifted(node)) == ("60", ["mounts:x"])
+    mounts.refuses.clear()
+    pass_s(node, 20)
+    assert (mounts.value("x"), drifted(node), node.lifecycle.state()) == ("old", [], "COMMITTED")
+
+
+def test_a_commit_ends_though_a_mount_is_held(node: Recording) -> None:
+    mounts = held(node)
+    node.set("vm.swappiness", "10")
+    look(node)
+    asyncio.run(node.lifecycle.commit(ALICE, "for a while", only=["kernel:vm.swappiness"], ttl=900))
+    pass_s(node, 1000)
+    assert (node.value("vm.swappiness"), node.lifecycle.deltas) == ("60", ())
+    mounts.refuses.clear()
+    pass_s(node, 20)
+    assert (mounts.value("x"), node.lifecycle.state()) == ("old", "COMMITTED")
+
+
+def test_one_can_ask_again_while_it_is_held(node: Recording) -> None:
+    mounts = held(node)
+    with pytest.raises(RollbackError, match=r"sleep \(pid 7\) holds /x"):
+        asyncio.run(node.lifecycle.rollback(ALICE))
+    mounts.refuses.clear()
+    asyncio.run(node.lifecycle.rollback(ALICE))
+    assert (mounts.value("x"), drifted(node), node.lifecycle.state()) == ("old", [], "COMMITTED")
+
+
+def test_asked_in_vain_it_is_undone_by_the_next_window(node: Recording) -> None:
+    mounts = held(node)
+    with pytest.raises(RollbackError):
+        asyncio.run(node.lifecycle.rollback(ALICE))
+    mounts.refuses.clear()
+    pass_s(node, 400)
+    assert (mounts.value("x"), node.lifecycle.state()) == ("old", "COMMITTED")
+
+
+def test_it_goes_back_to_what_is_declared_by_then(node: Recording) -> None:
+    mounts = beside(node, "mounts")
+    mounts.set("x", "mine")
+    look(node)
+    asyncio.run(node.lifecycle.commit(ALICE, "for a while", ttl=900))
+    mounts.refuses.add("x")
+    mounts.held = (Holder(7, "sleep", "/x"),)
+    mounts.set("x", "new")
+    look(node)
+    pass_s(node, 1000)
+    assert node.lifecycle.deltas == ()
+    mounts.refuses.clear()
+    pass_s(node, 20)
+    assert (mounts.value("x"), node.lifecycle.state()) == ("old", "COMMITTED")
+
+
+def test_what_is_put_on_the_blacklist_is_undone_no_more(node: Recording) -> None:
+    mounts = held(node)
+    asyncio.run(node.lifecycle.ignore(ALICE, "x"))
+    mounts.refuses.clear()
+    pass_s(node, 100)
+    assert (mounts.value("x"), drifted(node), node.lifecycle.state()) == ("new", [], "COMMITTED")
+
+
+def test_going_back_undoes_what_is_on_the_blacklist_by_now(node: Recording) -> None:
+    """Its commit falls away: what it did must not stay behind with nobody's name on it."""
+    files = beside(node, "files", lasting=True)
+    files.set("x", "new")
+    look(node)
+    asyncio.run(node.lifecycle.commit(ALICE, "first"))
+    asyncio.run(node.lifecycle.ignore(ALICE, "x"))
+    asyncio.run(node.lifecycle.rollback(ALICE, to=1))
+    assert (files.value("x"), node.lifecycle.deltas) == ("old", ())
+
+
+def test_what_pact_only_reports_is_told_apart(node: Recording) -> None:
+    packages = beside(node, "packages", lasting=True)
+    packages.refuses.add("x")
+    packages.set("x", "new")
+    with pytest.raises(NotFoundError, match="nothing here is undone by pact: packages:x"):
+        asyncio.run(node.lifecycle.rollback(ALICE))
+    node.set("vm.swappiness", "10")
+    undone = asyncio.run(node.lifecycle.rollback(ALICE))
+    assert [change.name for change in undone.done] == ["kernel:vm.swappiness"]
+    assert [change.name for change in undone.reported] == ["packages:x"]
+    assert (node.value("vm.swappiness"), drifted(node)) == ("60", ["packages:x"])

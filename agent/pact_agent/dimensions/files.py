@@ -15,7 +15,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from pact_agent import kernel
 from pact_agent.contents import Contents
@@ -60,6 +60,16 @@ class Files:
         with contextlib.suppress(OSError):  # a full disk: then they can't be put back, as `apply` will say
             self._contents.sync()
         return found
+
+    @property
+    def grown(self) -> int:
+        """By how many bytes what is kept has grown since `forget`."""
+        return self._contents.grown
+
+    def forget(self, named: Container[str]) -> None:
+        """Keep no contents but those of the digests named. Raises `OSError`."""
+        self._contents.shrink(named)
+        self._digests.clear()  # a look that took too long may have found what nobody named yet
 
     def _walk(self, root: str) -> Iterator[tuple[str, str]]:
         left = [root]

@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterator
 
 from pact_agent import kernel
 from pact_agent.aliases import Mount, parse_mounts
-from pact_agent.dimensions import ApplyError, Holder
+from pact_agent.dimensions import ApplyError, Holder, binding
 
 _UMOUNT_NOFOLLOW = 8
 _MOST_HOLDERS = 20
-_VALUE = re.compile(r"type=(\S+) source=(\S*) options=(\S*)")
+_VALUE = re.compile(r"type=(\S+) source=(\S*) options=(\S*)(?: root=(/\S+))?")
 _KIND = re.compile(r"[a-z][a-z0-9_]*")
 _MOUNT = ("/usr/bin/mount", "/bin/mount")
 
@@ -62,16 +62,22 @@ class Mounts:
             return
         wanted = _VALUE.fullmatch(value)
         if wanted is None:
-            raise ApplyError(f"{key}: a part of a file system, or what can't be read, is not mounted again by pact")
-        kind, source, options = (_plain(part) for part in wanted.groups())
+            raise ApplyError(f"{key}: what is wanted there can't be read: {value[:200]}")
+        kind, source, options, root = (_plain(part) for part in wanted.groups(""))
         if _is_users(kind) or not _KIND.fullmatch(kind):
             raise ApplyError(f"{key}: a file system of type {kind} is not mounted by pact")
-        if there and _same_source(there[-1], kind, source):
+        is_it = bool(there) and _same_source(there[-1], kind, source, root or "/")
+        if is_it and not root:
             _run("-o", f"remount,{options}", "--", key)
             return
-        for _ in there:
+        for _ in () if is_it else there:
             self._unmount(key)
-        self._mount(kind, source, options, key)
+        if not root:
+            self._mount(kind, source, options, key)
+            return
+        if not is_it:
+            binding.bind(self._lines(), kind, source, root, key)
+        binding.reflag(options, key)
 
     def _mount(self, kind: str, source: str, options: str, key: str) -> None:
         """Mount at the place of that name and nowhere else, though somebody turns a directory above it into a link."""
@@ -175,8 +181,8 @@ def _plain(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 
-def _same_source(line: Mount, kind: str, source: str) -> bool:
-    return (_agreed(line.kind), line.source, line.root) == (_agreed(kind), source, "/")
+def _same_source(line: Mount, kind: str, source: str, root: str) -> bool:
+    return (_agreed(line.kind), line.source, line.root) == (_agreed(kind), source, root)
 
 
 def _agreed(kind: str) -> str:

@@ -121,8 +121,8 @@ def test_one_that_is_held_stays_and_says_by_whom(point: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        ("type=tmpfs source=x options=rw root=/sub", "a part of a file system"),
-        ("nonsense", "a part of a file system"),
+        ("type=tmpfs source=nobody's options=rw root=/sub", r"/sub of nobody's \(tmpfs\) is shown nowhere else"),
+        ("nonsense", "can't be read: nonsense"),
         ("type=pact_no_such source=x options=rw", "unknown filesystem type|wrong fs type"),
         ("type=fuse source=x options=rw", "type fuse is not mounted by pact"),
         ("type=fuse.sshfs source=x;touch\\040/tmp/pwned options=rw", "is not mounted by pact"),
@@ -146,17 +146,63 @@ def test_what_users_mount_themselves_is_left_alone(tmp_path: Path) -> None:
     assert Mounts(str(tmp_path)).snapshot().keys() == {"/data"}
 
 
-def test_a_bind_mount_of_a_part_says_which(point: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def bound(point: Path, tmp_path: Path) -> Iterator[Path]:
+    """Shows a directory of what is mounted at `point`, read-only."""
     (point / "part").mkdir()
-    (tmp_path / "bound").mkdir()
-    mount("--bind", str(point / "part"), str(tmp_path / "bound"))
+    (point / "part" / "file").touch()
+    bound = tmp_path / "bound"
+    bound.mkdir()
+    mount("--bind", str(point / "part"), str(bound))
+    mount("-o", "remount,bind,ro,nosuid", str(bound))
+    yield bound
+    while os.path.ismount(bound):
+        subprocess.run(["umount", str(bound)], check=True, timeout=20)
+
+
+def test_a_bind_mount_is_made_again_from_where_it_is_shown(point: Path, bound: Path) -> None:
+    before = Mounts().snapshot()[str(bound)]
+    assert before.endswith(" root=/part")
+    assert "ro" in options(before)
+    Mounts().apply(str(bound), None)
+    assert not os.path.ismount(bound)
+    Mounts().apply(str(bound), before)
+    assert Mounts().snapshot()[str(bound)] == before
+    assert (bound / "file").exists()
+    mount("-o", "remount,bind,rw", str(bound))
+    Mounts().apply(str(bound), before)
+    assert Mounts().snapshot()[str(bound)] == before
+    assert "rw" in options(Mounts().snapshot()[str(point)]), "the flags are the bind mount's alone"
+
+
+def test_a_bind_mount_follows_no_link(point: Path, bound: Path, tmp_path: Path) -> None:
+    """Whoever may write there must not have root show another directory."""
+    before = Mounts().snapshot()[str(bound)]
+    Mounts().apply(str(bound), None)
+    (point / "part").rename(point / "elsewhere")
+    (point / "part").symlink_to("/etc")
+    with pytest.raises(ApplyError, match="is shown nowhere else"):
+        Mounts().apply(str(bound), before)
+    bound.rmdir()
+    bound.symlink_to(tmp_path)
+    with pytest.raises(ApplyError, match="bound: Too many levels of symbolic links"):
+        Mounts().apply(str(bound), before)
+    bound.unlink()
+    bound.mkdir()
+
+
+def test_which_of_two_file_systems_it_was_is_not_guessed(point: Path, bound: Path, tmp_path: Path) -> None:
+    before = Mounts().snapshot()[str(bound)]
+    Mounts().apply(str(bound), None)
+    other = tmp_path / "other"
+    other.mkdir()
+    mount("-t", "tmpfs", "pact test", str(other))
     try:
-        assert Mounts().snapshot()[str(tmp_path / "bound")].endswith(" root=/part")
-        Mounts().apply(str(tmp_path / "bound"), None)
-        assert not os.path.ismount(tmp_path / "bound")
+        (other / "part").mkdir()
+        with pytest.raises(ApplyError, match="may be one of several"):
+            Mounts().apply(str(bound), before)
     finally:
-        if os.path.ismount(tmp_path / "bound"):
-            subprocess.run(["umount", str(tmp_path / "bound")], check=True, timeout=20)
+        subprocess.run(["umount", str(other)], check=True, timeout=20)
 
 
 def test_the_kernel_wakes_us_for_each_change(point: Path) -> None:
