@@ -50,6 +50,8 @@ def _section(at: str, dimension: str, values: Mapping[str, str], contents: Mappi
         yield f"[{at}.{_SECTIONS[dimension]}]"
         for key in sorted(values):
             name = key.removeprefix("link:") if dimension == "network" else key
+            if dimension == "network" and key.startswith("address:"):
+                yield render_comment("One node's address: applied as it stands, every node of the vCluster gets it.")
             yield f"{_key(name)} = {render_string(values[key])}"
         return
     fields = {"mounts": _mount, "files": _file, "services": _service}[dimension]

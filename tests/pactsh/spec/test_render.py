@@ -169,3 +169,11 @@ def test_a_comment_stays_one() -> None:
     assert parse_spec(text, "x")[0].values == {"kernel": {"vm.x": "1"}}
     assert re.search(r"^# gpu:3: healthy -> x\\u000A\[vcluster.ml.sysctl\]", text, re.MULTILINE)
     assert all(line.isprintable() for line in text.splitlines())
+
+
+def test_one_nodes_address_is_pointed_out() -> None:
+    network = {"address:eth0:10.0.0.7/24": "scope=global", "link:eth0": "state=up"}
+    lines = render_spec("a", {"network": network}, {}).splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith('"address:eth0'))
+    assert lines[at - 1].startswith("# One node's address")
+    assert sum(line.startswith("#") for line in lines) == 1
