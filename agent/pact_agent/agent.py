@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import socket
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pact_agent.broker import Broker
 from pact_agent.calls import Calls
-from pact_agent.capability import capabilities
+from pact_agent.capability import reported
 from pact_agent.clock import SystemClock
 from pact_agent.config import Config, Ssh
 from pact_agent.configcalls import ConfigCalls
@@ -30,6 +29,7 @@ from pact_agent.executor import Executor
 from pact_agent.facts import NodeFacts
 from pact_agent.history import JournalHistory
 from pact_agent.inforce import PolicyInForce
+from pact_agent.judging import Judging
 from pact_agent.lastresort import LastResort
 from pact_agent.lifecycle import Lifecycle
 from pact_agent.masks import SecretPaths
@@ -50,12 +50,13 @@ from pact_agent.tools import Tools
 from pact_agent.uplink import Report, Uplink
 from pactsh import __version__
 from pactsh.catalog import Catalog, load_catalog
-from pactsh.errors import PactError
+from pactsh.errors import PactError, UnreachableError
 from pactsh.model.entry import Author
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
 from pactsh.policy.rbac import highest_class
 from pactsh.policy.whitelist import whitelist
+from pactsh.rpc import pact_pb2 as pb
 from pactsh.rpc.client import Journal
 
 if TYPE_CHECKING:
@@ -63,7 +64,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_REPORTED = ("drift", "window_s", "overlay", "deltas", "degraded", "emergency", "containment", "missing")
 _IDLE_CHECK_S = 15.0
 _RESTORE_RETRY_S = 3.0
 _HEAR_S = 60.0
@@ -123,12 +123,21 @@ class Agent:
             emergency=lambda: self._emergency.active() is not None,
             own=frozenset({os.getpid(), spawner.pid}),
         )
+        judging = Judging(
+            config.node,
+            self._in_force,
+            self._evaluate,
+            in_force=lambda: self._policies.judged,
+            emergency=lambda: self._emergency.active() is not None,
+        )
         pipelines = Pipelines(
             spawner, self._tools, config.limits, self._whitelist, self._secrets.current, self._connect
         )
-        self._executor = Executor(node, pipelines, self._recorder, self._clock, self._lifecycle)
+        self._executor = Executor(node, pipelines, self._recorder, self._clock, self._lifecycle, judging)
         config_calls = ConfigCalls(config.node, self._lifecycle, self._recorder, self._clock)
-        calls = Calls(self._facts, self._sessions, self._in_force, self._history(), self._emergency, config_calls)
+        calls = Calls(
+            self._facts, self._sessions, self._in_force, self._history(), self._emergency, config_calls, judging
+        )
         self._broker = Broker(self._sessions, self._executor, self._recorder, calls, config.local_users, self._state)
         self._sshd = self._make_sshd()
         self._ssh_address = ""
@@ -209,19 +218,19 @@ class Agent:
             ssh_address=self._ssh_address,
             state=self._lifecycle.state(),
             version=__version__,
-            details=json.dumps(self._details()).encode(),
+            details=reported(self._facts),
         )
-
-    def _details(self) -> dict[str, object]:
-        """What `pact status` and `pact cap` show of this node elsewhere."""
-        known = self._facts.status()
-        return {k: known[k] for k in _REPORTED} | {"cap": capabilities(self._facts)}
 
     def _in_force(self) -> Policy:
         return self._policies.current
 
-    def _policy_arrived(self, document: bytes, seq: int) -> None:
-        self._policies.arrived(document, seq)
+    async def _evaluate(self, given: bytes) -> pb.Judgement:
+        if self._uplink is None:
+            raise UnreachableError("no journal is configured")
+        return await self._uplink.evaluate(given)
+
+    def _policy_arrived(self, document: bytes, seq: int, judged: bool) -> None:
+        self._policies.arrived(document, seq, judged)
         self._recorder.policy = self._policies.label
         self._lifecycle.look_soon()
 

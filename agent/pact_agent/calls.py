@@ -18,11 +18,12 @@ from pact_agent.configcalls import ACTIONS as CONFIG_ACTIONS
 from pact_agent.configcalls import Caller, ConfigCalls
 from pact_agent.emergency import Emergency
 from pact_agent.facts import NodeFacts
+from pact_agent.judging import Judging
 from pact_agent.parts import in_items
 from pact_agent.saved import Active
 from pact_agent.session import Sessions
 from pactsh.errors import ForbiddenError, UnreachableError, UsageError
-from pactsh.model.entry import Author, Entry
+from pactsh.model.entry import Author, Entry, JsonObject
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
 from pactsh.policy.rbac import highest_class, may
@@ -35,6 +36,12 @@ ACTIONS: dict[str, str | None] = {
     "status": "status", "whoami": None, "log": "log", "verify": "log", "cap": "status", "sessions": "status",
     "whitelist": None, "emergency_start": "emergency_start", "emergency_end": "emergency_end", **CONFIG_ACTIONS,
 }  # fmt: skip
+# What changes something, as the site's own policy calls it.
+_CHANGING = {
+    "commit": "commit", "rollback": "rollback", "extend": "extend", "blacklist_add": "blacklist",
+    "blacklist_remove": "blacklist", "emergency_start": "emergency_start", "emergency_end": "emergency_end",
+}  # fmt: skip
+_TOLD = ("message", "only", "ttl", "to", "minutes", "pattern", "reason", "force", "commit", "rollback")
 _DOES = {
     "emergency_start": "begin an emergency on a node",
     "emergency_end": "end an emergency on a node",
@@ -65,8 +72,9 @@ class Calls:
         history: History | None,
         emergency: Emergency,
         config: ConfigCalls,
+        judging: Judging,
     ) -> None:
-        self._config = config
+        self._config, self._judging = config, judging
         self._facts, self._sessions, self._policy, self._history = facts, sessions, policy, history
         self._emergency = emergency
         self._single: dict[str, Callable[[Identity], Awaitable[Item]]] = {
@@ -93,6 +101,8 @@ class Calls:
                 f"{identity.principal} may not {does} of vCluster {self._policy().vcluster}",
                 hint="`pact whoami` shows the roles",
             )
+        if method in _CHANGING and params.get("dry_run") is not True:
+            await self._judging.check(identity, _CHANGING[method], {"params": _told(params)}, changes=True)
         if method in CONFIG_ACTIONS:
             for item in in_items(await self._config.answer(caller, method, params)):
                 yield item
@@ -167,3 +177,9 @@ def _text(params: Params, name: str) -> str:
 
 def _emergency_item(node: str, active: Active) -> Item:
     return {"node": node, "principal": active.principal, "reason": active.reason, "until": timestamp(active.until)}
+
+
+def _told(params: Params) -> JsonObject:
+    """The parameters that say what is to be done, as they are in an input document."""
+    kinds = (str, int, bool, list)
+    return {k: v for k, v in params.items() if k in _TOLD and isinstance(v, kinds)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from pathlib import Path
 
 from pact_agent.facts import NodeFacts
 from pactsh import __version__
+
+_REPORTED = ("drift", "window_s", "overlay", "deltas", "degraded", "emergency", "containment", "missing")
 
 Fact = dict[str, object]
 
@@ -56,3 +59,9 @@ def _text(path: Path) -> str:
         return path.read_text(errors="replace")
     except OSError:
         return ""
+
+
+def reported(facts: NodeFacts) -> bytes:
+    """What `pact status` and `pact cap` show of this node elsewhere (JSON)."""
+    known = facts.status()
+    return json.dumps({name: known[name] for name in _REPORTED} | {"cap": capabilities(facts)}).encode()

@@ -18,7 +18,9 @@ import msgspec
 from pact_agent.aside import aside, busy
 from pact_agent.clock import Clock
 from pact_agent.io import Io, Refusal, Sink
+from pact_agent.judging import Judging
 from pact_agent.learning import learned
+from pact_agent.linefacts import first_uses_status, intent_body, stage_facts
 from pact_agent.listing import EXPANSION_LIMIT_S, expansion_ends
 from pact_agent.memory import trim_heap
 from pact_agent.node import Node
@@ -32,10 +34,11 @@ from pact_agent.watching import Watch
 from pactsh import language
 from pactsh.errors import PactError, UnreachableError
 from pactsh.policy.decision import SECRET_ARGUMENT, Decision, Request, StageDecision, decide
+from pactsh.policy.question import command_facts
 from pactsh.policy.rbac import CHANGE_COMMANDS
 
 if TYPE_CHECKING:
-    from pactsh.model.entry import JsonObject, JsonValue
+    from pactsh.model.entry import JsonObject
 
 _log = logging.getLogger(__name__)
 
@@ -80,10 +83,16 @@ class Executor:
     """Runs lines for sessions."""
 
     def __init__(
-        self, node: Node, pipelines: Pipelines, recorder: Recorder, clock: Clock, configuration: Configuration
+        self,
+        node: Node,
+        pipelines: Pipelines,
+        recorder: Recorder,
+        clock: Clock,
+        configuration: Configuration,
+        judging: Judging,
     ) -> None:
         self._node, self._pipelines, self._recorder, self._clock = node, pipelines, recorder, clock
-        self._configuration = configuration
+        self._configuration, self._judging = configuration, judging
         self._expanded = False
         self._explaining: dict[str, asyncio.Lock] = {}
 
@@ -100,7 +109,7 @@ class Executor:
         async with self._explaining.setdefault(session.identity.principal, asyncio.Lock()):
             try:
                 _, prepared = await self._prepare(session, text)
-                _, decision, objection = await self._decide(session, text, "shell", prepared)
+                _, decision, objection = await self._decide(session, text, "shell", prepared, ask=False)
             except (language.LineError, PactError) as error:
                 return refusal_of(error)
             except Exception as error:  # noqa: BLE001  as in `run`
@@ -108,12 +117,26 @@ class Executor:
         return decision if decision.verdict == "refuse" else objection or decision
 
     async def _decide(
-        self, session: Session, text: str, action: Action, prepared: tuple[Prepared, ...]
+        self, session: Session, text: str, action: Action, prepared: tuple[Prepared, ...], *, ask: bool = True
     ) -> tuple[Request, Decision, Refusal | None]:
-        """What is decided about an expanded line, and why it doesn't run, if it doesn't."""
+        """What is decided about an expanded line, and why it doesn't run, if it doesn't. `ask`: of the site too."""
         request = self.request(text, action, session.cwd, prepared)
         decision = decide(request, session.identity, self._node.policy(), self._node.catalog)
-        return request, decision, refusal_in(decision) or await self._node.objection(decision, self._recorder.level())
+        objection = (
+            refusal_in(decision)
+            or await self._node.objection(decision, self._recorder.level())
+            or (await self._judged(session, text, action, decision) if ask else None)
+        )
+        return request, decision, objection
+
+    async def _judged(self, session: Session, text: str, action: Action, decision: Decision) -> Refusal | None:
+        """What the site's own policy has against it."""
+        changes = decision.class_ == CHANGE_COMMANDS
+        try:
+            await self._judging.check(session.identity, action, command_facts(text, decision), changes=changes)
+        except PactError as error:
+            return Refusal(error.code, "policy-denied", "rego", error.message, error.hint)
+        return None
 
     def _variables(self, session: Session) -> dict[str, str]:
         node = self._node
@@ -123,7 +146,7 @@ class Executor:
         """Parse and expand; directories are read in a thread, as a dead mount may hang there."""
         line = language.parse(text)
         values = self._variables(session) | {"?": "0"}
-        if line.items and _first_uses_status(line):
+        if line.items and first_uses_status(line):
             values["?"] = str(session.last_status)
         arguments = (line, values, session.cwd, self._node.secrets())
         if not needs_file_system(line):
@@ -257,23 +280,15 @@ class Executor:
     async def _record_intent(self, line: Current) -> int:
         """Record that the line will run; the number of its entry, 0 when only the kernel's log has it."""
         session, decision = line.session, line.decision
-        body: JsonObject = {
-            "id": line.id,
-            "line": line.text,
-            "action": line.action,
-            "class": decision.class_,
-            "dimension": next((s.dimension for s in decision.stages if s.dimension), None),
-            "decision": {
-                "verdict": decision.verdict,
-                "code": decision.code,
-                "rule": decision.rule,
-                "degraded": self._node.degraded(),
-            },
-            "stages": _stage_facts(decision),
-            "cwd": session.cwd,
-        }
-        if any(stage.bypass for stage in decision.stages):
-            body["bypass"] = True
+        body = intent_body(
+            line.id,
+            line.text,
+            line.action,
+            decision,
+            session.cwd,
+            degraded=self._node.degraded(),
+            policy_asked=self._judging.in_force(),
+        )
         number = await self._recorder.write("intent", session.identity, body, session=session.id)
         try:
             await self._confirmed(number)
@@ -369,30 +384,9 @@ class Executor:
         _, decision, refusal = await self._decide(session, line.text, line.action, (actual,))
         if refusal is not None:
             return actual, refusal
-        body: JsonObject = {"id": line.id, "stages": _stage_facts(decision), "cwd": session.cwd}
+        body: JsonObject = {"id": line.id, "stages": stage_facts(decision), "cwd": session.cwd}
         try:
             await self._confirmed(await self._recorder.write("amend", session.identity, body, session=session.id))
         except PactError as error:
             return actual, unrecorded(error)
         return actual, decision
-
-
-def _stage_facts(decision: Decision) -> list[JsonValue]:
-    return [_stage_fact(stage) for stage in decision.stages]
-
-
-def _stage_fact(stage: StageDecision) -> JsonObject:
-    fact: JsonObject = {"argv": list(stage.argv), "class": stage.class_, "builtin": stage.builtin}
-    if stage.inner:
-        fact["repeats"] = [_stage_fact(inner) for inner in stage.inner]
-    return fact
-
-
-def _first_uses_status(line: language.Line) -> bool:
-    """Whether the first pipeline has `$?`: there the status is known, later it is only guessed."""
-    return any(
-        isinstance(part, language.Variable) and part.name == "?"
-        for stage in line.items[0].pipeline.stages
-        for word in stage.words
-        for part in word.parts
-    )

@@ -21,10 +21,12 @@ _log = logging.getLogger(__name__)
 
 
 class PolicyInForce:
-    """Starts as `default`; the last document is kept in `path`."""
+    """Starts as `default`; the last document is kept in `path`. `judged`: the site's own policy has to be asked too."""
 
     def __init__(self, default: Policy, catalog: Catalog, path: Path) -> None:
         self.current, self._catalog, self._path = default, catalog, path
+        self._mark = path.with_suffix(".judged")  # there while a policy in Rego is in force
+        self.judged = self._mark.exists()
 
     @property
     def label(self) -> str:
@@ -42,8 +44,9 @@ class PolicyInForce:
             return False
         return self._take(document, "kept")
 
-    def arrived(self, document: bytes, seq: int) -> None:
+    def arrived(self, document: bytes, seq: int, judged: bool = False) -> None:
         """Take over the journal's; one that can't be read leaves the old one in force."""
+        self._judge(judged)
         if document.strip() in {b"", b"{}"}:
             return  # none was ever set
         if self._take(document, str(seq)):
@@ -52,6 +55,19 @@ class PolicyInForce:
                 replace_file(self._path, document)
             except OSError as error:
                 _log.error("policy %d is not kept for a start without journal: %s", seq, error.strerror)
+
+    def _judge(self, judged: bool) -> None:
+        if judged == self.judged:
+            return
+        self.judged = judged
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if judged:
+                replace_file(self._mark, b"")
+            else:
+                self._mark.unlink(missing_ok=True)
+        except OSError as error:
+            _log.error("whether there is a policy in Rego is not kept: %s", error.strerror)
 
     def _take(self, document: bytes, name: str) -> bool:
         try:

@@ -51,8 +51,8 @@ class Uplink:
     """`run` it in a task of its own; it ends only when cancelled.
 
     `connected` and `last_error` are for whoever shows the state. `open_journal` is called for each connection, so
-    renewed certificates are used. `on_policy(document, seq)` gets each policy document (JSON), `on_overlay` each
-    overlay of the vCluster, `on_sequenced(number, seq)` the journal's number of each entry.
+    renewed certificates are used. `on_policy(document, seq, judged)` gets each policy document (JSON), `on_overlay`
+    each overlay of the vCluster, `on_sequenced(number, seq)` the journal's number of each entry.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Uplink:
         set_aside: SetAside,
         *,
         report: Callable[[], Report],
-        on_policy: Callable[[bytes, int], None],
+        on_policy: Callable[[bytes, int, bool], None],
         on_overlay: Callable[[Overlay], None] = lambda _overlay: None,
         on_sequenced: Callable[[int, int], None] = lambda _number, _seq: None,
         backoff: Backoff | None = None,
@@ -74,6 +74,7 @@ class Uplink:
         self._on_policy, self._on_overlay, self._on_sequenced = on_policy, on_overlay, on_sequenced
         self._backoff = backoff or Backoff()
         self._report_now = asyncio.Event()
+        self._journal: Journal | None = None
         self._answers = 0
         self.connected = False
         self.last_error = "not connected yet"
@@ -92,11 +93,18 @@ class Uplink:
                     await asyncio.sleep(_ASK_S)
         return self._answers >= before + 2
 
+    async def evaluate(self, given: bytes) -> pb.Judgement:
+        """What the site's own policy says of an act here. Raises `UnreachableError` when nobody can be asked."""
+        if not self.connected or self._journal is None:
+            raise UnreachableError("the journal can't be reached")
+        return await self._journal.evaluate(given)
+
     async def run(self) -> None:
         """Connect, serve, and connect again, until cancelled."""
         while True:
             try:
-                async with self._open_journal() as journal, asyncio.TaskGroup() as group:
+                async with self._open_journal() as self._journal, asyncio.TaskGroup() as group:
+                    journal = self._journal
                     group.create_task(self._ship(journal), name="uplink: entries")
                     group.create_task(self._send_reports(journal), name="uplink: reports")
                     group.create_task(self._follow_policy(journal), name="uplink: policy")
@@ -111,7 +119,7 @@ class Uplink:
         text = error.message if isinstance(error, PactError) else str(error)
         if self.connected or text != self.last_error:
             log.warning("uplink: %s", text)
-        self.connected = False
+        self.connected, self._journal = False, None
         self.last_error = text
 
     def _alive(self) -> None:
@@ -218,7 +226,7 @@ class Uplink:
         while True:
             try:
                 async for document in journal.watch_policy(vcluster):
-                    self._on_policy(document.document, document.seq)
+                    self._on_policy(document.document, document.seq, document.judged)
                     self._take_overlay(document)
             except UnreachableError:
                 raise

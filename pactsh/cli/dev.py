@@ -33,6 +33,7 @@ class UpArgs:
     dir: Path | None
     node: tuple[str, ...]
     vcluster: str | None
+    policy: Path | None = None
     detach: bool = True
 
 
@@ -92,6 +93,7 @@ def _start(ctx: Context, args: UpArgs, *, attached: bool | None = None) -> Runni
         nodes=args.node or (DEFAULT_NODE,),
         vcluster=args.vcluster or DEFAULT_VCLUSTER,
         starter=0 if stays else os.getpid(),
+        policy="" if args.policy is None else str(args.policy.absolute()),
     )
     return Running(plan)
 
@@ -256,6 +258,9 @@ def _up_options() -> list[click.Parameter]:
         _dir_option(),
         click.Option(["--node"], type=NODE, multiple=True, help="A node to simulate (node042); more than once."),
         click.Option(["--vcluster"], type=NODE, metavar="NAME", help="The nodes' vCluster (ml-training)."),
+        click.Option(
+            ["--policy"], type=click.Path(path_type=Path), metavar="DIR", help="Modules in Rego that decide as well."
+        ),
     ]
 
 

@@ -66,10 +66,11 @@ def administrator_token(layout: Layout) -> str:
 
 
 class JournalPart:
-    """`pact-journal` from its start to its end. `endpoint` is its listener for the command line."""
+    """`pact-journal` from its start to its end. `endpoint` is its listener for the command line, `policy` a directory
+    of modules in Rego ("": none)."""
 
-    def __init__(self, layout: Layout, note: Note, say: Callable[..., None]) -> None:
-        self._layout = layout
+    def __init__(self, layout: Layout, note: Note, say: Callable[..., None], policy: str = "") -> None:
+        self._layout, self._policy = layout, policy
         self._note = note
         self._say = say
         self._process: asyncio.subprocess.Process | None = None
@@ -100,6 +101,7 @@ class JournalPart:
                 *(*ENDS_WITH_US, program("pact-journal"), "serve", "--data-dir", str(self._layout.journal)),
                 *("--listen", self.endpoint, "--listen-unix", str(self._layout.journal_socket)),
                 *("--dev-issuer", str(self._layout.issuer), "--ready-file", str(ready_file)),
+                *(("--policy-modules", self._policy) if self._policy else ()),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=fd,

@@ -34,12 +34,14 @@ Say = Callable[..., None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run. `starter`: the pid whose end is ours as well; 0 for a system of its own."""
+    """What to run. `starter`: the pid whose end is ours as well; 0 for a system of its own. `policy`: a directory of
+    modules in Rego, "" for none."""
 
     directory: str
     nodes: tuple[str, ...]
     vcluster: str
     starter: int
+    policy: str = ""
 
     def encode(self) -> bytes:
         """As the supervisor reads it."""
@@ -49,7 +51,7 @@ class Plan:
     def decode(cls, data: bytes) -> Plan:
         """Read what `encode` made."""
         raw: dict[str, Any] = json.loads(data)
-        return cls(raw["directory"], tuple(raw["nodes"]), raw["vcluster"], raw["starter"])
+        return cls(raw["directory"], tuple(raw["nodes"]), raw["vcluster"], raw["starter"], raw["policy"])
 
 
 class Supervisor:
@@ -68,7 +70,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._stop.set)
         self._note("supervisor", os.getpid())
-        journal = JournalPart(self._layout, self._note, self._say)
+        journal = JournalPart(self._layout, self._note, self._say, self._plan.policy)
         nodes = [NodePart(self._layout, n, self._plan.vcluster, self._note, self._say) for n in self._plan.nodes]
         try:
             async with asyncio.TaskGroup() as tasks:

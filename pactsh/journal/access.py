@@ -44,6 +44,7 @@ RULES: Mapping[str, Need] = {
     "Nodes/Report": Need.AGENT,
     "Policy/Get": Need.READER,
     "Policy/Watch": Need.READER,
+    "Policy/Evaluate": Need.AGENT,
 }
 
 

@@ -41,9 +41,14 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--listen-unix", type=Path, metavar="PATH", help="the same on a unix socket")
     serve.add_argument("--name", action="append", dest="names", help="another name for the server's certificate")
     serve.add_argument("--dev-issuer", type=Path, metavar="DIR", help="accept tokens of this development issuer")
+    serve.add_argument("--policy-modules", type=Path, metavar="DIR", help="the site's own policy: modules in Rego")
+    serve.add_argument("--opa-url", metavar="URL", help="the same, asked of an OPA server")
     serve.add_argument("--ready-file", type=Path, metavar="PATH", help="write endpoints and CA here when ready (JSON)")
     serve.add_argument("--head-every", type=int, metavar="N", help="sign the head every N entries (256)")
     serve.add_argument("--head-interval", type=float, dest="head_interval_s", metavar="S", help="and every S s (10)")
+
+    check = commands.add_parser("check-policy", help="say whether a directory of modules in Rego can be used")
+    check.add_argument("directory", type=Path)
 
     join = commands.add_parser("join-token", help="print a token with which one agent can enrol, once")
     join.add_argument("node")
@@ -72,6 +77,8 @@ def run(argv: Sequence[str]) -> int:
         return _export(options["data_dir"], options["file"])
     if command == "verify":
         return _verify(options["data_dir"], options["export"], options["anchor"])
+    if command == "check-policy":
+        return _check_policy(options["directory"])
     data = DataDir(options["data_dir"])
     sys.stdout.write(data.join_tokens().create(options["node"], options["ttl"]) + "\n")
     return 0
@@ -81,8 +88,24 @@ def _serve(options: dict[str, object]) -> int:
     from pactsh.journal.server import serve
 
     path = options.pop("config")
+    modules, url = options.pop("policy_modules"), options.pop("opa_url")
+    if modules or url:
+        options["policy"] = {"modules": modules, "opa_url": url}
     config = load_config(path if isinstance(path, Path) else None, options)
     asyncio.run(serve(config))
+    return 0
+
+
+def _check_policy(directory: Path) -> int:
+    from pactsh.policy.rego import Embedded
+
+    async def check() -> None:
+        engine = Embedded(directory)
+        await engine.start()
+        await engine.close()
+
+    asyncio.run(check())
+    sys.stdout.write(f"{directory}: can be used\n")
     return 0
 
 

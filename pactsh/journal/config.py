@@ -7,12 +7,37 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pactsh.errors import UsageError
+from pactsh.policy.rego import Embedded, Engine, Opa
 
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
 MAX_SOCKET_PATH = 107  # sockaddr_un, less its NUL
+
+
+class PolicyConfig(BaseModel):
+    """The site's own policy in Rego: modules in a directory, or an OPA server that has them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    modules: Path | None = None
+    opa_url: str | None = None
+    opa_ca: Path | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> PolicyConfig:
+        if self.modules is not None and self.opa_url is not None:
+            raise ValueError("either modules or opa_url: an OPA server reads its modules itself")
+        if self.opa_url is not None and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", self.opa_url):
+            raise ValueError("opa_url: expected http://HOST:PORT or https://HOST:PORT")
+        return self
+
+    def engine(self) -> Engine | None:
+        """What evaluates it; None where there is none."""
+        if self.modules is not None:
+            return Embedded(self.modules)
+        return Opa(self.opa_url, ca=self.opa_ca) if self.opa_url is not None else None
 
 
 class Config(BaseModel):
@@ -31,6 +56,7 @@ class Config(BaseModel):
     listen_unix: Path | None = None
     names: tuple[str, ...] = ()
     dev_issuer: Path | None = None
+    policy: PolicyConfig = PolicyConfig()
     ready_file: Path | None = None
     head_every: Annotated[int, Field(ge=1, le=100_000)] = 256
     head_interval_s: Annotated[float, Field(gt=0, le=3600)] = 10.0

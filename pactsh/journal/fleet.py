@@ -19,10 +19,10 @@ _MAX_TEXT = 256
 
 
 class FleetService:
-    """The handlers."""
+    """The handlers. `judged`: a policy in Rego is in force."""
 
-    def __init__(self, ledger: Ledger, views: Projections) -> None:
-        self._store = ledger.store
+    def __init__(self, ledger: Ledger, views: Projections, *, judged: bool = False) -> None:
+        self._store, self._judged = ledger.store, judged
         self._views = views
         self._presence = Presence(time.monotonic)
 
@@ -129,6 +129,7 @@ class FleetService:
             seq=view.seq,
             overlay=overlay.document,
             overlay_seq=overlay.seq,
+            judged=self._judged,
         )
 
     def _check_policy(self, caller: Caller, request: pb.PolicyRequest) -> None:

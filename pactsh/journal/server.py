@@ -29,6 +29,7 @@ from pactsh.journal.config import Config
 from pactsh.journal.datadir import DataDir
 from pactsh.journal.fleet import FleetService
 from pactsh.journal.gate import Gate
+from pactsh.journal.judging import Judge, JudgeService
 from pactsh.journal.ledger import Ledger, now_text
 from pactsh.journal.projections import Projections
 from pactsh.journal.service import JournalService
@@ -79,6 +80,10 @@ class Server:
         issuers = [] if config.dev_issuer is None else [trusted_issuer(config.dev_issuer)]
         if config.dev_issuer is not None:
             _log.warning("tokens of the development issuer in %s are accepted", config.dev_issuer)
+        engine = config.policy.engine()
+        if engine is not None:
+            await engine.start()
+        self._engine = engine
         store = await SqliteStore.open(data.database, clock=now_text)
         ledger = Ledger(
             store,
@@ -91,9 +96,10 @@ class Server:
             views = Projections()
             await views.catch_up(store)
             handlers = {
-                **JournalService(ledger, views).handlers(),
+                **JournalService(ledger, views, Judge(engine)).handlers(),
                 **CertificatesService(ledger, authority, data.join_tokens()).handlers(),
-                **FleetService(ledger, views).handlers(),
+                **FleetService(ledger, views, judged=engine is not None).handlers(),
+                **JudgeService(Judge(engine), ledger, views).handlers(),
             }
             server = aio.server(options=_OPTIONS)
             gate = Gate(Verifier(issuers, clock=utc_now))
@@ -102,6 +108,7 @@ class Server:
             await server.start()
         except BaseException:
             await store.close()
+            await self._end_engine()
             raise
         self._server, self.ledger = server, ledger
         self._signer = asyncio.create_task(ledger.sign_at_intervals(), name="sign heads")
@@ -135,9 +142,14 @@ class Server:
         self._signer.cancel()
         await self._server.stop(self.config.stop_grace_s)
         await self.ledger.close()
+        await self._end_engine()
         if self.config.listen_unix is not None:
             self.config.listen_unix.unlink(missing_ok=True)
         self.data.close()
+
+    async def _end_engine(self) -> None:
+        if self._engine is not None:
+            await self._engine.close()
 
 
 def _report_end(task: asyncio.Task[None]) -> None:

@@ -15,6 +15,7 @@ from pactsh.journal.access import Reach, agent_node_of, reach_of
 from pactsh.journal.chain import Record
 from pactsh.journal.drafts import authorize_draft, is_scope, is_time, parse_draft
 from pactsh.journal.gate import Caller, Handler
+from pactsh.journal.judging import Judge
 from pactsh.journal.ledger import Ledger
 from pactsh.journal.overlays import TYPE as OVERLAY_TYPE
 from pactsh.journal.overlays import check_overlay
@@ -22,7 +23,8 @@ from pactsh.journal.policies import TYPE as POLICY_TYPE
 from pactsh.journal.policies import check_update
 from pactsh.journal.projections import PolicyView, Projections
 from pactsh.journal.store import Outcome, Query
-from pactsh.model.entry import Draft, Head
+from pactsh.model.entry import Draft, Head, JsonObject
+from pactsh.model.identity import Identity
 from pactsh.rpc import pact_pb2 as pb
 from pactsh.rpc.wire import head_message
 
@@ -30,15 +32,16 @@ MAX_LIST = 100_000
 MAX_DRAFTS = 1024
 _CHUNK = 128  # entries read at once: at most 128 MiB, usually 100 KiB
 _REPLY_BYTES = 1 << 20
-_CHECKED = frozenset({POLICY_TYPE, OVERLAY_TYPE})
+_CHECKED = {POLICY_TYPE: "policy", OVERLAY_TYPE: "overlay"}  # and where the document is in the entry's body
 _LARGEST_SEQ = (1 << 63) - 1  # the wire holds larger numbers, no store does
 
 
 class JournalService:
-    """The handlers. `views` is caught up before each question that needs it."""
+    """The handlers. `views` is caught up before each question that needs it; `judge` is asked about what people
+    change here."""
 
-    def __init__(self, ledger: Ledger, views: Projections) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, views: Projections, judge: Judge) -> None:
+        self._ledger, self._judge = ledger, judge
         self._store = ledger.store
         self._views = views
         self._catalog = load_catalog()
@@ -77,12 +80,12 @@ class JournalService:
                 continue
             drafts.append(draft)
             places.append(place)
-        outcomes, head = await self._keep(drafts)
+        outcomes, head = await self._keep(drafts, caller.known)
         for place, outcome in zip(places, outcomes, strict=True):
             _answer(answers[place], outcome)
         return pb.AppendReply(acks=answers, head=None if head is None else head_message(head))
 
-    async def _keep(self, drafts: Sequence[Draft]) -> tuple[list[Outcome], Head | None]:
+    async def _keep(self, drafts: Sequence[Draft], who: Identity) -> tuple[list[Outcome], Head | None]:
         """Append; policies and overlays one at a time, each checked against the one that it replaces."""
         if not any(draft.type in _CHECKED for draft in drafts):
             return await self._ledger.append_batch(drafts)
@@ -90,7 +93,7 @@ class JournalService:
         head = self._ledger.head
         async with self._policies:  # between the check and the append nobody else's change comes in
             for draft in drafts:
-                refusal = await self._objection(draft) if draft.type in _CHECKED else None
+                refusal = await self._objection(draft, who) if draft.type in _CHECKED else None
                 if refusal is not None:
                     outcomes.append(refusal)
                     continue
@@ -98,7 +101,7 @@ class JournalService:
                 outcomes.append(outcome)
         return outcomes, head
 
-    async def _objection(self, draft: Draft) -> PactError | None:
+    async def _objection(self, draft: Draft, who: Identity) -> PactError | None:
         """Why a policy or an overlay is not kept; a retry of one that was kept is the store's to answer."""
         if await self._store.by_number(draft.client, draft.number) is not None:
             return None
@@ -109,6 +112,8 @@ class JournalService:
                 check_overlay(draft, self._views.overlays.get(vcluster, PolicyView()))
             else:
                 check_update(draft, self._views.policies.get(vcluster, PolicyView()), self._catalog)
+            facts: JsonObject = {"message": draft.message, "document": (draft.body or {}).get(_CHECKED[draft.type])}
+            await self._judge.check(who, "apply" if draft.type == OVERLAY_TYPE else "policy_update", vcluster, facts)
         except PactError as error:
             return error
         return None

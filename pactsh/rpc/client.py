@@ -186,6 +186,11 @@ class Journal(Connection):
         reply: pb.PolicyDocument = await self.call("Policy/Get", pb.PolicyRequest(vcluster=vcluster))
         return reply
 
+    async def evaluate(self, given: bytes) -> pb.Judgement:
+        """What the site's own policy says of an act on the calling agent's node (an input document, JSON)."""
+        reply: pb.Judgement = await self.call("Policy/Evaluate", pb.EvaluateRequest(input=given))
+        return reply
+
     async def watch_policy(self, vcluster: str) -> AsyncIterator[pb.PolicyDocument]:
         """The document now and after each change, until the connection ends."""
         async for document in self.stream("Policy/Watch", pb.PolicyRequest(vcluster=vcluster), endless=True):

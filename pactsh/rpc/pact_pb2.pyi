@@ -265,15 +265,31 @@ class PolicyRequest(_message.Message):
     def __init__(self, vcluster: _Optional[str] = ...) -> None: ...
 
 class PolicyDocument(_message.Message):
-    __slots__ = ("vcluster", "document", "seq", "overlay", "overlay_seq")
+    __slots__ = ("vcluster", "document", "seq", "overlay", "overlay_seq", "judged")
     VCLUSTER_FIELD_NUMBER: _ClassVar[int]
     DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
     OVERLAY_FIELD_NUMBER: _ClassVar[int]
     OVERLAY_SEQ_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_FIELD_NUMBER: _ClassVar[int]
     vcluster: str
     document: bytes
     seq: int
     overlay: bytes
     overlay_seq: int
-    def __init__(self, vcluster: _Optional[str] = ..., document: _Optional[bytes] = ..., seq: _Optional[int] = ..., overlay: _Optional[bytes] = ..., overlay_seq: _Optional[int] = ...) -> None: ...
+    judged: bool
+    def __init__(self, vcluster: _Optional[str] = ..., document: _Optional[bytes] = ..., seq: _Optional[int] = ..., overlay: _Optional[bytes] = ..., overlay_seq: _Optional[int] = ..., judged: _Optional[bool] = ...) -> None: ...
+
+class EvaluateRequest(_message.Message):
+    __slots__ = ("input",)
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    input: bytes
+    def __init__(self, input: _Optional[bytes] = ...) -> None: ...
+
+class Judgement(_message.Message):
+    __slots__ = ("deny", "approval")
+    DENY_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    deny: _containers.RepeatedScalarFieldContainer[str]
+    approval: bool
+    def __init__(self, deny: _Optional[_Iterable[str]] = ..., approval: _Optional[bool] = ...) -> None: ...

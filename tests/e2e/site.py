@@ -18,12 +18,12 @@ from tests.pact_agent.localnode import LocalNode, Wire
 class Site:
     """One journal, one agent (node042) in the test's own namespaces, no supervisor."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, policy: Path | None = None) -> None:
         self.layout = Layout(directory)
         for path in (self.layout.journal, self.layout.shared, self.layout.issuer):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._journal_pid = 0
-        self.journal = JournalPart(self.layout, self._note, lambda **_: None)
+        self.journal = JournalPart(self.layout, self._note, lambda **_: None, "" if policy is None else str(policy))
         self.node_directory = directory / "node"
         self.agent: LocalNode | None = None
 
@@ -97,9 +97,9 @@ class Site:
 
 
 @asynccontextmanager
-async def site(directory: Path) -> AsyncIterator[Site]:
-    """A started site, ended afterwards."""
-    made = Site(directory)
+async def site(directory: Path, *, policy: Path | None = None) -> AsyncIterator[Site]:
+    """A started site, ended afterwards; `policy` are its modules in Rego."""
+    made = Site(directory, policy)
     try:
         await made.start()
         yield made

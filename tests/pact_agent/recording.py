@@ -14,6 +14,7 @@ from pact_agent.declared import Declared
 from pact_agent.dimensions import ApplyError, Dimension, Holder
 from pact_agent.dimensions.kernel import Kernel
 from pact_agent.emergency import Emergency
+from pact_agent.judging import Judging
 from pact_agent.lifecycle import Lifecycle
 from pact_agent.observers import Observers
 from pact_agent.recorder import Recorder
@@ -25,6 +26,7 @@ from pact_agent.spool import Spool
 from pactsh.model.entry import Author, Draft
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
+from pactsh.rpc import pact_pb2 as pb
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ALICE = Identity("alice@org", ("pact-ops-ml-training",), "human", "uid")
@@ -155,6 +157,15 @@ def config_calls(node: Recording) -> ConfigCalls:
 def caller(identity: Identity, reached: float = 0.0) -> Caller:
     """Somebody in session s1."""
     return Caller(Author(identity.principal, identity.roles, identity.kind), "s1", reached)
+
+
+def no_policy() -> Judging:
+    """What judges where the site has no policy of its own."""
+
+    async def ask(_given: bytes) -> pb.Judgement:
+        raise AssertionError("nobody is asked")
+
+    return Judging("node042", lambda: Policy("ml-training"), ask, in_force=lambda: False, emergency=lambda: False)
 
 
 def emergency_of(node: Recording, boot: str = "boot-1") -> Emergency:

@@ -14,7 +14,7 @@ from pactsh.errors import ForbiddenError, UnreachableError, UsageError
 from pactsh.model.entry import Author, Entry
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
-from tests.pact_agent.recording import ALICE, BOB, Recording, config_calls, emergency_of, recording
+from tests.pact_agent.recording import ALICE, BOB, Recording, config_calls, emergency_of, no_policy, recording
 from tests.pact_agent.test_facts import facts_of
 
 STRANGER = Identity("eve@org", ("pact-ops-other",), "human", "ssh")
@@ -40,7 +40,15 @@ class OneEntry:
 
 def ask(node: Recording, who: Identity, method: str, history: History | None = None, **params: object) -> list[Item]:
     emergency = emergency_of(node)
-    calls = Calls(facts_of(node), node.sessions, lambda: Policy("ml-training"), history, emergency, config_calls(node))
+    calls = Calls(
+        facts_of(node),
+        node.sessions,
+        lambda: Policy("ml-training"),
+        history,
+        emergency,
+        config_calls(node),
+        no_policy(),
+    )
 
     async def go() -> list[Item]:
         return [item async for item in calls.answer(who, method, params)]

@@ -19,7 +19,7 @@ from pactsh.errors import ConflictError, ForbiddenError, PactError, UsageError
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
 from tests.pact_agent.localnode import BIN, LocalNode, body_of
-from tests.pact_agent.recording import ALICE, Recording, config_calls, emergency_of, recording
+from tests.pact_agent.recording import ALICE, Recording, config_calls, emergency_of, no_policy, recording
 from tests.pact_agent.test_facts import facts_of
 
 MakeNode = Callable[..., LocalNode]
@@ -154,7 +154,9 @@ def test_a_disk_that_keeps_nothing_does_not_stop_one(tmp_path: Path) -> None:
 
 def ended(node: Recording, emergency: Emergency, who: Identity = ROOT, **params: Any) -> list[str]:
     """End it as `pact emergency --end` does; the entries that there are then."""
-    calls = Calls(facts_of(node), node.sessions, lambda: Policy("ml-training"), None, emergency, config_calls(node))
+    calls = Calls(
+        facts_of(node), node.sessions, lambda: Policy("ml-training"), None, emergency, config_calls(node), no_policy()
+    )
 
     async def ask() -> None:
         async for _ in calls.answer(who, "emergency_end", params, "s1"):
@@ -217,7 +219,15 @@ def test_where_nothing_has_drifted_it_just_ends(tmp_path: Path) -> None:
 def test_viewers_and_machines_neither_begin_nor_end_one(tmp_path: Path, who: Identity, method: str) -> None:
     with recording(tmp_path) as node:
         emergency = emergency_of(node)
-        calls = Calls(facts_of(node), node.sessions, lambda: Policy("ml-training"), None, emergency, config_calls(node))
+        calls = Calls(
+            facts_of(node),
+            node.sessions,
+            lambda: Policy("ml-training"),
+            None,
+            emergency,
+            config_calls(node),
+            no_policy(),
+        )
 
         async def ask() -> None:
             async for _ in calls.answer(who, method, {"reason": "x"}):

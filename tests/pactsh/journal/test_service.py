@@ -50,6 +50,7 @@ CALLS: dict[str, Callable[[Journal], Awaitable[Any]]] = {
     "Nodes/Report": lambda j: j.report_node(vcluster="ml"),
     "Policy/Get": lambda j: j.policy("ml"),
     "Policy/Watch": lambda j: first(j.watch_policy("ml")),
+    "Policy/Evaluate": lambda j: j.evaluate(b"{}"),
 }
 
 CALLERS: dict[str, Callable[[Site], Journal]] = {
@@ -86,7 +87,7 @@ ALLOWED: dict[str, set[str]] = {
     "ops": {*READS, "Certificates/SignUser"},
     "reader": {*READS, "Certificates/SignUser"},
     "admin": {*READS, "Certificates/SignUser"},
-    "agent": {*READS, "Journal/Append", "Certificates/SignHost", "Nodes/Report"},
+    "agent": {*READS, "Journal/Append", "Certificates/SignHost", "Nodes/Report", "Policy/Evaluate"},
     "other agent": {
         "Journal/List",
         "Journal/Heads",
@@ -96,6 +97,7 @@ ALLOWED: dict[str, set[str]] = {
         "Nodes/Report",
         "Policy/Get",
         "Policy/Watch",
+        "Policy/Evaluate",
     },
 }
 NOT_FOUND = {

@@ -1,0 +1,81 @@
+"""What the site's own policy says: asked by agents about lines and verbs on their nodes, and by the journal itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from pactsh.errors import PolicyError, UsageError
+from pactsh.journal.access import agent_node_of
+from pactsh.journal.gate import Caller, Handler
+from pactsh.journal.ledger import Ledger, now_text
+from pactsh.journal.projections import NodeView, Projections
+from pactsh.model.identity import Identity
+from pactsh.policy.question import question
+from pactsh.policy.rego import Engine, Verdict
+from pactsh.rpc import pact_pb2 as pb
+
+if TYPE_CHECKING:
+    from pactsh.model.entry import JsonObject
+
+_MOST_INPUT = 256 << 10
+
+
+class Judge:
+    """Over an engine, or none: then nothing is refused."""
+
+    def __init__(self, engine: Engine | None) -> None:
+        self._engine = engine
+
+    @property
+    def is_in_force(self) -> bool:
+        """Whether there is a policy to ask."""
+        return self._engine is not None
+
+    async def verdict(self, given: JsonObject) -> Verdict:
+        """The verdict on an input document; raises `PolicyError` when there is none."""
+        if self._engine is None:
+            return Verdict()
+        return await self._engine.evaluate(given | {"time": now_text(), "time_ns": time.time_ns()})
+
+    async def check(self, identity: Identity, action: str, vcluster: str, facts: JsonObject) -> Verdict:
+        """The verdict on an act at the journal. Raises `PolicyError` with the reasons when it is refused."""
+        verdict = await self.verdict(question(identity, action, vcluster=vcluster, facts=facts))
+        if verdict.deny:
+            raise PolicyError(f"{action}: {'; '.join(verdict.deny)}", hint="this is the site's policy")
+        return verdict
+
+
+class JudgeService:
+    """The handler."""
+
+    def __init__(self, judge: Judge, ledger: Ledger, views: Projections) -> None:
+        self._judge, self._store, self._views = judge, ledger.store, views
+
+    def handlers(self) -> dict[str, Handler]:
+        """Method name to handler."""
+        return {"Policy/Evaluate": self.evaluate}
+
+    async def evaluate(self, caller: Caller, request: pb.EvaluateRequest) -> pb.Judgement:
+        """The verdict on an act on the calling agent's own node, in the vCluster that the journal has it in."""
+        node = agent_node_of(caller.known)
+        given = _document(request.input)
+        await self._views.catch_up(self._store)
+        scope = given.get("scope")
+        claimed = scope.get("vcluster", "") if isinstance(scope, dict) else ""
+        vcluster = self._views.nodes.get(node, NodeView(node)).vcluster or claimed
+        verdict = await self._judge.verdict(given | {"scope": {"vcluster": vcluster, "node": node}})
+        return pb.Judgement(deny=verdict.deny, approval=verdict.approval)
+
+
+def _document(data: bytes) -> JsonObject:
+    if len(data) > _MOST_INPUT:
+        raise UsageError(f"an input document of more than {_MOST_INPUT} bytes")
+    try:
+        given = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UsageError("the input document is not JSON") from error
+    if not isinstance(given, dict):
+        raise UsageError("the input document is not an object")
+    return given
