@@ -66,6 +66,12 @@ class PolicyError(PactError):
     grpc_status = "FAILED_PRECONDITION"
 
 
+class ApprovalError(PolicyError):
+    """Policy asks for a second person's approval first: exit status 3."""
+
+    kind = "approval"
+
+
 class ConflictError(PactError):
     """Someone else changed the same thing first: exit status 4."""
 
@@ -104,6 +110,7 @@ CLASSES: tuple[type[PactError], ...] = (
     NotFoundError,
     AuthError,
     ForbiddenError,
+    ApprovalError,
     PolicyError,
     ConflictError,
     UnreachableError,

@@ -9,13 +9,15 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
+from pact_agent.approvals import Approvals
 from pact_agent.broker import Broker
 from pact_agent.calls import Calls
 from pact_agent.capability import reported
 from pact_agent.clock import SystemClock
-from pact_agent.config import Config, Ssh
+from pact_agent.config import Config
 from pact_agent.configcalls import ConfigCalls
 from pact_agent.contents import Contents
+from pact_agent.deciding import Decider
 from pact_agent.declared import Declared
 from pact_agent.dimensions.files import Files
 from pact_agent.dimensions.gpu import Gpus
@@ -25,12 +27,14 @@ from pact_agent.dimensions.network import Network
 from pact_agent.dimensions.packages import Packages
 from pact_agent.dimensions.services import Services
 from pact_agent.emergency import Emergency
+from pact_agent.executing import Executing
 from pact_agent.executor import Executor
 from pact_agent.facts import NodeFacts
 from pact_agent.history import JournalHistory
 from pact_agent.inforce import PolicyInForce
-from pact_agent.judging import Judging
+from pact_agent.judging import Judgement, Judging
 from pact_agent.lastresort import LastResort
+from pact_agent.levels import Levels
 from pact_agent.lifecycle import Lifecycle
 from pact_agent.masks import SecretPaths
 from pact_agent.mounted import RemoteMounts
@@ -39,11 +43,12 @@ from pact_agent.observers import Observers
 from pact_agent.pipeline import Pipelines
 from pact_agent.recorder import Recorder
 from pact_agent.saved import StateFiles, boot_id
+from pact_agent.secondperson import SecondPerson
 from pact_agent.session import Session, Sessions
 from pact_agent.setaside import SetAside
 from pact_agent.spawnclient import Spawner
-from pact_agent.spool import Level, Spool
-from pact_agent.sshd import Sshd
+from pact_agent.spool import Spool
+from pact_agent.sshd import Sshd, advertised
 from pact_agent.sshrefusals import Refusals
 from pact_agent.sshsession import Services as SshServices
 from pact_agent.tools import Tools
@@ -51,12 +56,12 @@ from pact_agent.uplink import Report, Uplink
 from pactsh import __version__
 from pactsh.catalog import Catalog, load_catalog
 from pactsh.errors import PactError, UnreachableError
+from pactsh.model.approval import Approval
 from pactsh.model.entry import Author
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
 from pactsh.policy.rbac import highest_class
 from pactsh.policy.whitelist import whitelist
-from pactsh.rpc import pact_pb2 as pb
 from pactsh.rpc.client import Journal
 
 if TYPE_CHECKING:
@@ -94,8 +99,17 @@ class Agent:
         self._contents = Contents(config.state_dir / "config" / "contents")
         self._declared = Declared(StateFiles(config.state_dir / "config"), self._recorder, self._report_soon)
         author = Author(self._identity.principal, self._identity.roles, self._identity.kind)
+        self._levels = Levels(self._recorder, self._identity, self._tell)
         self._emergency = Emergency(self._recorder, self._clock, self._declared, agent=author, tell=self._tell)
         self._lifecycle = self._make_lifecycle(author)
+        self._approvals = Approvals(
+            self._declared,
+            self._recorder,
+            author,
+            request=self._request_approval,
+            execute=self._execute,
+            closed=lambda approval: self._lifecycle.release(approval.id, undo=approval.state == "expired"),
+        )
         self._uplink = self._make_uplink()
         self._facts = NodeFacts(
             config.node,
@@ -133,11 +147,23 @@ class Agent:
         pipelines = Pipelines(
             spawner, self._tools, config.limits, self._whitelist, self._secrets.current, self._connect
         )
-        self._executor = Executor(node, pipelines, self._recorder, self._clock, self._lifecycle, judging)
-        config_calls = ConfigCalls(config.node, self._lifecycle, self._recorder, self._clock)
-        calls = Calls(
-            self._facts, self._sessions, self._in_force, self._history(), self._emergency, config_calls, judging
+        self._decider = Decider(node, self._recorder, judging)
+        second_person = SecondPerson(config.node, self._approvals, self._lifecycle, self._clock)
+        self._executor = Executor(
+            node, self._decider, pipelines, self._recorder, self._clock, self._lifecycle, second_person
         )
+        config_calls = ConfigCalls(config.node, self._lifecycle, self._recorder, self._clock, self._history())
+        calls = Calls(
+            self._facts,
+            self._sessions,
+            self._in_force,
+            self._history(),
+            self._emergency,
+            config_calls,
+            judging,
+            second_person,
+        )
+        self._executing = Executing(self._sessions, self._executor, calls)
         self._broker = Broker(self._sessions, self._executor, self._recorder, calls, config.local_users, self._state)
         self._sshd = self._make_sshd()
         self._ssh_address = ""
@@ -165,6 +191,8 @@ class Agent:
             on_policy=self._policy_arrived,
             on_overlay=self._lifecycle.overlay_arrived,
             on_sequenced=self._declared.sequenced,
+            on_approval=self._approvals.arrived,
+            open_approvals=self._approvals.open_ids,
         )
 
     def _make_lifecycle(self, author: Author) -> Lifecycle:
@@ -224,10 +252,19 @@ class Agent:
     def _in_force(self) -> Policy:
         return self._policies.current
 
-    async def _evaluate(self, given: bytes) -> pb.Judgement:
+    async def _execute(self, approval: Approval) -> int:
+        return await self._executing.execute(approval)
+
+    async def _evaluate(self, given: bytes) -> Judgement:
+        return await self._journal().evaluate(given)
+
+    async def _request_approval(self, action: str, operation: bytes, summary: str, requester: bytes) -> Approval:
+        return await self._journal().request_approval(action, operation, summary, requester=requester)
+
+    def _journal(self) -> Journal:
         if self._uplink is None:
-            raise UnreachableError("no journal is configured")
-        return await self._uplink.evaluate(given)
+            raise UnreachableError("no journal is configured on this node", hint="see pact-agent(8), [journal]")
+        return self._uplink.journal()
 
     def _policy_arrived(self, document: bytes, seq: int, judged: bool) -> None:
         self._policies.arrived(document, seq, judged)
@@ -253,7 +290,7 @@ class Agent:
 
     async def start(self, inherited: dict[str, socket.socket]) -> None:
         """Record the start, then accept connections. Raises PactError where the node can't be served."""
-        self._ssh_address = _address(self._config.ssh, inherited.get("ssh"))
+        self._ssh_address = advertised(self._config.ssh, inherited.get("ssh"))
         body: JsonObject = {
             "version": __version__,
             "vcluster": self._config.vcluster,
@@ -266,7 +303,7 @@ class Agent:
             _log.warning("spool: found after the last end: %s", recovered)
             body["spool"] = recovered
         await self._recorder.write("agent.start", self._identity, body, message="agent started")
-        self._spool.watch_level(self._level_changed)
+        self._spool.watch_level(self._levels.changed)
         boot = boot_id()
         self._emergency.resume(boot)
         await self._make_as_declared(boot)
@@ -343,35 +380,10 @@ class Agent:
         while True:
             await asyncio.sleep(_IDLE_CHECK_S)
             self._sessions.expire_idle()
-            await self._check_emergency()
-            self._executor.tidy()
+            await self._emergency.check()
+            self._decider.tidy()
             if self._sshd is not None:
                 self._sshd.expire_idle()
-
-    async def _check_emergency(self) -> None:
-        try:
-            await self._emergency.check()
-        except PactError as error:
-            _log.error("that the emergency is over its time is not recorded: %s", error.message)
-
-    def _level_changed(self, before: Level, after: Level, why: str) -> None:
-        """Each step down and up the ladder of recording is an entry and is told to everybody here."""
-        kind = "audit.restored" if after == "normal" else "audit.degraded"
-        _log.warning("spool: %s -> %s: %s", before, after, why)
-        self._tell(f"audit spool: {after} ({why})", "warning")
-        task = asyncio.get_running_loop().create_task(self._record_level(kind, before, after, why))
-        self._level_tasks.add(task)
-        task.add_done_callback(self._level_tasks.discard)
-
-    async def _record_level(self, kind: str, before: Level, after: Level, why: str) -> None:
-        try:
-            if after != "unwritable":
-                await self._recorder.catch_up()
-            await self._recorder.write(
-                kind, self._identity, {"before": before, "after": after, "reason": why}, message=f"spool {after}"
-            )
-        except PactError as error:
-            _log.error("change of the spool's level not recorded: %s", error.message)
 
     async def close(self) -> None:
         """Close what is left; the spool last."""
@@ -385,11 +397,3 @@ def _begun(beginning: asyncio.Task[None]) -> None:
         return
     text = error.message if isinstance(error, PactError) else ""
     _log.error("what is declared of this node can't be kept: %s", text, exc_info=None if text else error)
-
-
-def _address(ssh: Ssh | None, inherited: socket.socket | None) -> str:
-    """Where clients find the SSH server: as configured, else this host's name and the port it listens on."""
-    if ssh is None or ssh.advertise:
-        return ssh.advertise if ssh else ""
-    port = inherited.getsockname()[1] if inherited is not None else ssh.port
-    return f"{os.uname().nodename}:{port}" if port else ""

@@ -21,8 +21,10 @@ from pact_agent.facts import NodeFacts
 from pact_agent.judging import Judging
 from pact_agent.parts import in_items
 from pact_agent.saved import Active
+from pact_agent.secondperson import SecondPerson
 from pact_agent.session import Sessions
 from pactsh.errors import ForbiddenError, UnreachableError, UsageError
+from pactsh.model.approval import Approval
 from pactsh.model.entry import Author, Entry, JsonObject
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
@@ -34,13 +36,16 @@ Params = dict[str, object]
 # Reading the node's own state asks for `status`, its history for `log`.
 ACTIONS: dict[str, str | None] = {
     "status": "status", "whoami": None, "log": "log", "verify": "log", "cap": "status", "sessions": "status",
-    "whitelist": None, "emergency_start": "emergency_start", "emergency_end": "emergency_end", **CONFIG_ACTIONS,
+    "whitelist": None, "approval": "status", "emergency_start": "emergency_start",
+    "emergency_end": "emergency_end", **CONFIG_ACTIONS,
 }  # fmt: skip
 # What changes something, as the site's own policy calls it.
 _CHANGING = {
     "commit": "commit", "rollback": "rollback", "extend": "extend", "blacklist_add": "blacklist",
     "blacklist_remove": "blacklist", "emergency_start": "emergency_start", "emergency_end": "emergency_end",
 }  # fmt: skip
+_ALONE = frozenset({"extend"})  # it changes nothing on the node
+_ENDS = frozenset({"emergency_end"})
 _TOLD = ("message", "only", "ttl", "to", "minutes", "pattern", "reason", "force", "commit", "rollback")
 _DOES = {
     "emergency_start": "begin an emergency on a node",
@@ -73,8 +78,9 @@ class Calls:
         emergency: Emergency,
         config: ConfigCalls,
         judging: Judging,
+        second_person: SecondPerson,
     ) -> None:
-        self._config, self._judging = config, judging
+        self._config, self._judging, self._second_person = config, judging, second_person
         self._facts, self._sessions, self._policy, self._history = facts, sessions, policy, history
         self._emergency = emergency
         self._single: dict[str, Callable[[Identity], Awaitable[Item]]] = {
@@ -101,8 +107,35 @@ class Calls:
                 f"{identity.principal} may not {does} of vCluster {self._policy().vcluster}",
                 hint="`pact whoami` shows the roles",
             )
+        if method == "approval":
+            yield await self._second_person.over(_text(params, "id"))
+            return
         if method in _CHANGING and params.get("dry_run") is not True:
-            await self._judging.check(identity, _CHANGING[method], {"params": _told(params)}, changes=True)
+            does = _CHANGING[method]
+            changes = does not in _ALONE
+            if await self._judging.check(identity, does, {"params": _told(params)}, changes=True) and changes:
+                if does in _ENDS:
+                    self._emergency.check_end(identity, force=params.get("force") is True)
+                yield await self._second_person.ask_verb(caller, does, method, params)
+                return
+        async for item in self._perform(caller, identity, method, params):
+            yield item
+
+    async def execute(self, caller: Caller, identity: Identity, approval: Approval) -> None:
+        """Do what a second person has agreed to, as its requester; raises like `answer`."""
+        method, params = str(approval.operation.get("method")), approval.operation.get("params")
+        action = ACTIONS.get(method)
+        if action is None or method not in _CHANGING or not isinstance(params, dict):
+            raise UsageError(f"{approval.id}: not an operation of this node")
+        if not may(identity, action, self._policy()):
+            raise ForbiddenError(f"{identity.principal} may not {_DOES.get(action, action)} any more")
+        facts: JsonObject = {"params": _told({**params})}
+        await self._judging.check(identity, _CHANGING[method], facts, changes=True)
+        given: Params = {**params, "expected": approval.operation.get("expected")}
+        async for _ in self._perform(caller, identity, method, given):
+            pass
+
+    async def _perform(self, caller: Caller, identity: Identity, method: str, params: Params) -> AsyncIterator[Item]:
         if method in CONFIG_ACTIONS:
             for item in in_items(await self._config.answer(caller, method, params)):
                 yield item

@@ -12,7 +12,7 @@ from pact_agent.declared import delta_fields
 from pact_agent.parts import length
 from pact_agent.saved import Saved
 from pactsh.errors import ConflictError, NotFoundError, PactError, UsageError
-from pactsh.model.delta import LONGEST_TTL_S, SHORTEST_TTL_S, Delta, Drifted
+from pactsh.model.delta import LONGEST_TTL_S, SHORTEST_TTL_S, Change, Delta, Drifted
 
 _LONGEST_MESSAGE = 1000
 _JUST_NOW_S = 900
@@ -31,6 +31,36 @@ def check_ttl(ttl: int | None) -> None:
     """Raises `UsageError` for one out of bounds; None is for ever."""
     if ttl is not None and not SHORTEST_TTL_S <= ttl <= LONGEST_TTL_S:
         raise UsageError(f"commit: --ttl {ttl}: between {SHORTEST_TTL_S} and {LONGEST_TTL_S} seconds")
+
+
+def named(drift: Sequence[Drifted], names: Sequence[str]) -> tuple[tuple[Drifted, ...], tuple[str, ...]]:
+    """The drift of these names with what it can't be without, all of it without any; and the names that have none."""
+    if not names:
+        return tuple(drift), ()
+    missing = tuple(name for name in names if name not in {item.change.name for item in drift})
+    wanted = [item.change for item in drift if item.change.name in names]
+    found = (item for item in drift if item.change in wanted or any(_needs(c, item.change) for c in wanted))
+    return tuple(found), missing
+
+
+def _needs(change: Change, other: Change) -> bool:
+    """Whether one is nothing without the other: a file without its directory, an address without its link. A directory
+    that is gone has nothing in it.
+
+    >>> _needs(Change("files", "/etc/a/b", None, "file"), Change("files", "/etc/a", None, "dir"))
+    True
+    >>> _needs(Change("files", "/etc/a", "dir", None), Change("files", "/etc/a/b", "file", None))
+    True
+    """
+    if change.dimension != other.dimension:
+        return False
+    if change.dimension == "files":
+        inner, outer = (change, other) if change.after is not None else (other, change)
+        return inner.key.startswith(f"{outer.key}/")
+    if change.dimension == "network" and other.before is None and change.after is not None:
+        name = other.key.removeprefix("link:")
+        return change.key.startswith(f"address:{name}:") or f"dev={name}" in change.after.split()
+    return False
 
 
 def made_of(chosen: Sequence[Drifted], id_: str, by: str, message: str, moment: datetime, ttl: int | None) -> Delta:

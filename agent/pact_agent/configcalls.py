@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from pact_agent.clock import Clock, timestamp
 from pact_agent.drift import is_undoable
 from pact_agent.lifecycle import Lifecycle
 from pact_agent.telling import counted
-from pactsh.errors import UsageError
+from pactsh.errors import UnreachableError, UsageError
 from pactsh.model.delta import Change, Delta, Drifted
 from pactsh.model.entry import Author
 
@@ -45,10 +45,20 @@ class Acknowledged(Protocol):
         """Whether it has entry `number` of the spool within `timeout_s`."""
 
 
+class Past(Protocol):
+    """The journal, as far as it is asked here."""
+
+    async def deltas(self, node: str, as_of: int = 0) -> Sequence[Delta]:
+        """What was committed on a node as of an entry. Raises `UnreachableError`, `UsageError` for one to come."""
+
+
 class ConfigCalls:
     """Answers for an author, by method."""
 
-    def __init__(self, node: str, lifecycle: Lifecycle, recorder: Acknowledged, clock: Clock) -> None:
+    def __init__(
+        self, node: str, lifecycle: Lifecycle, recorder: Acknowledged, clock: Clock, history: Past | None = None
+    ) -> None:
+        self._history = history
         self._node, self._lifecycle, self._recorder, self._clock = node, lifecycle, recorder, clock
         self._methods: dict[str, Answer] = {
             "diff": self._diff,
@@ -69,22 +79,28 @@ class ConfigCalls:
     async def _diff(self, _caller: Caller, _params: Params) -> Item:
         await self._lifecycle.look()
         return {
-            "drift": [_drifted(item) for item in self._lifecycle.drift],
+            "drift": [_drifted(item, self._lost(item.change)) for item in self._lifecycle.drift],
             "window_s": self._lifecycle.window_left_s(),
             "state": self._lifecycle.state(),
         }
+
+    def _lost(self, change: Change) -> str:
+        """Why a change can't be undone; "" when it can, as far as is known."""
+        if not is_undoable(change):
+            return "pact only reports it"
+        return self._lifecycle.observers.lost(change.dimension, change.before)
 
     async def _deltas(self, _caller: Caller, params: Params) -> Item:
         deltas = self._lifecycle.deltas
         item: Item = {"deltas": [_delta(delta) for delta in deltas]}
         if params.get("contents") is True:
             values = [c.after for d in deltas for c in d.changes if c.dimension == "files" and c.after is not None]
-            item["contents"] = await self._lifecycle.texts(values)
+            item["contents"] = await self._lifecycle.observers.texts(values)
         return item
 
     async def _commit(self, caller: Caller, params: Params) -> Item:
         ttl = params.get("ttl")
-        only = params.get("only") or []
+        only, expected = params.get("only") or [], params.get("expected")
         if not isinstance(only, list) or not all(isinstance(name, str) for name in only):
             raise UsageError("commit: only: expected a list of DIMENSION:KEY")
         delta, number = await self._lifecycle.commit(
@@ -94,6 +110,7 @@ class ConfigCalls:
             reached=caller.reached,
             only=only,
             ttl=None if ttl is None else _number(ttl, "ttl"),
+            expected=expected if isinstance(expected, dict) else None,
         )
         if number and params.get("wait") is not False:
             await self._recorder.acknowledged(number, _WAIT_S)
@@ -102,16 +119,24 @@ class ConfigCalls:
 
     async def _rollback(self, caller: Caller, params: Params) -> Item:
         to = _number(params.get("to") or 0, "to")
+        as_of = await self._as_of(to) if to else None
         if params.get("dry_run") is True:
             await self._lifecycle.look()
-            changes, _ = self._lifecycle.to_undo(to)
+            changes = self._lifecycle.to_undo(to, as_of).changes
             undone = [change for change in changes if is_undoable(change)]
             reported = [change for change in changes if not is_undoable(change)]
             return {"to": to or None, "dry_run": True, "undone": _changes(undone), "reported": _changes(reported)}
-        done = await self._lifecycle.rollback(caller.author, to=to, session=caller.session)
+        done = await self._lifecycle.rollback(caller.author, to=to, session=caller.session, as_of=as_of)
         return {
             "to": to or None, "dry_run": False, "undone": _changes(done.done), "reported": _changes(done.reported)
         }  # fmt: skip
+
+    async def _as_of(self, to: int) -> Sequence[Delta] | None:
+        """What was committed here as of entry `to`; None where nobody can be asked: then what is here has to do."""
+        try:
+            return None if self._history is None else await self._history.deltas(self._node, to)
+        except UnreachableError:
+            return None
 
     async def settle(self, caller: Caller, params: Params) -> None:
         """What becomes of the drift when an emergency ends: `commit` (a message) or `rollback`. Raises `UsageError`
@@ -161,7 +186,7 @@ def _changes(changes: Iterable[Change]) -> list[object]:
     return [msgspec.to_builtins(change) for change in changes]
 
 
-def _drifted(item: Drifted) -> Item:
+def _drifted(item: Drifted, lost: str) -> Item:
     change = item.change
     return {
         "dimension": change.dimension,
@@ -170,6 +195,7 @@ def _drifted(item: Drifted) -> Item:
         "actual": change.after,
         "by": item.by or None,
         "since": item.since,
+        "lost": lost or None,
     }
 
 

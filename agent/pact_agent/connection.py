@@ -16,7 +16,8 @@ from collections.abc import Callable
 import msgspec
 
 from pact_agent.calls import Calls
-from pact_agent.executor import Action, Executor
+from pact_agent.deciding import Action
+from pact_agent.executor import Executor
 from pact_agent.frames import Channel, Frame
 from pact_agent.io import Io, Refusal, Terminal, encode_unread, parse_lang
 from pact_agent.session import Session, Sessions
@@ -218,7 +219,7 @@ class Connection:
 
     async def _decision(self, line: str) -> dict[str, object]:
         session = self._session or Session("check", self._identity, kind="exec", source="uid", peer="", began=0.0)
-        answer = await self._services.executor.explain(session, line)
+        answer = await self._services.executor.decider.explain(session, line)
         stages = answer.stages if isinstance(answer, Decision) else ()
         return {
             "op": "decision",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -18,7 +18,7 @@ from pact_agent.records import Unnumbered, encode_value
 from pact_agent.resolving import resolved
 from pact_agent.saved import Active, Baseline, Overlaid, Saved, StateFiles
 from pactsh.errors import PactError
-from pactsh.model.delta import Change, Delta, Drifted, declared
+from pactsh.model.delta import Change, Delta, declared
 from pactsh.model.entry import JsonObject
 from pactsh.model.overlay import completed
 
@@ -70,9 +70,9 @@ class Declared:
                 values.update((k, resolved.get(k) or completed(name, v, values.get(k))) for k, v in wanted.items())
         return state
 
-    def without(self, drop: Collection[str]) -> dict[str, dict[str, str]]:
-        """The state as it would be without the deltas of these ids."""
-        return declared(self.base(), [delta for delta in self._saved.deltas if delta.id not in drop])
+    def with_deltas(self, deltas: Sequence[Delta]) -> dict[str, dict[str, str]]:
+        """The state as it would be with these deltas in place of those there are."""
+        return declared(self.base(), deltas)
 
     def take_baseline(self, state: dict[str, dict[str, str]], boot: str) -> None:
         """Keep what was found as what is declared where nothing else is."""
@@ -192,11 +192,3 @@ def _numbered(saved: Saved, draft: Unnumbered, number: int) -> Saved:
 def delta_fields(delta: Delta) -> JsonObject:
     """The `delta` of a commit's entry."""
     return {"id": delta.id, "changes": [msgspec.to_builtins(change) for change in delta.changes]}
-
-
-def named(drift: Sequence[Drifted], names: Sequence[str]) -> tuple[tuple[Drifted, ...], tuple[str, ...]]:
-    """The drift of these names, all of it without any; and the names that have none."""
-    if not names:
-        return tuple(drift), ()
-    found = tuple(item for item in drift if item.change.name in names)
-    return found, tuple(name for name in names if name not in {item.change.name for item in found})

@@ -89,6 +89,19 @@ _NETWORK = {"link": 0, "address": 1, "route": 2}
 _DEPENDANTS_FIRST = ("services", "mounts", "network", "files", "packages", "gpu", "kernel")
 
 
+_RANKS = {name: float(number) for number, name in enumerate(_DEPENDANTS_FIRST)}
+
+
+def _rank(change: Change, mounts: tuple[str, ...] = ()) -> float:
+    """The network's own settings are those of links: they go with their link, and need it to be there. So do files in
+    what is `mounts` (places, with `/` at the end)."""
+    if change.dimension == "files" and change.key.startswith(mounts):
+        return _RANKS["mounts"] - 0.5
+    if change.dimension == "kernel" and change.key.startswith("net."):
+        return _RANKS["network"] - 0.5
+    return _RANKS.get(change.dimension, 0.0)
+
+
 def _within(change: Change) -> tuple[int, str]:
     """What others of the same dimension need comes first: an address needs its link, a route its address."""
     if change.dimension == "network":
@@ -99,11 +112,12 @@ def _within(change: Change) -> tuple[int, str]:
 def undoing_order(changes: Iterable[Change]) -> list[Change]:
     """Changes in the order in which they are undone: what was added is taken away, dependants first and the deepest
     first; then what was changed or taken away is put back, the other way round."""
+    changes = tuple(changes)
     added = [change for change in changes if change.before is None]
     others = [change for change in changes if change.before is not None]
-    rank = {name: number for number, name in enumerate(_DEPENDANTS_FIRST)}
+    mounts = tuple(f"{change.key}/" for change in others if change.dimension == "mounts")
     added.sort(key=_within, reverse=True)
-    added.sort(key=lambda c: rank.get(c.dimension, 0))
+    added.sort(key=_rank)
     others.sort(key=_within)
-    others.sort(key=lambda c: rank.get(c.dimension, 0), reverse=True)
+    others.sort(key=lambda change: _rank(change, mounts), reverse=True)
     return added + others

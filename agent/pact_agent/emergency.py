@@ -81,7 +81,11 @@ class Emergency:
             if stale is None or stale.alerted or self.active() is not None:
                 return
             body: JsonObject = {"reason": stale.reason, "began_by": stale.principal, "until": timestamp(stale.until)}
-            await self._recorder.append(self._recorder.draft("emergency.stale", self._agent, body))
+            try:
+                await self._recorder.append(self._recorder.draft("emergency.stale", self._agent, body))
+            except PactError as error:
+                _log.error("that the emergency is over its time is not recorded: %s", error.message)
+                return
             self._keep(msgspec.structs.replace(stale, alerted=True))
         self._tell(
             f"the emergency that {stale.principal} began is over its time: end it, with --force if need be", "error"

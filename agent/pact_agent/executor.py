@@ -7,34 +7,33 @@ durable in the spool, a refused part refuses the whole line, refusals are record
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import Awaitable, Collection
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from pact_agent.aside import aside, busy
+from pact_agent.aside import aside
 from pact_agent.clock import Clock
+from pact_agent.deciding import Action, Decider
 from pact_agent.io import Io, Refusal, Sink
-from pact_agent.judging import Judging
 from pact_agent.learning import learned
-from pact_agent.linefacts import first_uses_status, intent_body, stage_facts
+from pact_agent.linefacts import intent_body, stage_facts
 from pact_agent.listing import EXPANSION_LIMIT_S, expansion_ends
-from pact_agent.memory import trim_heap
 from pact_agent.node import Node
 from pact_agent.pipeline import LineRun, Pipelines, Ran, stopped
-from pact_agent.prepare import Prepared, needs_file_system, prepare_line, prepare_pipeline, variables
+from pact_agent.prepare import Prepared, prepare_pipeline
 from pact_agent.recorder import Recorder
 from pact_agent.redaction import without_token
-from pact_agent.refusing import fault, refusal_in, refusal_of, unrecorded
+from pact_agent.refusing import fault, refusal_of, unrecorded
+from pact_agent.secondperson import SecondPerson, changed_since
 from pact_agent.session import Session
 from pact_agent.watching import Watch
 from pactsh import language
 from pactsh.errors import PactError, UnreachableError
-from pactsh.policy.decision import SECRET_ARGUMENT, Decision, Request, StageDecision, decide
-from pactsh.policy.question import command_facts
+from pactsh.model.approval import Approval
+from pactsh.policy.decision import SECRET_ARGUMENT, Decision, StageDecision
 from pactsh.policy.rbac import CHANGE_COMMANDS
 
 if TYPE_CHECKING:
@@ -42,10 +41,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-Action = Literal["shell", "exec"]
-
 _STRICT_TIMEOUT_S = 10.0
 _MAX_LINE = 64 << 10
+_CHANGED = Refusal(
+    4, "approval-changed", "two-person", "it would run something else than what was approved", "ask for it again"
+)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -67,6 +67,7 @@ class Current(msgspec.Struct, frozen=True):
     id: str
     line: language.Line
     decision: Decision
+    approval: Approval | None = None
 
 
 class Configuration(Protocol):
@@ -80,117 +81,92 @@ class Configuration(Protocol):
 
 
 class Executor:
-    """Runs lines for sessions."""
+    """Runs lines for sessions. `decider` says what may run."""
 
     def __init__(
         self,
         node: Node,
+        decider: Decider,
         pipelines: Pipelines,
         recorder: Recorder,
         clock: Clock,
         configuration: Configuration,
-        judging: Judging,
+        second_person: SecondPerson,
     ) -> None:
-        self._node, self._pipelines, self._recorder, self._clock = node, pipelines, recorder, clock
-        self._configuration, self._judging = configuration, judging
-        self._expanded = False
-        self._explaining: dict[str, asyncio.Lock] = {}
-
-    # -- deciding
-
-    def request(self, text: str, action: Action, cwd: str, prepared: tuple[Prepared, ...]) -> Request:
-        """The decider's input for an expanded line."""
-        stages = tuple(stage.request(n) for n, item in enumerate(prepared) for stage in item.stages)
-        return Request(line=text, stages=stages, action=action, cwd=cwd)
-
-    async def explain(self, session: Session, text: str) -> Decision | Refusal:
-        """What would be decided about `text`, without running or recording it."""
-        # One at a time for each person: globs over whole trees take threads, and nobody pays for asking.
-        async with self._explaining.setdefault(session.identity.principal, asyncio.Lock()):
-            try:
-                _, prepared = await self._prepare(session, text)
-                _, decision, objection = await self._decide(session, text, "shell", prepared, ask=False)
-            except (language.LineError, PactError) as error:
-                return refusal_of(error)
-            except Exception as error:  # noqa: BLE001  as in `run`
-                return fault(error)
-        return decision if decision.verdict == "refuse" else objection or decision
-
-    async def _decide(
-        self, session: Session, text: str, action: Action, prepared: tuple[Prepared, ...], *, ask: bool = True
-    ) -> tuple[Request, Decision, Refusal | None]:
-        """What is decided about an expanded line, and why it doesn't run, if it doesn't. `ask`: of the site too."""
-        request = self.request(text, action, session.cwd, prepared)
-        decision = decide(request, session.identity, self._node.policy(), self._node.catalog)
-        objection = (
-            refusal_in(decision)
-            or await self._node.objection(decision, self._recorder.level())
-            or (await self._judged(session, text, action, decision) if ask else None)
-        )
-        return request, decision, objection
-
-    async def _judged(self, session: Session, text: str, action: Action, decision: Decision) -> Refusal | None:
-        """What the site's own policy has against it."""
-        changes = decision.class_ == CHANGE_COMMANDS
-        try:
-            await self._judging.check(session.identity, action, command_facts(text, decision), changes=changes)
-        except PactError as error:
-            return Refusal(error.code, "policy-denied", "rego", error.message, error.hint)
-        return None
-
-    def _variables(self, session: Session) -> dict[str, str]:
-        node = self._node
-        return variables(session.identity.principal, node.host, node.name, node.vcluster, session.last_status)
-
-    async def _prepare(self, session: Session, text: str) -> tuple[language.Line, tuple[Prepared, ...]]:
-        """Parse and expand; directories are read in a thread, as a dead mount may hang there."""
-        line = language.parse(text)
-        values = self._variables(session) | {"?": "0"}
-        if line.items and first_uses_status(line):
-            values["?"] = str(session.last_status)
-        arguments = (line, values, session.cwd, self._node.secrets())
-        if not needs_file_system(line):
-            return line, prepare_line(*arguments)
-        self._expanded = True
-        return line, await aside(EXPANSION_LIMIT_S, "expanding the line", lambda: prepare_line(*arguments))
-
-    def tidy(self) -> None:
-        """Give back what globs took: one over whole trees leaves tens of megabytes of free heap behind."""
-        if self._expanded and not busy():
-            self._expanded = False
-            gc.collect()
-            trim_heap()
+        self._node, self.decider, self._pipelines = node, decider, pipelines
+        self._recorder, self._clock = recorder, clock
+        self._configuration, self._second_person = configuration, second_person
 
     # -- running
 
-    async def run(self, session: Session, text: str, io: Io, sink: Sink, *, action: Action = "shell") -> Outcome:
+    async def run(
+        self,
+        session: Session,
+        text: str,
+        io: Io,
+        sink: Sink,
+        *,
+        action: Action = "shell",
+        approved: Approval | None = None,
+    ) -> Outcome:
         """Run one line. Everything that can go wrong with it ends in an `Outcome`, recorded, and told to `sink`.
 
         From here on `session.running` takes signals: one that comes before the first process ends the line.
+        `approved`: a second person has agreed to it already.
         """
         began = session.active = self._clock.monotonic()
         session.lines += 1
         current = session.running = LineRun()
         try:
             try:
-                parsed, prepared = await self._prepare(session, text)
+                parsed, prepared = await self.decider.prepare(session, text)
                 if not parsed.items:
                     return Outcome(session.last_status)
-                request, decision, objection = await self._decide(session, text, action, prepared)
+                decided = await self.decider.decide(session, text, action, prepared)
             except (language.LineError, PactError) as error:
                 return await self._refuse(session, text, action, refusal_of(error), sink)
             except Exception as error:  # noqa: BLE001  the top of a line: no fault of ours leaves it without an entry
                 return await self._refuse(session, text, action, fault(error), sink)
-            if objection is not None:
-                learn = learned(decision, request, self._node.policy())
+            if (objection := decided.objection) is not None:
+                learn = learned(decided.decision, decided.request, self._node.policy())
                 return await self._refuse(session, text, action, objection, sink, learn)
-            line = Current(session, text, action, f"{session.id}-{session.lines}", parsed, decision)
-            if decision.class_ != CHANGE_COMMANDS:
+            number = f"{session.id}-{session.lines}"
+            line = Current(session, text, action, number, parsed, decided.decision, approved)
+            if approved is not None and changed_since(approved, decided.decision):
+                return await self._refuse(session, text, action, _CHANGED, sink)
+            if decided.approval and approved is None:
+                return await self._with_second_person(line, prepared, io, sink, current)
+            if decided.decision.class_ != CHANGE_COMMANDS:
                 return await self._run_recorded(line, prepared, io, sink, current, began)
             return await self._changing(line, self._run_recorded(line, prepared, io, sink, current, began))
         finally:
             session.running = None
             session.active = self._clock.monotonic()
+
+    async def _with_second_person(
+        self, line: Current, prepared: tuple[Prepared, ...], io: Io, sink: Sink, current: LineRun
+    ) -> Outcome:
+        """Wait for one, then run the line; or leave it pending."""
+        session = line.session
+        try:
+            agreed = await self._second_person.wait_line(session, line.text, line.action, line.decision, sink, current)
+        except (PactError, TimeoutError) as error:
+            why = error if isinstance(error, PactError) else UnreachableError("the journal does not answer")
+            return await self._refuse(session, line.text, line.action, refusal_of(why), sink)
+        if isinstance(agreed, Refusal):
+            return await self._refuse(session, line.text, line.action, agreed, sink)
+        if agreed is None:
+            session.last_status = 0
+            return Outcome(0)
+        line, began = msgspec.structs.replace(line, approval=agreed), self._clock.monotonic()
+        status = PactError.code
+        try:
+            running = self._run_recorded(line, prepared, io, sink, current, began)
+            outcome = await self._changing(line, running)
+            status = outcome.status
+        finally:
+            await asyncio.shield(self._second_person.finish(agreed, status))
+        return outcome
 
     async def _changing(self, line: Current, running: Awaitable[Outcome]) -> Outcome:
         """Run a line of class `change`, and see what it has changed before anything else may."""
@@ -287,8 +263,10 @@ class Executor:
             decision,
             session.cwd,
             degraded=self._node.degraded(),
-            policy_asked=self._judging.in_force(),
+            policy_asked=self.decider.policy_asked(),
         )
+        if line.approval is not None:
+            body |= {"approval": line.approval.id, "approved_by": line.approval.by}
         number = await self._recorder.write("intent", session.identity, body, session=session.id)
         try:
             await self._confirmed(number)
@@ -361,7 +339,7 @@ class Executor:
 
     def _watch(self, line: Current, prepared: Prepared, decision: StageDecision, io: Io) -> Watch:
         async def objection() -> Refusal | None:
-            return (await self._decide(line.session, line.text, line.action, (prepared,)))[2]
+            return (await self.decider.decide(line.session, line.text, line.action, (prepared,))).objection
 
         inner = prepared.stages[0].inner
         return Watch(self._pipelines, line.session, line.action, decision, inner, io, self._clock, objection)
@@ -373,7 +351,7 @@ class Executor:
         session = line.session
         if first and session.cwd == expected.cwd:
             return expected, None
-        values = self._variables(session)
+        values = self.decider.variables_of(session)
         try:
             arguments = (item, values, session.cwd, self._node.secrets(), expansion_ends())
             actual = await aside(EXPANSION_LIMIT_S, "expanding the line", lambda: prepare_pipeline(*arguments))
@@ -381,12 +359,14 @@ class Executor:
             return expected, refusal_of(error)
         if actual.stages == expected.stages and actual.cwd == expected.cwd:
             return actual, None
-        _, decision, refusal = await self._decide(session, line.text, line.action, (actual,))
-        if refusal is not None:
-            return actual, refusal
-        body: JsonObject = {"id": line.id, "stages": stage_facts(decision), "cwd": session.cwd}
+        decided = await self.decider.decide(session, line.text, line.action, (actual,))
+        if decided.objection is not None:
+            return actual, decided.objection
+        if decided.approval:  # what the second person has seen is not what would run
+            return actual, _CHANGED
+        body: JsonObject = {"id": line.id, "stages": stage_facts(decided.decision), "cwd": session.cwd}
         try:
             await self._confirmed(await self._recorder.write("amend", session.identity, body, session=session.id))
         except PactError as error:
             return actual, unrecorded(error)
-        return actual, decision
+        return actual, decided.decision

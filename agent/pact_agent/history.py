@@ -49,13 +49,18 @@ class JournalHistory:
                 if entry.time >= since:
                     yield entry
 
-    async def deltas(self, node: str) -> tuple[Delta, ...]:
-        """What is committed on a node, as the journal has it. Raises `PactError`."""
+    async def deltas(self, node: str, as_of: int = 0) -> tuple[Delta, ...]:
+        """What is committed on a node, as the journal has it, or had it after entry `as_of`. Raises `PactError`, and
+        `UsageError` where there is no such entry yet."""
         entries: list[Entry] = []
         async with self._open() as journal:
+            if as_of:
+                newest = max([e.seq for e in await journal.list(1)] + [h.seq for h in await journal.heads(last=True)])
+                if as_of > newest:
+                    raise UsageError(f"there is no entry seq:{as_of} yet", hint="`pact log` shows the newest")
             for kind in FOLDED:
                 entries += await journal.list(_MOST_FOLDED, scope=f"node:{node}", type=kind)
-        entries.sort(key=lambda entry: entry.seq)
+        entries = sorted((e for e in entries if not as_of or e.seq <= as_of), key=lambda entry: entry.seq)
         return node_deltas(entries).get(node, ())
 
     async def verify(self) -> Item:

@@ -12,18 +12,18 @@ import contextlib
 import logging
 import math
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from pact_agent import commits
+from pact_agent import commits, holding
 from pact_agent import window as windows
 from pact_agent.clock import Clock, timestamp
 from pact_agent.convergence import converge, still, take_baseline
-from pact_agent.declared import Declared, delta_fields, named
-from pact_agent.drift import differences, is_undoable
+from pact_agent.declared import Declared, delta_fields
+from pact_agent.drift import is_undoable
 from pact_agent.drifting import Drifting
 from pact_agent.noise import Noise
 from pact_agent.observers import Observers
@@ -31,7 +31,7 @@ from pact_agent.overlaying import Overlaying
 from pact_agent.recorder import Recorder
 from pact_agent.saved import Saved, Window
 from pact_agent.telling import counted, nothing_to_undo, notice, overlay_item, resisting
-from pact_agent.undo import Rollbacks, Undone
+from pact_agent.undo import GoingBack, Rollbacks, Undone
 from pactsh.errors import PactError, RollbackError
 from pactsh.model.blacklist import covers
 from pactsh.model.delta import Change, Delta, Drifted
@@ -66,7 +66,7 @@ class Lifecycle:
         suspended: Callable[[], bool],
     ) -> None:
         self.noise = Noise(declared, recorder, policy, agent)
-        self._observers, self._declared, self._recorder, self._clock = observers, declared, recorder, clock
+        self.observers, self._declared, self._recorder, self._clock = observers, declared, recorder, clock
         self._agent, self._policy, self._tell, self._suspended = agent, policy, tell, suspended
         self._busy = asyncio.Lock()
         self._drifting = Drifting(
@@ -96,19 +96,12 @@ class Lifecycle:
         """As `pact status` shows it."""
         if self._declared.now.undoing is not None:
             return "CONVERGING"
-        if self._policy().enforcement_mode == "observe":
-            return "OBSERVE_ONLY"
-        return "DRIFTED" if self.drift else "COMMITTED"
+        settled = "DRIFTED" if self.drift else "COMMITTED"
+        return "OBSERVE_ONLY" if self._policy().enforcement_mode == "observe" else settled
 
     def overlay(self) -> dict[str, object]:
         """Which version of the vCluster's overlay is applied here (0: none), and why a newer one is not."""
         return overlay_item(self._declared.now)
-
-    async def texts(self, values: Sequence[str]) -> dict[str, str]:
-        """The texts of files of these values, by their SHA-256: of what everybody may read, and is text."""
-        return await self._observers.texts(values)
-
-    # -- start and time
 
     async def start(self, boot: str) -> None:
         """Finish what the last end left, make the node what is declared, and undo what nobody committed before it
@@ -120,27 +113,30 @@ class Lifecycle:
                 await self._record("audit.degraded", {"reason": f"the node's state was begun anew: {problem}"})
             rebooted = declared.now.boot not in ("", boot)
             if declared.now.boot != boot:
-                window = declared.now.window if not rebooted else None
-                await declared.step(msgspec.structs.replace(declared.now, boot=boot, window=window))
-            self._drifting.actual = await self._observers.look()
-            take_baseline(declared, self._observers, self._drifting.actual, boot)
+                window, held = (declared.now.window, declared.now.held) if not rebooted else (None, ())
+                await declared.step(msgspec.structs.replace(declared.now, boot=boot, window=window, held=held))
+            self._drifting.actual = await self.observers.look()
+            take_baseline(declared, self.observers, self._drifting.actual, boot)
             await self._converge(rebooted=rebooted)
             before = {item.change for item in declared.now.drift}
             await self._overlaying.resume(rebooted=rebooted)
-            if (left := self._rollbacks.under_way) is not None:
-                left = still(self._observers, left, rebooted=rebooted)
+            left = self._rollbacks.under_way
+            if left is not None and (left.reason == "asked" or not self._suspended()):
+                left = still(self.observers, left, rebooted=rebooted)
                 await self._undone(await self._rollbacks.go_on(left), left.reason)
             else:
                 await self._look()
             stayed = [i.change for i in declared.now.drift if i.change in before and self._rollbacks.may_undo(i.change)]
-            if rebooted and stayed and self._rollbacks.under_way is None and self._enforced():
+            if (
+                rebooted
+                and stayed
+                and self._rollbacks.under_way is None
+                and self._policy().enforcement_mode == "enforce"
+            ):
                 await self._by_itself("booted", stayed)
 
-    def _enforced(self) -> bool:
-        return self._policy().enforcement_mode == "enforce"
-
     async def _converge(self, *, rebooted: bool) -> None:
-        done = await converge(self._observers, self._declared, self._drifting.actual, rebooted=rebooted)
+        done = await converge(self.observers, self._declared, self._drifting.actual, rebooted=rebooted)
         for body in done.bodies() if done is not None else ():
             await self._record("converged", body)
 
@@ -157,12 +153,12 @@ class Lifecycle:
 
     async def run(self) -> None:
         """Look when woken or when it is time, and end windows, until cancelled."""
-        self._observers.start()
+        self.observers.start()
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._wait_s()):
-                        await self._observers.woken.wait()
+                        await self.observers.woken.wait()
                         await asyncio.sleep(_GATHER_S)  # an editor writes, moves and marks: one change, not five
                 try:
                     await self.tick()
@@ -173,25 +169,25 @@ class Lifecycle:
                     _log.exception("drift")
                     await asyncio.sleep(10)
         finally:
-            self._observers.close()
+            self.observers.close()
 
     def _wait_s(self) -> float | None:
         now, saved = self._clock.monotonic(), self._declared.now
-        times = [at for at in (self._observers.next_due(),) if at is not None]
-        if (retry_at := self._rollbacks.retry_at) is not None:
-            times.append(retry_at)
+        times = [at for at in (self.observers.next_due(),) if at is not None]
         if not self._suspended():
+            times += [at for at in (self._rollbacks.retry_at,) if at is not None]
             wall = self._clock.now().timestamp()
             times += [now + delta.expires - wall for delta in self.deltas if delta.expires]
             times += [windows.next_event(saved.window)] if saved.window is not None else []
+            times += [held.ends for held in saved.held]
         return max(0.05, min(times) - now) if times else None
 
     async def tick(self) -> None:
         """What is due now."""
         async with self._busy:
-            if names := self._observers.due():
-                await self._drifting.take_in(await self._observers.look(names))
-                await self._observers.forget(self._drifting.digests)
+            if names := self.observers.due():
+                await self._drifting.take_in(await self.observers.look(names))
+                await self.observers.forget(self._drifting.digests)
             await self._end_window()
             await self._take_overlay()  # last: it may have to wait
 
@@ -207,15 +203,19 @@ class Lifecycle:
             await self._look()
 
     async def _end_window(self) -> None:
+        if self._suspended():
+            return
         now, left = self._clock.monotonic(), self._rollbacks.under_way
         if left is not None and now >= (self._rollbacks.retry_at or 0.0):
             await self._undone(await self._rollbacks.go_on(left), left.reason)
         saved = self._declared.now
-        if self._suspended():
-            return
+        for held in saved.held:
+            if now >= held.ends:  # the journal has not said a word
+                await holding.release(self._declared, held.id)
         if over := self._declared.expired(self._clock.now().timestamp()):
             await self._look()
-            await self._by_itself("ttl", self._left_by(over), over)
+            left_by = self._rollbacks.left_by(over, self._drifting.actual, self.noise.covers)
+            await self._by_itself("ttl", left_by, over)
             return
         window = await self._window_of(saved)
         if window is None:
@@ -232,26 +232,18 @@ class Lifecycle:
     async def _window_of(self, saved: Saved) -> Window | None:
         """The open window, once it is as the policy of now wants it: where that begins to enforce, what has drifted
         before gets one; where it no longer does, there is none."""
-        wanted = any(self._rollbacks.may_undo(item.change) for item in saved.drift) and self._enforced()
+        changes = [item.change for item in saved.drift]
+        wanted = (
+            any(self._rollbacks.may_undo(change) for change in changes) and self._policy().enforcement_mode == "enforce"
+        )
         if wanted == (saved.window is not None):
             return saved.window
-        window: Window | None = None
-        if wanted:
-            changes = [item.change for item in saved.drift]
-            moment = timestamp(self._clock.now())
-            window = windows.opened(None, changes, self._policy(), self._clock.monotonic(), moment)
+        now, moment = self._clock.monotonic(), timestamp(self._clock.now())
+        window = windows.opened(None, changes, self._policy(), now, moment) if wanted else None
         await self._declared.step(msgspec.structs.replace(saved, window=window))
         if window is not None:
             self._tell_drift(saved.drift)
         return window
-
-    def _left_by(self, drop: Collection[str]) -> list[Change]:
-        """What is to be undone on the node when these deltas fall away: their keys, where nobody has changed them
-        again meanwhile."""
-        theirs = {change.name for delta in self.deltas if delta.id in drop for change in delta.changes}
-        theirs -= {item.change.name for item in self.drift}
-        wanted = differences(self._declared.without(drop), self._drifting.actual, self.noise.covers)
-        return [change for change in wanted if change.name in theirs and self._rollbacks.may_undo(change)]
 
     # -- looking
 
@@ -261,15 +253,15 @@ class Lifecycle:
 
     def look_soon(self) -> None:
         """Something else than the node has changed: the policy."""
-        self._observers.woken.set()
+        self.observers.woken.set()
 
     async def look(self, names: Collection[str] | None = None) -> None:
         """Look at the node now, and take in what is found."""
         async with self._busy:
-            await self._drifting.take_in(await self._observers.look(names))
+            await self._drifting.take_in(await self.observers.look(names))
 
     async def _look(self) -> None:
-        await self._drifting.take_in(await self._observers.look())
+        await self._drifting.take_in(await self.observers.look())
 
     def _tell_drift(self, fresh: Sequence[Drifted]) -> None:
         self._tell(notice(fresh, self.window_left_s()), "warning")
@@ -285,21 +277,47 @@ class Lifecycle:
         reached: float = -math.inf,
         only: Sequence[str] = (),
         ttl: int | None = None,
+        expected: Mapping[str, object] | None = None,
     ) -> tuple[Delta, int]:
-        """Make drift a delta; `only` names some of it. Returns the delta and its entry's number in the spool.
-
-        Raises `UsageError` for bad arguments, `NotFoundError` where nothing has drifted, `ConflictError` where
-        somebody else committed it first, `PolicyError` where it may have cut off who is connected since `reached`.
-        """
-        message = commits.checked_message(message)
-        commits.check_ttl(ttl)
+        """Make drift a delta; `only` names some of it. Returns the delta and its entry's number in the spool. Raises
+        `UsageError` for bad arguments, `NotFoundError` where nothing has drifted, `ConflictError` where somebody else
+        committed it first, or it is not as `expected`, `PolicyError` where it may have cut off who is connected since
+        `reached`."""
         async with self._busy:
-            await self._look()
-            chosen, missing = named(self.drift, only)
-            if missing or not chosen:
-                raise commits.nothing_to_commit(self.deltas, missing, self._clock.now())
-            self._drifting.cut_off.check(chosen, reached)
-            return await self._commit(author, message, session, chosen, ttl)
+            chosen = await self._chosen(message, only, ttl, reached)
+            holding.check_unchanged(chosen, expected or {})
+            return await self._commit(author, commits.checked_message(message), session, chosen, ttl)
+
+    async def _chosen(self, message: str, only: Sequence[str], ttl: int | None, reached: float) -> tuple[Drifted, ...]:
+        commits.checked_message(message)
+        commits.check_ttl(ttl)
+        await self._look()
+        chosen, missing = commits.named(self.drift, only)
+        if missing or not chosen:
+            raise commits.nothing_to_commit(self.deltas, missing, self._clock.now())
+        self._drifting.cut_off.check(chosen, reached)
+        return chosen
+
+    async def propose(
+        self, message: str, *, reached: float = -math.inf, only: Sequence[str] = (), ttl: int | None = None
+    ) -> tuple[Drifted, ...]:
+        """What a commit would take, for somebody to decide on; raises like `commit`."""
+        async with self._busy:
+            return await self._chosen(message, only, ttl, reached)
+
+    async def hold(self, id_: str, names: Sequence[str], left_s: float) -> None:
+        """Let nothing undo that drift while a second person decides, so long at most."""
+        async with self._busy:
+            await holding.hold(self._declared, self._clock, id_, names, left_s)
+
+    async def release(self, id_: str, *, undo: bool) -> None:
+        """A second person has decided, or nobody has in time: then what was held is undone."""
+        async with self._busy:
+            names = await holding.release(self._declared, id_)
+            left = [item.change for item in self.drift if item.change.name in names]
+            if undo and left:
+                await self._by_itself("approval", [change for change in left if self._rollbacks.may_undo(change)])
+        self.look_soon()
 
     async def _commit(
         self, author: Author, message: str, session: str, chosen: Sequence[Drifted], ttl: int | None
@@ -340,32 +358,33 @@ class Lifecycle:
 
     # -- undoing
 
-    async def rollback(self, author: Author, *, to: int = 0, session: str = "") -> Undone:
-        """Undo what nobody committed and, with `to`, what was committed after that entry. Raises `RollbackError` when
-        something is still there that pact undoes, `NotFoundError` when there is nothing that it does."""
+    async def rollback(
+        self, author: Author, *, to: int = 0, session: str = "", as_of: Sequence[Delta] | None = None
+    ) -> Undone:
+        """Undo what nobody committed; with `to`, go back to what was committed as of that entry (`as_of`, where the
+        journal could be asked). Raises `RollbackError` when something that pact undoes is still there, `NotFoundError`
+        when there is nothing that it does."""
         async with self._busy:
             await self._look()
-            changes, drop = self.to_undo(to)
-            if not drop and not any(is_undoable(change) for change in changes):
-                raise nothing_to_undo(changes)
-            undone = await self._undone(
-                await self._rollbacks.begin(author, "asked", changes, session=session, to=to, drop=drop), "asked"
+            back = self.to_undo(to, as_of)
+            if not back.drop and not back.add and not any(is_undoable(change) for change in back.changes):
+                raise nothing_to_undo(back.changes)
+            done = await self._rollbacks.begin(
+                author, "asked", back.changes, session=session, to=to, drop=back.drop, add=back.add
             )
+            undone = await self._undone(done, "asked")
         if undone.resisting:
             raise RollbackError("; ".join(resisting(undone)), hint=f"{counted(len(undone.done))} undone all the same")
         return undone
 
-    def to_undo(self, to: int) -> tuple[list[Change], tuple[str, ...]]:
-        """What a rollback would undo, as of the last look, and the deltas that would fall away."""
+    def to_undo(self, to: int, as_of: Sequence[Delta] | None = None) -> GoingBack:
+        """What a rollback would do, as of the last look."""
         if not to:
-            return [item.change for item in self.drift], ()
-        later = [delta for delta in self.deltas if not 0 < delta.seq <= to]
-        drop, theirs = tuple(delta.id for delta in later), {change.name for delta in later for change in delta.changes}
-
-        def ignored(dimension: str, key: str) -> bool:
-            return f"{dimension}:{key}" not in theirs and self.noise.covers(dimension, key)
-
-        return list(differences(self._declared.without(drop), self._drifting.actual, ignored)), drop
+            return GoingBack([item.change for item in self.drift])
+        known = [delta for delta in self.deltas if 0 < delta.seq <= to] if as_of is None else as_of
+        then = self._overlaying.left_of(known)
+        now = self._clock.now().timestamp()
+        return self._rollbacks.going_back(then, now, self._drifting.actual, self.noise.covers)
 
     async def _by_itself(self, reason: str, changes: Sequence[Change], drop: tuple[str, ...] = ()) -> None:
         await self._undone(await self._rollbacks.begin(self._agent, reason, changes, drop=drop), reason)

@@ -111,6 +111,11 @@ class Observers:
         files = self._dimensions.get("files")
         return files.spelled(path, wanted, now) if isinstance(files, Files) else wanted
 
+    def lost(self, name: str, value: str | None) -> str:
+        """Why a key of that dimension can't be given that value again, as far as is known; "" when it can."""
+        files = self._dimensions.get("files")
+        return files.lost(value) if name == "files" and isinstance(files, Files) else ""
+
     async def texts(self, values: Iterable[str]) -> dict[str, str]:
         """Texts of files with these values. Raises `PactError`."""
         files, some = self._dimensions.get("files"), tuple(values)

@@ -52,12 +52,14 @@ class LineRun:
         self.job: Running | None = None
         self.pty: Pty | None = None
         self.stopped: str | None = None
+        self.ended = asyncio.Event()  # set with `stopped`
 
     def signal(self, name: str) -> None:
         """Pass a signal to the pipeline's process group; HUP, TERM and KILL end the rest of the line too, and
         so does any while no process runs: it came early, or between two pipelines."""
         if name in {"HUP", "TERM", "KILL"} or self.job is None:
             self.stopped = name
+            self.ended.set()
         if self.job is not None:
             self.job.kill(name)
 

@@ -40,11 +40,22 @@ def reduced(
     deltas: Iterable[Delta], values: State, overwritten: Collection[str]
 ) -> tuple[tuple[Delta, ...], list[JsonObject]]:
     """The deltas without what the overlay's values say as well, or are to say in their place (`overwritten`, by name);
-    and what fell away, for the entry."""
+    and what fell away, for the entry. Of a key that several name the last counts, and falls away with those before."""
     kept: list[Delta] = []
     fallen: list[JsonObject] = []
+    deltas = tuple(deltas)
+    said: dict[str, list[tuple[bool, float]]] = {}
     for delta in deltas:
-        gone = [c for c in delta.changes if c.name in overwritten or _is_redundant(c, values)]
+        for change in delta.changes:
+            said.setdefault(change.name, []).append((_is_redundant(change, values), delta.expires))
+    # One that ends by itself uncovers what was said before: that must be redundant too.
+    all_gone = {
+        name
+        for name, each in said.items()
+        if each[-1][0] and (not each[-1][1] or all(redundant for redundant, _ in each))
+    }
+    for delta in deltas:
+        gone = [c for c in delta.changes if c.name in overwritten or c.name in all_gone]
         if gone:
             fallen.append({"id": delta.id, "seq": delta.seq, "keys": [change.name for change in gone]})
         if left := tuple(change for change in delta.changes if change not in gone):

@@ -36,7 +36,8 @@ class Window(msgspec.Struct, frozen=True):
 
 class Undoing(msgspec.Struct, frozen=True):
     """A rollback on its way: who asked for it, why, and what it is to undo. `to` is the entry to go back to, or 0;
-    `drop` are the ids of the deltas that fall away; `tries`: how often it was tried in vain."""
+    `drop` are the ids of the deltas that fall away, `add` deltas that are in force again; `tries`: how often it was
+    tried in vain."""
 
     id: str
     author: Author
@@ -46,6 +47,7 @@ class Undoing(msgspec.Struct, frozen=True):
     to: int = 0
     drop: tuple[str, ...] = ()
     tries: int = 0
+    add: tuple[Delta, ...] = ()
 
 
 class Active(msgspec.Struct, frozen=True):
@@ -89,6 +91,14 @@ class Failing(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
 
 
+class Held(msgspec.Struct, frozen=True):
+    """Drift whose commit waits for a second person: nothing undoes it until `ends` (monotonic time of this boot)."""
+
+    id: str
+    names: tuple[str, ...]
+    ends: float
+
+
 class Baseline(msgspec.Struct, frozen=True):
     """What was found when nothing was declared yet. `boot` is the boot in which the passing dimensions were read."""
 
@@ -98,7 +108,8 @@ class Baseline(msgspec.Struct, frozen=True):
 
 class Saved(msgspec.Struct, frozen=True):
     """All that changes. `ignored` are patterns of what is no drift here; `restored`: the journal has told what was
-    committed here before; `unsent` are entries that the spool does not have yet."""
+    committed here before; `held` and `approved`: what waits for a second person, and what was begun or done after one
+    agreed; `unsent` are entries that the spool does not have yet."""
 
     boot: str = ""
     deltas: tuple[Delta, ...] = ()
@@ -113,6 +124,8 @@ class Saved(msgspec.Struct, frozen=True):
     failing: Failing | None = None
     interrupted: Interrupted = Interrupted()
     restored: bool = False
+    held: tuple[Held, ...] = ()
+    approved: dict[str, str] = {}
     unsent: tuple[Unnumbered, ...] = ()
 
 

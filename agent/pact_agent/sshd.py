@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import time
 from collections.abc import Awaitable, Coroutine
@@ -312,3 +313,11 @@ class _Full(asyncio.Protocol):
         self._refusals.note(None, address, f"ssh {address}", "connection", "too many are logging in at the same time")
         cast("asyncio.Transport", transport).write(b"pact: too many connections are logging in, try again\r\n")
         cast("asyncio.Transport", transport).close()
+
+
+def advertised(ssh: Ssh | None, inherited: socket.socket | None) -> str:
+    """Where clients find the SSH server: as configured, else this host's name and the port it listens on."""
+    if ssh is None or ssh.advertise:
+        return ssh.advertise if ssh else ""
+    port = inherited.getsockname()[1] if inherited is not None else ssh.port
+    return f"{os.uname().nodename}:{port}" if port else ""

@@ -6,8 +6,9 @@ in its way; one that the agent's own end cut short is finished by the next start
 
 from __future__ import annotations
 
+import math
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,13 +16,13 @@ import msgspec
 from pact_agent.clock import Clock
 from pact_agent.declared import Declared
 from pact_agent.dimensions import ApplyError, Holder
-from pact_agent.drift import is_undoable, undoing_order
+from pact_agent.drift import differences, is_undoable, undoing_order
 from pact_agent.observers import Observers
 from pact_agent.parts import in_parts
 from pact_agent.recorder import Recorder
 from pact_agent.saved import Undoing
 from pactsh.model.blacklist import covers
-from pactsh.model.delta import Change
+from pactsh.model.delta import Change, Delta, State
 from pactsh.model.entry import Author
 
 if TYPE_CHECKING:
@@ -65,6 +66,14 @@ class Undone(msgspec.Struct, frozen=True):
         return bodies + rest
 
 
+class GoingBack(msgspec.Struct, frozen=True):
+    """What a rollback would do: changes undone, deltas that fall away (ids), deltas in force again."""
+
+    changes: list[Change]
+    drop: tuple[str, ...] = ()
+    add: tuple[Delta, ...] = ()
+
+
 async def undo(observers: Observers, changes: Iterable[Change]) -> Undone:
     """Give every key the value it had before, then look whether it has it. Never raises for one that resists."""
     wanted = undoing_order(changes)
@@ -86,10 +95,20 @@ async def undo(observers: Observers, changes: Iterable[Change]) -> Undone:
 
 
 def _is_so(change: Change, now: str | None) -> bool:
-    """Whether it has the value it had before; the kernel says several numbers in its own way."""
+    """Whether it has the value it had before; the kernel says several numbers in its own way, and a setting that went
+    with its link or its module can have none."""
+    if change.dimension == "kernel" and now is None and not change.key.startswith("module:"):
+        return True
     if change.dimension == "kernel" and change.before is not None and now is not None:
         return change.before.split() == now.split()
     return change.before == now
+
+
+def _after(deltas: Sequence[Delta], drop: Collection[str], add: Sequence[Delta]) -> tuple[Delta, ...]:
+    """The deltas that are left, and those that are back, in the order of the journal; what it has not numbered last."""
+    back = {delta.id for delta in add}
+    left = [delta for delta in deltas if delta.id not in drop and delta.id not in back]
+    return tuple(sorted((*left, *add), key=lambda delta: delta.seq or math.inf))
 
 
 class Rollbacks:
@@ -106,11 +125,43 @@ class Rollbacks:
         return self._declared.now.undoing
 
     def may_undo(self, change: Change) -> bool:
-        """Whether it can be undone, as far as is known: not what pact only reports, what was tried in vain, or what
-        is being undone already."""
+        """Whether it can be undone, as far as is known: not what pact only reports, what was tried in vain, what is
+        being undone already, or what a second person has yet to decide on."""
         work = self.under_way
         waits = work is not None and any(other.name == change.name for other in work.changes)
+        waits = waits or any(change.name in held.names for held in self._declared.now.held)
         return is_undoable(change) and not waits and (change.name, change.after) not in self._hopeless
+
+    def without(
+        self, drop: Collection[str], add: Sequence[Delta], actual: State, ignored: Callable[[str, str], bool]
+    ) -> tuple[list[Change], set[str]]:
+        """What differs from what is declared without the deltas of these ids and with those, and the names of their
+        keys: these count though they are `ignored` by now, or what they did would stay behind with nobody's name on
+        it."""
+        gone = [delta for delta in self._declared.now.deltas if delta.id in drop]
+        theirs = {change.name for delta in (*gone, *add) for change in delta.changes}
+
+        def is_noise(dimension: str, key: str) -> bool:
+            return f"{dimension}:{key}" not in theirs and ignored(dimension, key)
+
+        wanted = self._declared.with_deltas(_after(self._declared.now.deltas, drop, add))
+        return [*differences(wanted, actual, is_noise)], theirs
+
+    def left_by(self, drop: Collection[str], actual: State, ignored: Callable[[str, str], bool]) -> list[Change]:
+        """What is to be undone on the node when these deltas fall away: their keys, where nobody has changed them again
+        meanwhile."""
+        wanted, theirs = self.without(drop, (), actual, ignored)
+        theirs -= {item.change.name for item in self._declared.now.drift}
+        return [change for change in wanted if change.name in theirs and self.may_undo(change)]
+
+    def going_back(
+        self, then: Sequence[Delta], now: float, actual: State, ignored: Callable[[str, str], bool]
+    ) -> GoingBack:
+        """To these deltas in place of those there are; one whose time is over by `now` (epoch) does not come back."""
+        have, wanted = {delta.id for delta in self._declared.now.deltas}, {delta.id for delta in then}
+        drop = tuple(delta.id for delta in self._declared.now.deltas if delta.id not in wanted)
+        add = tuple(delta for delta in then if delta.id not in have and not 0 < delta.expires <= now)
+        return GoingBack(self.without(drop, add, actual, ignored)[0], drop, add)
 
     @property
     def retry_at(self) -> float | None:
@@ -126,13 +177,14 @@ class Rollbacks:
         session: str = "",
         to: int = 0,
         drop: tuple[str, ...] = (),
+        add: tuple[Delta, ...] = (),
     ) -> Undone:
         """Record that these changes will be undone, and undo them; with them what an earlier rollback waits for."""
         if (left := self.under_way) is not None:
             theirs = {change.name for change in changes}
             changes = (*(change for change in left.changes if change.name not in theirs), *changes)
             drop = (*left.drop, *drop)
-        work = Undoing(secrets.token_hex(8), author, session, reason, tuple(changes), to, drop)
+        work = Undoing(secrets.token_hex(8), author, session, reason, tuple(changes), to, drop, add=add)
         saved = msgspec.structs.replace(self._declared.now, undoing=work, window=None)
         names = in_parts([change.name for change in changes])
         bodies: list[JsonObject] = [{"id": work.id, "reason": reason, "to": to, "changes": [*part]} for part in names]
@@ -154,11 +206,13 @@ class Rollbacks:
             return undone
         after = msgspec.structs.replace(
             saved,
-            deltas=tuple(delta for delta in saved.deltas if delta.id not in work.drop),
+            deltas=_after(saved.deltas, work.drop, work.add),
             drift=tuple(item for item in saved.drift if item.change not in undone.done),
             undoing=again,
         )
         about: JsonObject = {"id": work.id, "reason": work.reason, "to": work.to, "dropped": [*work.drop]}
+        if work.add:
+            about["restored"] = [{"id": delta.id, "keys": [c.name for c in delta.changes]} for delta in work.add]
         drafts = (
             self._recorder.draft("rollback", work.author, about | body, session=work.session)
             for body in undone.bodies()

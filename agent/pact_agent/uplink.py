@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 import msgspec
@@ -19,6 +19,7 @@ from pact_agent.backoff import Backoff
 from pact_agent.setaside import SetAside
 from pact_agent.spool import Spool
 from pactsh.errors import PactError, UnreachableError
+from pactsh.model.approval import Approval
 from pactsh.model.entry import Draft
 from pactsh.model.overlay import Overlay
 from pactsh.rpc import pact_pb2 as pb
@@ -47,12 +48,17 @@ class Report:
     details: bytes = b"{}"
 
 
+async def _ignore(_approval: Approval) -> None:
+    pass
+
+
 class Uplink:
     """`run` it in a task of its own; it ends only when cancelled.
 
     `connected` and `last_error` are for whoever shows the state. `open_journal` is called for each connection, so
     renewed certificates are used. `on_policy(document, seq, judged)` gets each policy document (JSON), `on_overlay`
-    each overlay of the vCluster, `on_sequenced(number, seq)` the journal's number of each entry.
+    each overlay of the vCluster, `on_sequenced(number, seq)` the journal's number of each entry, `on_approval` what
+    becomes of those of this node; `open_approvals()` are those it was not told the end of.
     """
 
     def __init__(
@@ -65,6 +71,8 @@ class Uplink:
         on_policy: Callable[[bytes, int, bool], None],
         on_overlay: Callable[[Overlay], None] = lambda _overlay: None,
         on_sequenced: Callable[[int, int], None] = lambda _number, _seq: None,
+        on_approval: Callable[[Approval], Awaitable[None]] = _ignore,
+        open_approvals: Callable[[], Collection[str]] = list,
         backoff: Backoff | None = None,
     ) -> None:
         self._spool = spool
@@ -72,6 +80,7 @@ class Uplink:
         self._set_aside = set_aside
         self._report = report
         self._on_policy, self._on_overlay, self._on_sequenced = on_policy, on_overlay, on_sequenced
+        self._on_approval, self._open_approvals = on_approval, open_approvals
         self._backoff = backoff or Backoff()
         self._report_now = asyncio.Event()
         self._journal: Journal | None = None
@@ -93,11 +102,11 @@ class Uplink:
                     await asyncio.sleep(_ASK_S)
         return self._answers >= before + 2
 
-    async def evaluate(self, given: bytes) -> pb.Judgement:
-        """What the site's own policy says of an act here. Raises `UnreachableError` when nobody can be asked."""
+    def journal(self) -> Journal:
+        """The connection, to ask something; raises `UnreachableError` when there is none."""
         if not self.connected or self._journal is None:
-            raise UnreachableError("the journal can't be reached")
-        return await self._journal.evaluate(given)
+            raise UnreachableError("the journal can't be reached", hint="`pact status` shows since when")
+        return self._journal
 
     async def run(self) -> None:
         """Connect, serve, and connect again, until cancelled."""
@@ -108,6 +117,7 @@ class Uplink:
                     group.create_task(self._ship(journal), name="uplink: entries")
                     group.create_task(self._send_reports(journal), name="uplink: reports")
                     group.create_task(self._follow_policy(journal), name="uplink: policy")
+                    group.create_task(self._follow_approvals(journal), name="uplink: approvals")
             except* (PactError, OSError) as failures:
                 self._lost(_first_of(failures))
             except* Exception as failures:  # the top of the task: an agent without uplink must not go unnoticed
@@ -235,6 +245,15 @@ class Uplink:
                 await asyncio.sleep(_POLICY_RETRY_S)
             else:
                 raise UnreachableError("the journal ended the policy stream")
+
+    async def _follow_approvals(self, journal: Journal) -> None:
+        """First those that were closed while the journal was away, then all that are open, and what becomes of them."""
+        for id_ in self._open_approvals():
+            for approval in await journal.approvals(id_=id_):
+                await self._on_approval(approval)
+        async for approval in journal.watch_approvals():
+            await self._on_approval(approval)
+        raise UnreachableError("the journal ended the stream of approvals")
 
 
 def _first_of(failures: BaseExceptionGroup[Exception]) -> Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,15 @@ from pactsh.cli.changes import counted, shown
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
 from pactsh.cli.overlays import Difference
+from pactsh.cli.pending import Pending, SettledError, request, settle_elsewhere
 from pactsh.cli.render import Out
-from pactsh.errors import UsageError
+from pactsh.errors import ApprovalError, UsageError
 
 if TYPE_CHECKING:
+    from pactsh.model.entry import Draft
     from pactsh.model.identity import Identity
     from pactsh.model.overlay import Overlay
+    from pactsh.rpc.client import Journal
 
 _WAIT_S = 90.0  # a node that was cut off needs a minute to put that back
 
@@ -104,8 +108,27 @@ def _write(ctx: Context, who: Identity, news: Sequence[tuple[Overlay, object]], 
     from pactsh.cli.remote import ask
 
     drafts = [draft_of(ctx, who, new, message, number) for number, (new, _) in enumerate(news, 1)]
-    acks, _head = ask(ctx, lambda journal: journal.append(drafts))
-    return [ack.seq for ack in acks]
+    seqs: dict[int, int] = {}
+    waiting: list[Pending] = []
+    for draft in drafts:  # all are written or asked for before the first is waited for
+        try:
+            seqs[draft.number] = ask(ctx, functools.partial(_append, draft))
+        except ApprovalError:
+            newest = ask(ctx, lambda journal: journal.list(1))
+            waiting.append(request(ctx, "apply", draft))
+            seqs[draft.number] = newest[0].seq
+    for pending in waiting:
+        try:
+            settle_elsewhere(ctx, pending, "spec", pending.vcluster)
+        except SettledError as settled:
+            if settled.outcome.state != "done":
+                raise
+    return [seqs[draft.number] for draft in drafts]
+
+
+async def _append(draft: Draft, journal: Journal) -> int:
+    acks, _head = await journal.append([draft])
+    return acks[0].seq
 
 
 def _outcomes(ctx: Context, new: Overlay, seq: int) -> tuple[Outcome, ...]:

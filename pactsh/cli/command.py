@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import click
 
 from pactsh.cli.context import Advance, Context, find_node
+from pactsh.cli.pending import SettledError
+from pactsh.cli.pending import render as render_pending
 from pactsh.cli.render import Out, print_notice
 
 if TYPE_CHECKING:
@@ -110,25 +112,33 @@ class Command(click.Command, Generic[Args, Result]):
     def invoke(self, ctx: click.Context) -> int:
         """Run with the resolved settings, print the result and return the exit status."""
         context = make_context(ctx.meta.get(_META, {}))
-        result = self.run(context, self.args(**ctx.params))
         out = Out(sys.stdout, colour=context.colour)
+        try:
+            return self._run(context, self.args(**ctx.params), out)
+        except SettledError as settled:  # a second person had to agree
+            self._show(settled.outcome, out, context, render_pending)
+            out.flush()
+            return 0
+
+    def _run(self, context: Context, args: Args, out: Out) -> int:
+        result = self.run(context, args)
         if isinstance(result, Iterator):
             status = 0
             for item in result:
-                status = max(status, self._show(item, out, context))
+                status = max(status, self._show(item, out, context, self.render))
                 out.flush()
             return status
-        status = self._show(result, out, context)
+        status = self._show(result, out, context, self.render)
         out.flush()
         return status
 
-    def _show(self, result: Result, out: Out, context: Context) -> int:
+    def _show(self, result: Any, out: Out, context: Context, render: Callable[[Any, Out], None]) -> int:
         if context.json:
             import msgspec
 
             out.json(msgspec.to_builtins(result))
         else:
-            self.render(result, out)
+            render(result, out)
         return int(getattr(result, "exit_status", 0))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

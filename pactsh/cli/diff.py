@@ -33,6 +33,7 @@ class Drifted(msgspec.Struct, frozen=True):
     actual: str | None
     by: str | None
     since: str
+    lost: str | None = None
 
 
 class Drift(msgspec.Struct, frozen=True):
@@ -84,7 +85,8 @@ def render(result: Drift | Deltas, out: Out) -> None:
     for item in result.drift:
         who = item.by or "unattributed"
         values = f"declared={shown(item.declared)} actual={shown(item.actual)}"
-        out.line(f"{item.dimension}: {item.key} {values} ({who}, {ago(item.since)})")
+        lost = f"; {item.lost}" if item.lost else ""
+        out.line(f"{item.dimension}: {item.key} {values} ({who}, {ago(item.since)}){lost}")
     if not result.drift:
         out.line("(no drift)")
     elif result.window_s is not None:

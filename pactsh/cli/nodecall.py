@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from pactsh.cli.context import Context
+from pactsh.cli.pending import is_pending, pending_of, settle_elsewhere, settle_here
 from pactsh.errors import PactError, UsageError, error_of
 
 Result = TypeVar("Result", bound=msgspec.Struct)
@@ -35,7 +36,10 @@ def ask_node(
     with ctx.agent() as agent:
         here = str(agent.ask("whoami")["node"])
         if node in {None, here}:
-            return msgspec.convert({**agent.gather(method, params), **known}, kind)
+            item = agent.gather(method, params)
+            if is_pending(item):
+                settle_here(ctx, agent, item, words[0])
+            return msgspec.convert({**item, **known}, kind)
     assert node is not None
     return _elsewhere(ctx, node, kind, words)
 
@@ -46,9 +50,34 @@ def _elsewhere(ctx: Context, node: str, kind: type[Result], words: Sequence[str]
     done = captured(ctx, node, ("pact", "--output", "json", *words))
     try:
         if done.status == 0:
-            return msgspec.json.decode((done.stdout or "").encode(), type=kind)
+            said = (done.stdout or "").encode()
+            if (outcome := _pending(said)) is not None:
+                _settle(ctx, node, outcome.approval, words[0])
+            return msgspec.convert(json.loads(said), kind)  # not msgspec's own: names of files may be no UTF-8
         error = json.loads((done.stderr or "").splitlines()[-1])["error"]
         raise error_of(str(error["kind"]), str(error["message"]), str(error.get("hint") or ""))
     except (msgspec.DecodeError, ValueError, KeyError, IndexError, TypeError):
         text = (done.stderr or done.message or "").strip()
         raise PactError(f"{words[0]}: {node}: {text or f'it ended with {done.status}'}") from None
+
+
+class _Left(msgspec.Struct, frozen=True):
+    """What the node's own `pact` says of a verb that waits for a second person (`pending.Outcome`)."""
+
+    approval: str
+    state: str
+
+
+def _pending(said: bytes) -> _Left | None:
+    try:
+        left = msgspec.json.decode(said, type=_Left)
+    except msgspec.DecodeError:
+        return None
+    return left if left.state == "pending" else None
+
+
+def _settle(ctx: Context, node: str, id_: str, what: str) -> None:
+    from pactsh.cli.remote import ask
+
+    (approval,) = ask(ctx, lambda journal: journal.approvals(id_=id_))
+    settle_elsewhere(ctx, pending_of(ctx, approval), what, node)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pactsh.cli.pending import request, settle_elsewhere
 from pactsh.cli.sources import Filter, open_source
-from pactsh.errors import ForbiddenError, PactError, UsageError
+from pactsh.errors import ApprovalError, ForbiddenError, PactError, UsageError
 from pactsh.model.entry import Author, Draft, Entry
 from pactsh.policy.files import checked_policy
 from pactsh.policy.model import Policy, build_policy
@@ -168,7 +169,7 @@ def _value(text: str) -> object:
 def append_policy(ctx: Context, who: Identity, policy: Policy, changes: Sequence[Change]) -> int:
     """Write the policy to the journal; returns its entry's number.
 
-    Raises `ConflictError` when another change came first.
+    Raises `ConflictError` when another change came first, `SettledError` where a second person had to agree.
     """
     from pactsh.cli.remote import ask
     from pactsh.policy.difference import summary
@@ -184,5 +185,10 @@ def append_policy(ctx: Context, who: Identity, policy: Policy, changes: Sequence
         message=f"version {policy.version}: {summary(tuple(changes))}",
         body={"policy": plain_document(policy)},
     )
-    acks, _head = ask(ctx, lambda journal: journal.append([draft]))
+    try:
+        acks, _head = ask(ctx, lambda journal: journal.append([draft]))
+    except ApprovalError:
+        pending = request(ctx, "policy_update", draft)
+        settle_elsewhere(ctx, pending, "policy", policy.vcluster)
+        raise
     return acks[0].seq

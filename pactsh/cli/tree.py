@@ -61,7 +61,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("cap", ADMIN, "Show what a node has: hardware, containment, versions.", "pactsh.cli.cap"),
     Verb("blacklist", ADMIN, "Show and change what is no drift.", "pactsh.cli.blacklist"),
     Verb("group", ADMIN, "Show and change vClusters and their policy.", "pactsh.cli.group"),
-    Verb("approve", ADMIN, "Approve or deny two-person operations."),
+    Verb("approve", ADMIN, "Approve or deny two-person operations.", "pactsh.cli.approve"),
     Verb("node", ADMIN, "Enrol and decommission nodes."),
     Verb("login", ADMIN, "Sign in.", "pactsh.cli.login"),
     Verb("logout", ADMIN, "Forget the token that login stored.", "pactsh.cli.logout"),

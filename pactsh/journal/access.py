@@ -45,6 +45,10 @@ RULES: Mapping[str, Need] = {
     "Policy/Get": Need.READER,
     "Policy/Watch": Need.READER,
     "Policy/Evaluate": Need.AGENT,
+    "Approvals/Request": Need.READER,  # each action asks for its own role
+    "Approvals/Decide": Need.READER,
+    "Approvals/List": Need.READER,
+    "Approvals/Watch": Need.READER,
 }
 
 

@@ -12,10 +12,12 @@ import msgspec
 
 from pactsh.journal.chain import canonical_json
 from pactsh.journal.store import Query, Store
+from pactsh.model import approval
 from pactsh.model.entry import Entry, JsonObject
 
 TYPES = (
     "node.enrolled", "agent.start", "agent.stop", "session.start", "session.end", "policy.updated", "overlay.updated",
+    *approval.TYPES,
 )  # fmt: skip
 _DOCUMENTS = {"policy.updated": "policy", "overlay.updated": "overlay"}
 PRESENT_FOR_S = 45.0
@@ -64,6 +66,7 @@ class Projections:
         self.sessions: dict[str, SessionView] = {}
         self.policies: dict[str, PolicyView] = {}
         self.overlays: dict[str, PolicyView] = {}
+        self.approvals: dict[str, approval.Approval] = {}
 
     def apply(self, entry: Entry) -> None:
         """Fold one entry in."""
@@ -75,6 +78,8 @@ class Projections:
             self._apply_node(name, entry)
         elif entry.type in {"session.start", "session.end"}:
             self._apply_session(entry)
+        elif entry.type in approval.TYPES:
+            approval.fold(self.approvals, entry)
         elif entry.type in _DOCUMENTS and kind == "vcluster":
             field = _DOCUMENTS[entry.type]
             document = (entry.body or {}).get(field)

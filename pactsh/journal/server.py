@@ -24,6 +24,7 @@ from pactsh.auth.ca import Authority, utc_now
 from pactsh.auth.issuer import trusted_issuer
 from pactsh.auth.tokens import Verifier
 from pactsh.errors import PactError, UsageError
+from pactsh.journal.approvals import ApprovalsService
 from pactsh.journal.certificates import CertificatesService
 from pactsh.journal.config import Config
 from pactsh.journal.datadir import DataDir
@@ -95,11 +96,15 @@ class Server:
             await ledger.start()
             views = Projections()
             await views.catch_up(store)
+            judge = Judge(engine)
+            journal = JournalService(ledger, views, judge)
+            approvals = ApprovalsService(ledger, views, journal, judge)
             handlers = {
-                **JournalService(ledger, views, Judge(engine)).handlers(),
+                **journal.handlers(),
+                **approvals.handlers(),
                 **CertificatesService(ledger, authority, data.join_tokens()).handlers(),
                 **FleetService(ledger, views, judged=engine is not None).handlers(),
-                **JudgeService(Judge(engine), ledger, views).handlers(),
+                **JudgeService(judge, ledger, views).handlers(),
             }
             server = aio.server(options=_OPTIONS)
             gate = Gate(Verifier(issuers, clock=utc_now))
@@ -111,8 +116,12 @@ class Server:
             await self._end_engine()
             raise
         self._server, self.ledger = server, ledger
-        self._signer = asyncio.create_task(ledger.sign_at_intervals(), name="sign heads")
-        self._signer.add_done_callback(_report_end)
+        self._tasks = [
+            asyncio.create_task(ledger.sign_at_intervals(), name="sign heads"),
+            asyncio.create_task(approvals.run(), name="approvals"),
+        ]
+        for task in self._tasks:
+            task.add_done_callback(_report_end)
 
     def _listen(self, server: aio.Server, authority: Authority) -> None:
         """Open the listeners: `listen` without, the others with client certificates."""
@@ -139,7 +148,8 @@ class Server:
         }
 
     async def __aexit__(self, *_: object) -> None:
-        self._signer.cancel()
+        for task in self._tasks:
+            task.cancel()
         await self._server.stop(self.config.stop_grace_s)
         await self.ledger.close()
         await self._end_engine()

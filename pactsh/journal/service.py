@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from pactsh.catalog.loader import load_catalog
-from pactsh.errors import ForbiddenError, NotFoundError, PactError, UsageError
+from pactsh.errors import ApprovalError, ForbiddenError, NotFoundError, PactError, UsageError
 from pactsh.journal.access import Reach, agent_node_of, reach_of
 from pactsh.journal.chain import Record
 from pactsh.journal.drafts import authorize_draft, is_scope, is_time, parse_draft
@@ -25,6 +25,7 @@ from pactsh.journal.projections import PolicyView, Projections
 from pactsh.journal.store import Outcome, Query
 from pactsh.model.entry import Draft, Head, JsonObject
 from pactsh.model.identity import Identity
+from pactsh.policy.model import parse_policy
 from pactsh.rpc import pact_pb2 as pb
 from pactsh.rpc.wire import head_message
 
@@ -101,7 +102,7 @@ class JournalService:
                 outcomes.append(outcome)
         return outcomes, head
 
-    async def _objection(self, draft: Draft, who: Identity) -> PactError | None:
+    async def _objection(self, draft: Draft, who: Identity | None) -> PactError | None:
         """Why a policy or an overlay is not kept; a retry of one that was kept is the store's to answer."""
         if await self._store.by_number(draft.client, draft.number) is not None:
             return None
@@ -112,11 +113,38 @@ class JournalService:
                 check_overlay(draft, self._views.overlays.get(vcluster, PolicyView()))
             else:
                 check_update(draft, self._views.policies.get(vcluster, PolicyView()), self._catalog)
-            facts: JsonObject = {"message": draft.message, "document": (draft.body or {}).get(_CHECKED[draft.type])}
-            await self._judge.check(who, "apply" if draft.type == OVERLAY_TYPE else "policy_update", vcluster, facts)
+            await self._check_second_person(draft, who, vcluster)
         except PactError as error:
             return error
         return None
+
+    async def _check_second_person(self, draft: Draft, who: Identity | None, vcluster: str) -> None:
+        """What the site's policy says, and whether a second person has to agree; `who` None: one has."""
+        if who is None:
+            return
+        action = "apply" if draft.type == OVERLAY_TYPE else "policy_update"
+        facts: JsonObject = {"message": draft.message, "document": (draft.body or {}).get(_CHECKED[draft.type])}
+        verdict = await self._judge.check(who, action, vcluster, facts)
+        view = self._views.policies.get(vcluster, PolicyView())
+        if verdict.approval or (view.seq and parse_policy(view.document).two_person_approval):
+            raise ApprovalError(f"two-person policy on vcluster: {vcluster}", hint="ask for an approval")
+
+    async def append_approved(self, draft: Draft, approval: JsonObject) -> Outcome:
+        """Append a policy or an overlay that a second person has agreed to, checked like any other; the entry's body
+        names the `approval` too."""
+        async with self._policies:
+            if (refusal := await self._objection(draft, None)) is not None:
+                return refusal
+            marked = msgspec.structs.replace(draft, body={**(draft.body or {}), **approval})
+            (outcome,), _ = await self._ledger.append_batch([marked])
+            return outcome
+
+    async def check(self, draft: Draft) -> None:
+        """Raise what appending it would be refused with, a second person apart."""
+        async with self._policies:
+            refusal = await self._objection(draft, None)
+        if refusal is not None:
+            raise refusal
 
     async def list(self, caller: Caller, request: pb.ListRequest) -> AsyncIterator[pb.Entries]:
         """Up to `n` entries, newest first unless asked otherwise."""

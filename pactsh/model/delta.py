@@ -13,6 +13,8 @@ import msgspec
 DIMENSIONS = ("kernel", "mounts", "files", "network", "services", "packages", "gpu")
 # In facts/upstream-constants.md, section 9.
 WEIGHTS: Mapping[str, float] = {name: 2.0 if name in {"kernel", "gpu"} else 1.0 for name in DIMENSIONS}
+MADE_LINKS = frozenset({"dummy", "bridge", "vlan"})
+"""Kinds of network links that pact makes; of others it sets what they are set to."""
 SHORTEST_TTL_S, LONGEST_TTL_S = 900, 864_000
 
 

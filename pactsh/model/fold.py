@@ -21,23 +21,25 @@ class _Made(msgspec.Struct):
 
 
 class _Fallen(msgspec.Struct):
-    """What an overlay says in place of a delta."""
+    """Some keys of a delta."""
 
     id: str
     keys: tuple[str, ...]
 
 
 class _Ended(msgspec.Struct):
-    """What a rollback or an overlay says of deltas."""
+    """What a rollback or an overlay says of deltas; `restored` are in force again, with these keys."""
 
     dropped: tuple[str, ...] = ()
     superseded: tuple[_Fallen, ...] = ()
+    restored: tuple[_Fallen, ...] = ()
 
 
 def node_deltas(entries: Iterable[Entry]) -> dict[str, tuple[Delta, ...]]:
     """The deltas by node, each node's oldest first; `entries` are of the types in `FOLDED`, oldest first. One that
     can't be read, of another version, changes nothing."""
     found: dict[str, dict[str, Delta]] = {}
+    ever: dict[str, Delta] = {}
     for entry in entries:
         kind, _, node = entry.scope.partition(":")
         if kind != "node":
@@ -45,19 +47,34 @@ def node_deltas(entries: Iterable[Entry]) -> dict[str, tuple[Delta, ...]]:
         deltas = found.setdefault(node, {})
         try:
             if entry.type == "commit":
-                _commit(deltas, entry)
+                made = _committed(entry)
+                deltas[made.id] = ever[made.id] = made
             elif entry.type in FOLDED:
-                _end(deltas, msgspec.convert(entry.body or {}, _Ended))
+                ended = msgspec.convert(entry.body or {}, _Ended)
+                _end(deltas, ended)
+                _restore(deltas, ever, ended)
         except msgspec.ValidationError:
             continue
     return {node: tuple(deltas.values()) for node, deltas in found.items()}
 
 
-def _commit(deltas: dict[str, Delta], entry: Entry) -> None:
+def _committed(entry: Entry) -> Delta:
     made = msgspec.convert(entry.delta, _Made)
     expires = datetime.fromisoformat(entry.time).timestamp() + entry.ttl if entry.ttl else 0.0
     by = entry.author.principal
-    deltas[made.id] = Delta(made.id, made.changes, by, entry.time, entry.message, entry.seq, expires)
+    return Delta(made.id, made.changes, by, entry.time, entry.message, entry.seq, expires)
+
+
+def _restore(deltas: dict[str, Delta], ever: Mapping[str, Delta], ended: _Ended) -> None:
+    if not ended.restored:
+        return
+    for back in ended.restored:
+        if (delta := ever.get(back.id)) is not None:
+            changes = tuple(change for change in delta.changes if change.name in back.keys)
+            deltas[back.id] = msgspec.structs.replace(delta, changes=changes)
+    ordered = sorted(deltas.values(), key=lambda delta: delta.seq)
+    deltas.clear()
+    deltas.update((delta.id, delta) for delta in ordered)
 
 
 def _end(deltas: dict[str, Delta], ended: _Ended) -> None:

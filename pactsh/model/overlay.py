@@ -123,6 +123,8 @@ def completed(dimension: str, wanted: str, actual: str | None) -> str:
     if dimension == "files" and not asked.keys().isdisjoint({"sha256", "keyed"}):
         found = {"file": "", "mode": "0644", "owner": "0:0", "size": "0"} | (found if "file" in found else {})
         found = {name: text for name, text in found.items() if name not in {"sha256", "keyed"}}
+    if dimension == "files" and "dir" in asked:
+        found = {"dir": "", "mode": "0755", "owner": "0:0"} | (found if "dir" in found else {})
     if dimension == "network" and "state" not in found:
         return wanted
     return " ".join(name if not text else f"{name}={text}" for name, text in (found | asked).items())

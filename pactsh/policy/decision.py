@@ -24,7 +24,9 @@ from pactsh.policy.rbac import ADMIN, CHANGE_COMMANDS, highest_class, may, role_
 from pactsh.policy.runners import BYPASS
 
 Span = tuple[int, int]
-_ACTS = frozenset({"blacklist", "commit", "emergency", "extend", "rollback"})  # verbs of pact that do more than show
+_ACTS = frozenset(
+    {"approve", "blacklist", "commit", "emergency", "extend", "rollback"}
+)  # verbs of pact that do more than show
 SECRET_ARGUMENT = "secret-argument"  # noqa: S105  the code of a refusal, no secret
 """The code of a refusal whose line must not be recorded from its span on."""
 WHITELIST_CODES = frozenset(

@@ -27,7 +27,6 @@ _ELSEWHERE = {
     "audit_retention_days": "",
     "federation_template": "",
     "supervisor_backend": "",
-    "approval_timeout_seconds": "",
     "exec_whitelist": "write [[commands.add]], [[commands.narrow]] and commands.remove",
     "shell_whitelist": "write [[commands.add]], [[commands.narrow]] and commands.remove",
 }
@@ -70,7 +69,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refuses is refused all the same, and proposed. `enforcement_mode`: in "observe" drift is only journaled, in "warn"
     it is told as well, in "enforce" it opens a commit window of `base_commit_window_seconds`, shorter the more has
     drifted, as `drift_sensitivity` says. `bypass_allowed`: a platform admin may run a command outside
-    the whitelist. `blacklist`: patterns of keys that are no drift.
+    the whitelist. `blacklist`: patterns of keys that are no drift. `two_person_approval`: what changes something waits
+    for a second person, at most `approval_timeout_seconds`.
     """
 
     vcluster: str
@@ -81,6 +81,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audit: Literal["normal", "strict"] = "normal"
     containment: Literal["required", "best-effort"] = "required"
     two_person_approval: bool = False
+    approval_timeout_seconds: Annotated[int, msgspec.Meta(ge=60, le=86_400)] = 1800
     regulated: bool = False
     emergency_allowed: bool = True
     ai_exec_allowed: bool = False

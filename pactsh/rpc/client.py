@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
 from pactsh.errors import PactError, UnreachableError
+from pactsh.model.approval import Approval
 from pactsh.model.entry import Draft, Entry, Head
 from pactsh.rpc import pact_pb2 as pb
 from pactsh.rpc.append import AppendStream, batches
 from pactsh.rpc.connection import Connection
-from pactsh.rpc.wire import Ack, draft_bytes, entry_of, head_of
+from pactsh.rpc.wire import Ack, approval_of, draft_bytes, entry_of, head_of
 
 
 class Journal(Connection):
@@ -190,6 +191,34 @@ class Journal(Connection):
         """What the site's own policy says of an act on the calling agent's node (an input document, JSON)."""
         reply: pb.Judgement = await self.call("Policy/Evaluate", pb.EvaluateRequest(input=given))
         return reply
+
+    # -- approvals
+
+    async def request_approval(
+        self, action: str, operation: bytes, summary: str, *, scope: str = "", requester: bytes = b""
+    ) -> Approval:
+        """Have an operation (JSON object) wait for a second person. `requester` (JSON) is for agents to give."""
+        request = pb.ApprovalRequest(
+            action=action, scope=scope, operation=operation, summary=summary, requester=requester
+        )
+        return approval_of(await self.call("Approvals/Request", request))
+
+    async def decide_approval(self, id_: str, *, approve: bool, reason: str = "") -> Approval:
+        """Approve or deny; raises `ConflictError` when it is decided or over, `ForbiddenError`, `NotFoundError`."""
+        request = pb.ApprovalDecision(id=id_, approve=approve, reason=reason)
+        return approval_of(await self.call("Approvals/Decide", request))
+
+    async def approvals(self, *, vcluster: str = "", id_: str = "", closed: bool = False) -> builtins.list[Approval]:
+        """Those that are open, oldest first; with `closed` all."""
+        request = pb.ApprovalsRequest(vcluster=vcluster, id=id_, all=closed)
+        return [approval_of(message) async for message in self.stream("Approvals/List", request)]
+
+    async def watch_approvals(self, *, id_: str = "") -> AsyncIterator[Approval]:
+        """Those that are open, then each that changes, until the connection ends."""
+        request = pb.ApprovalsRequest(id=id_)
+        async for message in self.stream("Approvals/Watch", request, endless=True):
+            if message.json:
+                yield approval_of(message)
 
     async def watch_policy(self, vcluster: str) -> AsyncIterator[pb.PolicyDocument]:
         """The document now and after each change, until the connection ends."""

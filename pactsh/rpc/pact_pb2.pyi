@@ -293,3 +293,43 @@ class Judgement(_message.Message):
     deny: _containers.RepeatedScalarFieldContainer[str]
     approval: bool
     def __init__(self, deny: _Optional[_Iterable[str]] = ..., approval: _Optional[bool] = ...) -> None: ...
+
+class ApprovalRequest(_message.Message):
+    __slots__ = ("action", "scope", "operation", "summary", "requester")
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    REQUESTER_FIELD_NUMBER: _ClassVar[int]
+    action: str
+    scope: str
+    operation: bytes
+    summary: str
+    requester: bytes
+    def __init__(self, action: _Optional[str] = ..., scope: _Optional[str] = ..., operation: _Optional[bytes] = ..., summary: _Optional[str] = ..., requester: _Optional[bytes] = ...) -> None: ...
+
+class ApprovalDecision(_message.Message):
+    __slots__ = ("id", "approve", "reason")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    APPROVE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    approve: bool
+    reason: str
+    def __init__(self, id: _Optional[str] = ..., approve: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ApprovalsRequest(_message.Message):
+    __slots__ = ("vcluster", "id", "all")
+    VCLUSTER_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ALL_FIELD_NUMBER: _ClassVar[int]
+    vcluster: str
+    id: str
+    all: bool
+    def __init__(self, vcluster: _Optional[str] = ..., id: _Optional[str] = ..., all: _Optional[bool] = ...) -> None: ...
+
+class Approval(_message.Message):
+    __slots__ = ("json",)
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    json: bytes
+    def __init__(self, json: _Optional[bytes] = ...) -> None: ...

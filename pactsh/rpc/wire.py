@@ -8,6 +8,7 @@ import json
 import msgspec
 
 from pactsh.errors import PactError
+from pactsh.model.approval import Approval
 from pactsh.model.entry import Draft, Entry, Head
 from pactsh.rpc import pact_pb2 as pb
 
@@ -57,3 +58,13 @@ def head_of(message: pb.Head) -> Head:
         key_id=message.key_id,
         signature=message.signature,
     )
+
+
+def approval_message(approval: Approval) -> pb.Approval:
+    """An approval as it travels."""
+    return pb.Approval(json=_encoder.encode(msgspec.to_builtins(approval)).encode("ascii"))
+
+
+def approval_of(message: pb.Approval) -> Approval:
+    """An approval as it came."""
+    return msgspec.convert(json.loads(message.json), Approval)

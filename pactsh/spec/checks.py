@@ -75,7 +75,7 @@ def covered_files(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for path in values:
         parts = path.split("/")
         above = ("/".join(parts[:number]) for number in range(2, len(parts)))
-        found = next((place for place in above if place in values), None)
+        found = next((place for place in above if place in values and "dir" not in values[place].split(" ")), None)
         if found is not None:
             yield path, found
 
@@ -117,6 +117,9 @@ def _file(key: str, value: str) -> Problem | None:
     if value.startswith("link -> "):
         return None if value.removeprefix("link -> ").strip() else Problem("expected the target of a link", "link")
     words = words_of(value)
+    if words.get("dir") == "" and "sha256" not in words and "file" not in words:
+        words = {name: text for name, text in words.items() if name != "dir"}
+        return _file_words_problem(words)
     if unknown := sorted(words.keys() - {"file", "mode", "owner", "sha256"}):
         return Problem(f"{shortened(unknown[0])!r}: expected mode=0644, owner=UID:GID or sha256=HEX")
     if not words or ("file" in words) != ("sha256" in words) or words.get("file"):

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from pactsh.model.delta import Change
+from pactsh.model.delta import MADE_LINKS, Change
 from pactsh.model.overlay import satisfies
 from pactsh.spec.checks import CHECKS, ENABLED, STATES, key_problem
+from pactsh.spec.spelling import words_of
 
 # Options that the kernel shows without anybody having asked for them, or that are of one client and server.
 _ADDED = re.compile(
@@ -34,12 +35,19 @@ def values_of(changes: Iterable[Change]) -> tuple[dict[str, dict[str, str]], tup
 
 def _wanted(change: Change) -> str | None:
     """None for what is gone, what a spec would be refused for, and what could not be made so again."""
-    if change.after is None or change.dimension not in CHECKS:
+    if change.after is None or change.dimension not in CHECKS or not _can_be_made(change):
         return None
     wanted = _left_open(change.dimension, change.after)
     if key_problem(change.dimension, change.key, wanted, {}):
         return None
     return wanted if satisfies(change.dimension, wanted, change.after) else None
+
+
+def _can_be_made(change: Change) -> bool:
+    """Whether other nodes could make it: of links only some kinds can be."""
+    if change.dimension != "network" or not change.key.startswith("link:") or change.before is not None:
+        return True
+    return words_of(change.after or "").get("kind", "") in MADE_LINKS
 
 
 def _left_open(dimension: str, value: str) -> str:

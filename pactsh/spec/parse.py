@@ -213,8 +213,14 @@ class _Reader:
         self._set(at, "mounts", key, " ".join(f"{name}={escaped(text)}" for name, text in words.items()))
 
     def _file(self, at: At, key: str, value: object) -> None:
-        fields = self._fields(at, value, ("content", "content_hash", "mode", "owner", "link"))
+        fields = self._fields(at, value, ("content", "content_hash", "mode", "owner", "link", "type"))
         if fields is None:
+            return
+        kind = fields.pop("type", "")
+        if kind not in {"", "file", "directory"}:
+            self._faults.append(((*at, "type"), f"{shortened(kind)!r}: expected file or directory"))
+        if kind == "directory" and not fields.keys().isdisjoint({"content", "content_hash", "link"}):
+            self._faults.append((at, "a directory has no content and is no link"))
             return
         if "link" in fields:
             if len(fields) > 1:
@@ -222,7 +228,7 @@ class _Reader:
             self._set(at, "files", key, f"link -> {fields['link']}")
             return
         digest = self._digest(at, fields)
-        words = ["file"] if digest is not None else []
+        words = ["dir"] if kind == "directory" else ["file"] if digest is not None else []
         if "mode" in fields:
             words.append(f"mode={fields['mode'] if len(fields['mode']) != 3 else '0' + fields['mode']}")
         if "owner" in fields:

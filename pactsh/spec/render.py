@@ -90,7 +90,7 @@ def _file(value: str, contents: Mapping[str, str]) -> dict[str, str]:
     if value.startswith("link -> "):
         return {"link": value.removeprefix("link -> ")}
     words = words_of(value)
-    found: dict[str, str] = {}
+    found: dict[str, str] = {"type": "directory"} if "dir" in words else {}
     if digest := words.get("sha256"):
         found = {"content": contents[digest]} if digest in contents else {"content_hash": f"sha256:{digest}"}
     return {name: words[name] for name in ("mode", "owner") if name in words} | found

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pact_agent.approvals import Approvals
 from pact_agent.config import Limits
 from pact_agent.configcalls import Caller, ConfigCalls
 from pact_agent.declared import Declared
@@ -19,10 +20,13 @@ from pact_agent.lifecycle import Lifecycle
 from pact_agent.observers import Observers
 from pact_agent.recorder import Recorder
 from pact_agent.saved import StateFiles
+from pact_agent.secondperson import SecondPerson
 from pact_agent.segments import Disk
 from pact_agent.session import Sessions
 from pact_agent.spool import Spool
 
+from pactsh.errors import UnreachableError
+from pactsh.model.approval import Approval
 from pactsh.model.entry import Author, Draft
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
@@ -166,6 +170,23 @@ def no_policy() -> Judging:
         raise AssertionError("nobody is asked")
 
     return Judging("node042", lambda: Policy("ml-training"), ask, in_force=lambda: False, emergency=lambda: False)
+
+
+def second_person(node: Recording) -> SecondPerson:
+    """What asks for a second person, of whom no journal here has heard."""
+
+    async def request(_action: str, _operation: bytes, _summary: str, _requester: bytes) -> Approval:
+        raise UnreachableError("no journal is configured on this node")
+
+    async def execute(_approval: Approval) -> int:
+        raise AssertionError("nothing is approved")
+
+    async def closed(_approval: Approval) -> None:
+        pass
+
+    agent = Author("agent:node042", (), "agent")
+    approvals = Approvals(node.declared, node.recorder, agent, request=request, execute=execute, closed=closed)
+    return SecondPerson("node042", approvals, node.lifecycle, node.clock)
 
 
 def emergency_of(node: Recording, boot: str = "boot-1") -> Emergency:

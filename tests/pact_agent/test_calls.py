@@ -14,7 +14,16 @@ from pactsh.errors import ForbiddenError, UnreachableError, UsageError
 from pactsh.model.entry import Author, Entry
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
-from tests.pact_agent.recording import ALICE, BOB, Recording, config_calls, emergency_of, no_policy, recording
+from tests.pact_agent.recording import (
+    ALICE,
+    BOB,
+    Recording,
+    config_calls,
+    emergency_of,
+    no_policy,
+    recording,
+    second_person,
+)
 from tests.pact_agent.test_facts import facts_of
 
 STRANGER = Identity("eve@org", ("pact-ops-other",), "human", "ssh")
@@ -48,6 +57,7 @@ def ask(node: Recording, who: Identity, method: str, history: History | None = N
         emergency,
         config_calls(node),
         no_policy(),
+        second_person(node),
     )
 
     async def go() -> list[Item]:
@@ -59,6 +69,7 @@ def ask(node: Recording, who: Identity, method: str, history: History | None = N
 # In tests of their own.
 ELSEWHERE = {
     "emergency_start", "emergency_end", "commit", "rollback", "extend", "blacklist_add", "blacklist_remove",
+    "approval",
 }  # fmt: skip
 READING = [method for method in ACTIONS if method not in ELSEWHERE]
 

@@ -73,3 +73,16 @@ def test_what_the_system_writes_itself_is_noise(key: str) -> None:
 @pytest.mark.parametrize("key", ["/etc/passwd", "/etc/pact/agent.toml", "/etc/resolv.conf.d", "/scratch", "/tmpfoo"])
 def test_configuration_is_not(key: str) -> None:
     assert not is_covered(BLACKLIST, "files", key)
+
+
+def test_settings_of_a_link_are_put_back_after_it() -> None:
+    setting = Change("kernel", "net.ipv4.conf.br0.rp_filter", "2", None)
+    link, module = Change("network", "link:br0", "kind=bridge", None), Change("kernel", "module:bridge", "loaded", None)
+    assert undoing_order([setting, link, module]) == [module, link, setting]
+
+
+def test_files_in_a_mount_are_put_back_after_it() -> None:
+    place = Change("files", "/etc/md", "dir mode=0755 owner=0:0", None)
+    mount = Change("mounts", "/etc/md", "type=tmpfs source=x options=rw", None)
+    inside, outside = Change("files", "/etc/md/f", "file", None), Change("files", "/etc/mdf", "file", None)
+    assert undoing_order([inside, mount, outside, place]) == [place, outside, mount, inside]

@@ -19,7 +19,7 @@ from pactsh.errors import ConflictError, ForbiddenError, PactError, UsageError
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
 from tests.pact_agent.localnode import BIN, LocalNode, body_of
-from tests.pact_agent.recording import ALICE, Recording, config_calls, emergency_of, no_policy, recording
+from tests.pact_agent.recording import ALICE, Recording, config_calls, emergency_of, no_policy, recording, second_person
 from tests.pact_agent.test_facts import facts_of
 
 MakeNode = Callable[..., LocalNode]
@@ -155,7 +155,14 @@ def test_a_disk_that_keeps_nothing_does_not_stop_one(tmp_path: Path) -> None:
 def ended(node: Recording, emergency: Emergency, who: Identity = ROOT, **params: Any) -> list[str]:
     """End it as `pact emergency --end` does; the entries that there are then."""
     calls = Calls(
-        facts_of(node), node.sessions, lambda: Policy("ml-training"), None, emergency, config_calls(node), no_policy()
+        facts_of(node),
+        node.sessions,
+        lambda: Policy("ml-training"),
+        None,
+        emergency,
+        config_calls(node),
+        no_policy(),
+        second_person(node),
     )
 
     async def ask() -> None:
@@ -227,6 +234,7 @@ def test_viewers_and_machines_neither_begin_nor_end_one(tmp_path: Path, who: Ide
             emergency,
             config_calls(node),
             no_policy(),
+            second_person(node),
         )
 
         async def ask() -> None:

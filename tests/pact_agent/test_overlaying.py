@@ -128,6 +128,32 @@ def test_a_delta_that_the_overlay_says_as_well_falls_away(node: Recording) -> No
     assert (part["id"], part["keys"]) == (second, ["kernel:net.ipv4.tcp_rmem"])
 
 
+def test_of_several_deltas_the_last_counts(node: Recording) -> None:
+    """One that falls away must not bring back what it had replaced."""
+    take(node, overlay(1, vm__swappiness="3"))
+    for value in ("6", "3"):
+        change(node, "vm.swappiness", value)
+        commit(node)
+    take(node, overlay(2, vm__swappiness="3", vm__dirty_ratio="30"))
+    assert (drift(node), node.value("vm.swappiness"), node.lifecycle.deltas) == ([], "3", ())
+    take(node, overlay(3, vm__swappiness="9", vm__dirty_ratio="30"))
+    assert node.value("vm.swappiness") == "9"
+
+
+def test_one_that_ends_by_itself_uncovers_what_was_there_before(node: Recording) -> None:
+    take(node, overlay(1, vm__swappiness="3"))
+    change(node, "vm.swappiness", "6")
+    commit(node)
+    change(node, "vm.swappiness", "3")
+    asyncio.run(node.lifecycle.look())
+    asyncio.run(node.lifecycle.commit(ALICE, "for a while", ttl=900))
+    take(node, overlay(2, vm__swappiness="3", vm__dirty_ratio="30"))
+    assert (drift(node), node.value("vm.swappiness"), len(node.lifecycle.deltas)) == ([], "3", 2)
+    node.clock.pass_s(1000)
+    asyncio.run(node.lifecycle.tick())
+    assert (node.value("vm.swappiness"), drift(node)) == ("6", [])
+
+
 def test_a_delta_that_it_is_to_overwrite_falls_away(node: Recording) -> None:
     change(node, "vm.swappiness", "1")
     commit(node)

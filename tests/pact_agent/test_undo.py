@@ -228,3 +228,17 @@ def test_what_pact_only_reports_is_told_apart(node: Recording) -> None:
     assert [change.name for change in undone.done] == ["kernel:vm.swappiness"]
     assert [change.name for change in undone.reported] == ["packages:x"]
     assert (node.value("vm.swappiness"), drifted(node)) == ("60", ["packages:x"])
+
+
+def test_in_an_emergency_nothing_is_tried_again(node: Recording) -> None:
+    """Automatic rollback is off: also of what was held when it began, and across the agent's end."""
+    mounts = held(node)
+    node.emergency = True
+    mounts.refuses.clear()
+    pass_s(node, 100)
+    assert mounts.value("x") == "new"
+    asyncio.run(node.restarted().start("boot-1"))
+    assert mounts.value("x") == "new"
+    node.emergency = False
+    pass_s(node, 20)
+    assert (mounts.value("x"), node.lifecycle.state()) == ("old", "COMMITTED")

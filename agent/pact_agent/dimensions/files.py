@@ -28,6 +28,7 @@ MOST_BYTES = 1 << 20
 LONGEST_TEXT = 64 << 10  # of a file in an overlay
 _ROOTS = ("/etc",)
 _FILE = re.compile(r"file mode=([0-7]{4}) owner=(\d+):(\d+) size=(\d+) (sha256|keyed)=([0-9a-f]{64})")
+_FRESH = ".pact-new"  # not made of the file's own name, which may be as long as names can be
 _DIRECTORY = re.compile(r"dir mode=([0-7]{4}) owner=(\d+):(\d+)")
 _KINDS = {stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
 # inotify(7): IN_CLOSE_WRITE, IN_ATTRIB, IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE, IN_DELETE; IN_ONLYDIR, IN_DONT_FOLLOW.
@@ -60,6 +61,13 @@ class Files:
         with contextlib.suppress(OSError):  # a full disk: then they can't be put back, as `apply` will say
             self._contents.sync()
         return found
+
+    def lost(self, value: str | None) -> str:
+        """Why a file can't be given that value again; "" when it can."""
+        found = _FILE.fullmatch(value or "")
+        if found is None or _content(found, self._contents) is not None:
+            return ""
+        return f"its content of {found[4]} bytes is not kept and can't be restored"
 
     @property
     def grown(self) -> int:
@@ -194,28 +202,40 @@ def _make(parent: int, name: str, value: str | None, contents: Contents) -> None
         os.chown(name, int(found[2]), int(found[3]), dir_fd=parent, follow_symlinks=False)
         _set_mode(parent, name, int(found[1], 8), os.O_DIRECTORY)
         return
+    found, data = _FILE.fullmatch(value), b""
+    if found is not None:
+        kept = _content(found, contents)
+        if kept is None:
+            raise ApplyError(f"{name}: its content of {found[4]} bytes was not kept, so it can't be put back")
+        data = kept
+    elif not value.startswith("link -> "):
+        raise ApplyError(f"{name}: {value.partition(' ')[0]} is not made by pact")
     if there is not None and stat.S_ISDIR(there.st_mode):
         os.rmdir(name, dir_fd=parent)
-    if value.startswith("link -> "):
+    if found is None:
         _put(parent, name, lambda fresh: os.symlink(value.removeprefix("link -> "), fresh, dir_fd=parent))
-    elif found := _FILE.fullmatch(value):
-        digest = found[6] if found[5] == "sha256" else contents.digest_of(found[6])
-        data = contents.get(digest) if digest is not None else None
-        if data is None:
-            raise ApplyError(f"{name}: its content of {found[4]} bytes was not kept, so it can't be put back")
-        mode, owner = int(found[1], 8), (int(found[2]), int(found[3]))
-        _put(parent, name, lambda fresh: _write(parent, fresh, data, mode, owner))
-    else:
-        raise ApplyError(f"{name}: {value.partition(' ')[0]} is not made by pact")
+        return
+    mode, owner = int(found[1], 8), (int(found[2]), int(found[3]))
+    _put(parent, name, lambda fresh: _write(parent, fresh, data, mode, owner))
+
+
+def _content(found: re.Match[str], contents: Contents) -> bytes | None:
+    """What is kept of the content of a file's value."""
+    digest = found[6] if found[5] == "sha256" else contents.digest_of(found[6])
+    return contents.get(digest) if digest is not None else None
 
 
 def _put(parent: int, name: str, make: Callable[[str], None]) -> None:
-    """Make it beside its place, then move it there: nobody ever finds half of it."""
-    fresh = f".{name}.pact-new"
+    """Make it beside its place, then move it there: nobody ever finds half of it, nor, where it can't be moved, any."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(fresh, dir_fd=parent)
-    make(fresh)
-    os.rename(fresh, name, src_dir_fd=parent, dst_dir_fd=parent)
+        os.unlink(_FRESH, dir_fd=parent)
+    try:
+        make(_FRESH)
+        os.rename(_FRESH, name, src_dir_fd=parent, dst_dir_fd=parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(_FRESH, dir_fd=parent)
+        raise
 
 
 def _write(parent: int, name: str, data: bytes, mode: int, owner: tuple[int, int]) -> None:

@@ -39,9 +39,14 @@ def asked(*words: str) -> list[Json]:
     """What ip(8) shows. Raises `ApplyError`."""
     data = ip("-json", "-details", *words)
     try:
-        return [item for item in json.loads(data or b"[]") if item]
+        return [item for item in json.loads(data or b"[]", object_pairs_hook=_first_ones) if item]
     except ValueError as error:
         raise ApplyError(f"ip {' '.join(words)}: {error}") from error
+
+
+def _first_ones(pairs: list[tuple[str, Any]]) -> Json:
+    """Of names that are there twice the first: ip(8) says `dst` of a route, and again of its encapsulation."""
+    return dict(reversed(pairs))
 
 
 def words_of(key: str, value: str) -> dict[str, str]:
@@ -138,15 +143,17 @@ def routes_of(family: str, routes: Iterable[Json], links: frozenset[str] | None 
 
 def _route_key(family: str, route: Json) -> str:
     to = "::/0" if family == "-6" and route["dst"] == "default" else route["dst"]
+    tos = f" tos={route['tos']}" if route.get("tos") else ""
     metric = f" metric={route['metric']}" if route.get("metric") else ""
     table = route.get("table", "main")
-    return f"route:{to}{metric}" + (f" table={table}" if table != "main" else "")
+    return f"route:{to}{tos}{metric}" + (f" table={table}" if table != "main" else "")
 
 
 def _route_words(route: Json) -> Iterator[str]:
     if (kind := route.get("type", "unicast")) != "unicast":
         yield f"type={kind}"
     yield from _hop_words(route)
+    yield from (f"encap={hop['encap']}" for hop in route.get("nexthops", [route]) if "encap" in hop)
     yield f"proto={route['protocol']}"
     if (scope := route.get("scope", "global")) != "global":
         yield f"scope={scope}"
@@ -171,7 +178,7 @@ def route_arguments(to: str, words: Mapping[str, str]) -> list[str]:
     """The same for ip(8)."""
     found = [words.get("type", "unicast"), to]
     found += _hop_arguments(words)
-    for name in ("metric", "table", "proto", "scope", "src", "mtu", "advmss"):
+    for name in ("tos", "metric", "table", "proto", "scope", "src", "mtu", "advmss"):
         found += [name, words[name]] if name in words else []
     for name in sorted((name for name in words if name.startswith("nexthop")), key=len):
         hop = dict(part.split(":", 1) for part in words[name].split(",") if ":" in part)

@@ -66,7 +66,12 @@ class Mounts:
         kind, source, options, root = (_plain(part) for part in wanted.groups(""))
         if _is_users(kind) or not _KIND.fullmatch(kind):
             raise ApplyError(f"{key}: a file system of type {kind} is not mounted by pact")
-        is_it = bool(there) and _same_source(there[-1], kind, source, root or "/")
+        beneath = [_same_source(line, kind, source, root or "/") for line in there]
+        while any(beneath) and not beneath[-1]:  # what was mounted over it goes; it stays, with what is in it
+            self._unmount(key)
+            beneath.pop()
+            there.pop()
+        is_it = any(beneath)
         if is_it and not root:
             _run("-o", f"remount,{options}", "--", key)
             return
@@ -80,8 +85,10 @@ class Mounts:
         binding.reflag(options, key)
 
     def _mount(self, kind: str, source: str, options: str, key: str) -> None:
-        """Mount at the place of that name and nowhere else, though somebody turns a directory above it into a link."""
+        """Mount at the place of that name and nowhere else, though somebody turns a directory above it into a link. A
+        place that is not there is made, as systemd.mount(5) makes it."""
         try:
+            _make_place(key)
             os.close(kernel.open_plainly(key))
         except OSError as error:
             why = "leads through a link" if error.errno == errno.ELOOP else os.strerror(error.errno or 0)
@@ -155,6 +162,22 @@ class Mounts:
 
         loop.add_reader(changed.fileno(), told)
         return end
+
+
+def _make_place(path: str) -> None:
+    """The directory, and those above it, where they are not there. Raises `OSError`."""
+    try:
+        os.close(kernel.open_plainly(path))
+    except FileNotFoundError:
+        above, _, name = path.rpartition("/")
+        if not name:
+            raise
+        _make_place(above or "/")
+        parent = kernel.open_plainly(above or "/")
+        try:
+            os.mkdir(name, 0o755, dir_fd=parent)
+        finally:
+            os.close(parent)
 
 
 def _is_users(kind: str) -> bool:

@@ -17,16 +17,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pact_agent.dimensions import ApplyError
 from pact_agent.dimensions import iproute as show
 from pact_agent.dimensions.iproute import Json, ip
+from pactsh.model.delta import MADE_LINKS
 
 # <linux/rtnetlink.h>: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, _IPV4_ROUTE, _IPV6_IFADDR, _IPV6_ROUTE.
 _GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 _DEFAULTS = {"mtu": "", "txqueuelen": "", "promisc": "off", "arp": "on"}
-_MADE = frozenset({"dummy", "bridge", "vlan"})  # kinds of link that are made again
 _NAME = r"[\w.][^\s/:]{0,14}"
 _KEY = re.compile(
     rf"link:(?P<link>{_NAME})"
     rf"|address:(?P<on>{_NAME}):(?P<address>[0-9a-fA-F.:]+/\d{{1,3}})"
-    r"|route:(?P<to>\w[\w.:/]*|::/0)(?: metric=(?P<metric>\d+))?(?: table=(?P<table>\w+))?"
+    r"|route:(?P<to>\w[\w.:/]*|::/0)(?: tos=(?P<tos>\w+))?(?: metric=(?P<metric>\d+))?(?: table=(?P<table>\w+))?"
 )
 
 
@@ -81,7 +81,7 @@ class Network:
         elif found["on"]:
             self._set_address(key, found["on"], found["address"], wanted)
         else:
-            which = {name: found[name] for name in ("metric", "table") if found[name]}
+            which = {name: found[name] for name in ("tos", "metric", "table") if found[name]}
             _set_route(key, found["to"], which, wanted)
 
     def _set_link(self, name: str, wanted: Mapping[str, str] | None) -> None:
@@ -117,7 +117,7 @@ class Network:
             ip("link", "set", "dev", now, "down")
             ip("link", "set", "dev", now, "name", name)
             return
-        if kind not in _MADE:
+        if kind not in MADE_LINKS:
             raise ApplyError(f"{name}: a link{f' of kind {kind}' if kind else ''} is not made by pact")
         if kind == "vlan":
             parent, number = wanted.get("parent", ""), wanted.get("id", "")
@@ -194,8 +194,10 @@ def _reach(link: Json, address: str) -> None:
 
 
 def _set_route(key: str, to: str, which: dict[str, str], wanted: Mapping[str, str] | None) -> None:
-    """`which` are the metric and the table, where the key has them."""
+    """`which` are the service (tos), the metric and the table, where the key has them."""
     family = "-6" if ":" in to else "-4"
+    if wanted is not None and "encap" in wanted:
+        raise ApplyError(f"{key}: a route with an encapsulation is not made by pact")
     if wanted is not None:
         ip(family, "route", "replace", *show.route_arguments(to, {**which, **wanted}))
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -141,6 +142,47 @@ def test_of_a_large_file_only_the_digest_is_known(files: Files, etc: Path) -> No
     with pytest.raises(ApplyError, match=r"large: its content of 1048577 bytes was not kept, so it can't be put back"):
         files.apply(str(etc / "large"), before)
     assert (etc / "large").read_bytes() == b"y"
+
+
+def test_what_stands_in_its_place_stays_when_its_content_is_lost(files: Files, etc: Path) -> None:
+    (etc / "large").mkdir()
+    value = f"file mode=0644 owner=0:0 size=9 sha256={'0' * 64}"
+    assert files.lost(value) == "its content of 9 bytes is not kept and can't be restored"
+    with pytest.raises(ApplyError, match="was not kept"):
+        files.apply(str(etc / "large"), value)
+    assert (etc / "large").is_dir()
+
+
+def test_a_name_as_long_as_names_can_be_is_put_back(files: Files, etc: Path) -> None:
+    path = etc / ("n" * 255)
+    path.write_text("x")
+    before = files.snapshot()[str(path)]
+    assert files.lost(before) == ""
+    path.unlink()
+    files.apply(str(path), before)
+    assert files.snapshot()[str(path)] == before
+
+
+def test_what_can_not_be_replaced_leaves_nothing_beside_it(files: Files, etc: Path) -> None:
+    path = etc / "there"
+    path.write_text("as it was")
+    before = files.snapshot()
+    path.unlink()
+    path.mkdir()
+    (path / "in the way").touch()
+    with pytest.raises(ApplyError, match="Directory not empty"):
+        files.apply(str(path), before[str(path)])
+    path.joinpath("in the way").unlink()
+    path.rmdir()
+    path.write_text("another")
+    if subprocess.run(["chattr", "+i", str(path)], check=False, capture_output=True).returncode:
+        pytest.skip("no file here is made immutable: chattr(1) takes CAP_LINUX_IMMUTABLE and a file system that can")
+    try:
+        with pytest.raises(ApplyError, match="Operation not permitted"):
+            files.apply(str(path), before[str(path)])
+        assert files.snapshot().keys() == before.keys()
+    finally:
+        subprocess.run(["chattr", "-i", str(path)], check=True)
 
 
 @pytest.mark.parametrize(

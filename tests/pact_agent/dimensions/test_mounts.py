@@ -57,6 +57,17 @@ def test_nothing_is_mounted_through_a_link(tmp_path: Path) -> None:
     assert Mounts().snapshot() == before
 
 
+def test_a_place_that_is_not_there_is_made(tmp_path: Path) -> None:
+    place = tmp_path / "not" / "there"
+    Mounts().apply(str(place), "type=tmpfs source=none options=size=64k")
+    assert os.path.ismount(place)
+    Mounts().apply(str(place), None)
+    (tmp_path / "link").symlink_to(tmp_path / "not")
+    with pytest.raises(ApplyError, match="leads through a link"):
+        Mounts().apply(str(tmp_path / "link" / "other"), "type=tmpfs source=none options=size=64k")
+    assert not (tmp_path / "not" / "other").exists()
+
+
 def test_taken_away_and_made_again_it_is_the_same(point: Path) -> None:
     dimension = Mounts()
     before = dimension.snapshot()[str(point)]
@@ -83,6 +94,18 @@ def test_two_on_one_place_are_both_taken_away(point: Path) -> None:
     assert "source=second" in Mounts().snapshot()[str(point)]
     Mounts().apply(str(point), None)
     assert not os.path.ismount(point)
+
+
+def test_what_is_mounted_over_it_goes_and_it_stays(point: Path) -> None:
+    """With what is in it: a file system in memory lives no longer than its mount."""
+    (point / "kept").write_text("x")
+    before = Mounts().snapshot()[str(point)]
+    mount("-t", "tmpfs", "second", str(point))
+    mount("-t", "tmpfs", "third", str(point))
+    assert not (point / "kept").exists()
+    Mounts().apply(str(point), before)
+    assert Mounts().snapshot()[str(point)] == before
+    assert (point / "kept").read_text() == "x"
 
 
 @pytest.mark.parametrize("how", ["stands", "open", "below"])

@@ -218,3 +218,26 @@ def test_the_kernel_wakes_us(network: Network) -> None:
         "address add fd03::1/64 dev d0",
     ):
         asyncio.run(go(line))
+
+
+def test_a_route_with_an_encapsulation_is_told_by_where_it_leads(network: Network) -> None:
+    """ip(8) shows two destinations of it; it is no route to the second, nor made again as one without."""
+    (change,) = changed(network, "route add 192.0.2.0/24 encap ip id 5 dst 1.1.1.1 dev d0")
+    assert (change.key, "encap=ip" in str(change.after)) == ("route:192.0.2.0/24", True)
+    network.apply(change.key, None)
+    assert change.key not in network.snapshot()
+    with pytest.raises(ApplyError, match="encapsulation is not made by pact"):
+        network.apply(change.key, change.after)
+    assert not any("1.1.1.1" in key for key in network.snapshot())
+
+
+def test_routes_for_a_kind_of_service_are_apart(network: Network) -> None:
+    changes = changed(network, "route add 10.81.0.0/16 dev d0 tos 0x10\nroute add 10.81.0.0/16 dev d0")
+    assert len(changes) == 2
+    after = network.snapshot()
+    for change in changes:
+        network.apply(change.key, None)
+    assert not any("10.81" in key for key in network.snapshot())
+    for change in changes:
+        network.apply(change.key, change.after)
+    assert network.snapshot() == after

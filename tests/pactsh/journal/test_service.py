@@ -19,6 +19,7 @@ from pactsh.rpc.client import Journal
 from tests.pactsh.journal.material import draft
 from tests.pactsh.journal.site import ADMIN, Site, collect, running
 
+BOB = b'{"principal": "bob@x", "roles": [], "kind": "human"}'
 SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl x"
 
 
@@ -51,6 +52,10 @@ CALLS: dict[str, Callable[[Journal], Awaitable[Any]]] = {
     "Policy/Get": lambda j: j.policy("ml"),
     "Policy/Watch": lambda j: first(j.watch_policy("ml")),
     "Policy/Evaluate": lambda j: j.evaluate(b"{}"),
+    "Approvals/Request": lambda j: j.request_approval("apply", b"{}", "x", scope="vcluster:ml", requester=BOB),
+    "Approvals/Decide": lambda j: j.decide_approval("ap-0000", approve=True),
+    "Approvals/List": lambda j: j.approvals(),
+    "Approvals/Watch": lambda j: first(j.watch_approvals()),
 }
 
 CALLERS: dict[str, Callable[[Site], Journal]] = {
@@ -69,6 +74,8 @@ CALLERS: dict[str, Callable[[Site], Journal]] = {
     "other agent": lambda s: s.agent("node666"),
 }
 READS = (
+    "Approvals/List",
+    "Approvals/Watch",
     "Journal/List",
     "Journal/Get",
     "Journal/Watch",
@@ -82,7 +89,14 @@ READS = (
 # What happens; whatever isn't named here is refused as forbidden.
 UNKNOWN = {"nobody", "garbage", "expired"}
 ALLOWED: dict[str, set[str]] = {
-    "other viewer": {"Journal/List", "Journal/Heads", "Journal/Export", "Nodes/List", "Certificates/SignUser"},
+    "other viewer": {
+        "Approvals/List",
+        "Journal/List",
+        "Journal/Heads",
+        "Journal/Export",
+        "Nodes/List",
+        "Certificates/SignUser",
+    },
     "viewer": {*READS, "Certificates/SignUser"},
     "ops": {*READS, "Certificates/SignUser"},
     "reader": {*READS, "Certificates/SignUser"},
@@ -98,16 +112,22 @@ ALLOWED: dict[str, set[str]] = {
         "Policy/Get",
         "Policy/Watch",
         "Policy/Evaluate",
+        "Approvals/List",
     },
 }
 NOT_FOUND = {
+    *((caller, "Approvals/Decide") for caller in ALLOWED),
     ("other viewer", "Journal/Get"),
     ("other viewer", "Nodes/Get"),
     ("other agent", "Journal/Get"),
     ("other agent", "Nodes/Get"),
 }
 # A watch of what is out of reach is no error: it shows nothing.
-SILENT = {("other viewer", "Journal/Watch"), ("other agent", "Journal/Watch")}
+SILENT = {
+    ("other viewer", "Journal/Watch"),
+    ("other agent", "Journal/Watch"),
+    *((caller, "Approvals/Watch") for caller in ALLOWED),  # none is there
+}
 
 
 def expected(caller: str, method: str) -> type[PactError] | str | None:
@@ -121,6 +141,8 @@ def expected(caller: str, method: str) -> type[PactError] | str | None:
         return NotFoundError
     if (caller, method) in SILENT:
         return "silent"
+    if method == "Approvals/Request" and caller in {"ops", "admin"}:  # they may, but for something that makes sense
+        return UsageError
     return None if method in ALLOWED.get(caller, set()) else ForbiddenError
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pactsh.errors import NotFoundError
 from pactsh.model.delta import Change, Delta
 from pactsh.model.entry import Author, Draft, Entry
 from pactsh.model.fold import conflicts, node_deltas
@@ -91,3 +92,37 @@ def test_conflicts_are_other_values_of_the_same_keys() -> None:
         ("node4", "a", None),
     ]
     assert conflicts("node5", deltas) == []
+
+
+def test_going_back_and_forth_ends_where_that_entry_stood(node: Recording) -> None:
+    """Back to before a commit, then to it again: what it declared is in force again, though it had fallen away."""
+    first = commit(node, "a.a", "1")
+    second = commit(node, "a.b", "1")
+    third = commit(node, "a.a", "2")
+
+    def go(to: int) -> tuple[str, str, str]:
+        as_of = node_deltas(entry(d) for d in node.entries() if d.number <= to).get("node042", ())
+        asyncio.run(node.lifecycle.rollback(ALICE, to=to, as_of=as_of))
+        assert folded(node) == node.lifecycle.deltas
+        assert node.lifecycle.drift == ()
+        return node.value("a.a"), node.value("a.b"), node.value("a.c")
+
+    assert go(first) == ("1", "0", "0")
+    assert go(third) == ("2", "1", "0")
+    assert go(second) == ("1", "1", "0")
+    fourth = commit(node, "a.c", "9")
+    assert go(1) == ("0", "0", "0")
+    assert go(fourth) == ("1", "1", "9")
+    asyncio.run(node.restarted().start("boot-2"))
+    assert folded(node) == node.lifecycle.deltas
+    assert (node.value("a.a"), node.value("a.c")) == ("1", "9")
+
+
+def test_what_has_ended_meanwhile_does_not_come_back(node: Recording) -> None:
+    first = commit(node, "a.a", "1", ttl=900)
+    before = folded(node)
+    asyncio.run(node.lifecycle.rollback(ALICE, to=1, as_of=()))
+    node.clock.pass_s(1000)
+    with pytest.raises(NotFoundError):
+        asyncio.run(node.lifecycle.rollback(ALICE, to=first, as_of=before))
+    assert (node.value("a.a"), node.lifecycle.deltas) == ("0", ())

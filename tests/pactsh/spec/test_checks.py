@@ -28,7 +28,7 @@ BAD = [
     ("files", "/etc/x", "mode=0644 mode=0600", "'mode' is there twice"),
     ("files", "/etc/x", f"sha256={DIGEST}", "expected a content"),
     ("files", "/etc/x", "file mode=0644", "expected a content"),
-    ("files", "/etc/x", "dir mode=0755", "'dir': expected mode=0644"),
+    ("files", "/etc/x", "dir mode=4755", "'4755': expected mode=0644"),
     ("files", "/etc/x", f"file keyed={DIGEST}", "'keyed': expected"),
     ("files", "/etc/x", f"file sha256={DIGEST} size=1", "'size': expected"),
     ("files", "/etc/x", "owner=00:0", "owner=UID:GID by number"),

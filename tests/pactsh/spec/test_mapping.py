@@ -27,8 +27,8 @@ MAPPED = [
     ("files", "/etc/a", f"file mode=0644 owner=0:0 size=3 sha256={DIGEST}",
      f"file mode=0644 owner=0:0 sha256={DIGEST}"),
     ("files", "/etc/b", "link -> ../my b", "link -> ../my b"),
-    ("network", "link:ib0", "state=up mtu=4092 txqueuelen=256 kind=ipoib",
-     "state=up mtu=4092 txqueuelen=256 kind=ipoib"),
+    ("files", "/etc/d", "dir mode=0750 owner=0:7", "dir mode=0750 owner=0:7"),
+    ("network", "link:br0", "state=up mtu=1500 kind=bridge", "state=up mtu=1500 kind=bridge"),
     ("network", "address:ib0:10.0.0.1/16", "scope=global broadcast=10.0.255.255",
      "scope=global broadcast=10.0.255.255"),
     ("network", "route:default", "via=10.0.0.1 dev=ib0 proto=static", "via=10.0.0.1 dev=ib0 proto=static"),
@@ -60,7 +60,8 @@ def test_a_delta_becomes_what_the_node_satisfies(dimension: str, key: str, value
         Change("gpu", "3", "healthy", "DEGRADED (ECC uncorrectable: 12)"),
         Change("files", "/etc/a", None, f"file mode=0600 owner=0:0 size=3 keyed={DIGEST}"),
         Change("files", "/etc/a", None, f"file mode=4755 owner=0:0 size=3 sha256={DIGEST}"),
-        Change("files", "/etc/d", None, "dir mode=0755 owner=0:0"),
+        Change("network", "link:v0", None, "state=up mtu=1500 kind=veth"),
+        Change("network", "link:eth7", None, "state=up mtu=1500"),
         Change("files", "/etc/p", None, "fifo mode=0755 owner=0:0"),
         Change("files", "/etc/p", None, "device mode=0755 owner=0:0"),
         Change("files", "/etc/p", None, "socket mode=0755 owner=0:0"),
@@ -85,6 +86,11 @@ def test_what_has_no_place_is_a_comment(change: Change) -> None:
     assert text.count(f"\n# {change.dimension}:") == 1
     assert text.isascii()
     assert parse_spec(text, "x")[0].values == {"kernel": {"vm.x": "1"}}
+
+
+def test_a_setting_of_a_link_that_was_there_is_mapped_whatever_its_kind() -> None:
+    value = "state=up mtu=4092 txqueuelen=256 kind=ipoib"
+    assert values_of([Change("network", "link:ib0", "state=up mtu=2044 kind=ipoib", value)])[1] == ()
 
 
 def test_the_last_change_of_a_key_counts() -> None:

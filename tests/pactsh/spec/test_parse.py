@@ -135,6 +135,8 @@ BAD = {
     "two contents": (FILE + f'content = "x"\ncontent_hash = "sha256:{"0" * 64}"\n', "is not the content's"),
     "hash": (FILE + 'content_hash = "abc"\n', "sha256=HEX"),
     "large": (FILE + f'content = "{"x" * 70000}"\n', "expected at most 65536 bytes"),
+    "directory and content": (FILE + 'type = "directory"\ncontent = "x"\n', "a directory has no content"),
+    "odd type": (FILE + 'type = "fifo"\n', "'fifo': expected file or directory"),
     "link and mode": (FILE + 'link = "/x"\nmode = "0600"\n', "a link has no content, mode or owner"),
     "file key": (FILE + 'contents = "x"\n', "did you mean content?"),
     "file number": (FILE + "mode = 420\n", 'line 2: vcluster.ml.files./etc/x.mode: expected text, in quotes: "0644"'),

@@ -1,0 +1,42 @@
+"""Drift whose commit waits for a second person: held until that one has decided, then committed, left, or undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from pact_agent.clock import Clock
+from pact_agent.declared import Declared
+from pact_agent.saved import Held
+from pactsh.errors import ConflictError
+from pactsh.model.delta import Drifted
+
+_GRACE_S = 60.0  # beyond the end that the journal knows: its word may be on the way
+
+
+async def hold(declared: Declared, clock: Clock, id_: str, names: Sequence[str], left_s: float) -> None:
+    """Let nothing undo that drift for so long."""
+    saved = declared.now
+    held = Held(id_, tuple(names), clock.monotonic() + left_s + _GRACE_S)
+    await declared.step(msgspec.structs.replace(saved, held=(*saved.held, held), window=None))
+
+
+async def release(declared: Declared, id_: str) -> tuple[str, ...]:
+    """Hold it no longer; what was held."""
+    saved = declared.now
+    names = tuple(name for held in saved.held if held.id == id_ for name in held.names)
+    if names:
+        rest = tuple(held for held in saved.held if held.id != id_)
+        await declared.step(msgspec.structs.replace(saved, held=rest))
+    return names
+
+
+def check_unchanged(chosen: Sequence[Drifted], expected: Mapping[str, object]) -> None:
+    """Raises `ConflictError` where drift is not what it was when its commit was asked for."""
+    for item in chosen:
+        if item.change.name in expected and item.change.after != expected[item.change.name]:
+            raise ConflictError(
+                f"commit: {item.change.name} has changed since the approval was asked for",
+                hint="pact diff shows what it is now",
+            )

@@ -1,0 +1,229 @@
+"""`pact approve`: the second person's part of two-person approval."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from pactsh.cli.command import Command, Group
+from pactsh.cli.context import Context
+from pactsh.cli.render import Out
+from pactsh.errors import UsageError, error_of
+
+if TYPE_CHECKING:
+    from pactsh.model.approval import Approval
+
+_ID = re.compile(r"ap-[0-9a-f]{4,16}")
+_WAIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ListArgs:
+    """`all`: those that are over as well."""
+
+    all: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A request: where, what for, by whom, since when (seconds), and how far it is."""
+
+    id: str
+    vcluster: str
+    node: str | None
+    action: str
+    summary: str
+    requester: str
+    requested: str
+    expires: str
+    age_s: int
+    state: str
+    by: str | None
+    reason: str | None
+
+
+def _listed(ctx: Context, approval: Approval) -> Listed:
+    from datetime import datetime
+
+    age = ctx.now() - datetime.fromisoformat(approval.requested)
+    return Listed(
+        approval.id,
+        approval.vcluster,
+        approval.node or None,
+        approval.action,
+        approval.summary,
+        approval.requester.principal,
+        approval.requested,
+        approval.expires,
+        max(0, round(age.total_seconds())),
+        approval.state,
+        approval.by or None,
+        approval.reason or None,
+    )
+
+
+def run_list(ctx: Context, args: ListArgs) -> tuple[Listed, ...]:
+    """What waits for a decision, oldest first."""
+    from pactsh.cli.remote import ask
+
+    vcluster = ctx.settings.vcluster if "vcluster" in ctx.explicit else ""
+    found = ask(ctx, lambda journal: journal.approvals(vcluster=vcluster or "", closed=args.all))
+    return tuple(_listed(ctx, approval) for approval in found)
+
+
+def render_list(result: tuple[Listed, ...], out: Out) -> None:
+    """A line a request."""
+    from pactsh.cli.changes import lasts
+
+    if not result:
+        out.line("No pending approvals.")
+    for item in result:
+        state = "" if item.state == "pending" else f"  {item.state}{f' by {item.by}' if item.by else ''}"
+        what = item.action if item.node is None else f"{item.action} on {item.node}"
+        who = f"by {item.requester}  {lasts(item.age_s)} ago"
+        out.line(f'{item.id}  {item.vcluster}  "{item.summary}"  {who}  ({what}){state}')
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveArgs:
+    """Which one."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DenyArgs:
+    """Which one, and why not."""
+
+    id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What came of it: `done` with its status, or still `approved` when the node has not done it yet."""
+
+    id: str
+    state: str
+    action: str
+    where: str
+    by: str
+
+
+def run_approve(ctx: Context, args: ApproveArgs) -> Decided:
+    """Approve, and wait a while for it to be done; raises what doing it came to."""
+    approval = _decide(ctx, args.id, approve=True)
+    for known in _follow(ctx, approval):
+        approval = known
+    if approval.state == "done" and approval.status:
+        raise error_of(approval.kind, f"{approval.id} is approved, and failed: {approval.message or approval.status}")
+    return Decided(approval.id, approval.state, approval.action, _where(approval), approval.by)
+
+
+def _follow(ctx: Context, approval: Approval) -> Iterator[Approval]:
+    """What becomes of it within a while."""
+    import asyncio
+
+    from pactsh.cli.remote import ask
+    from pactsh.rpc.client import Journal
+
+    async def until_done(journal: Journal) -> list[Approval]:
+        found = [approval]
+        try:
+            async with asyncio.timeout(_WAIT_S):
+                async for known in journal.watch_approvals(id_=approval.id):
+                    found.append(known)
+                    if not known.is_open:
+                        break
+        except TimeoutError:
+            pass
+        return found
+
+    if approval.is_open:
+        yield from ask(ctx, until_done)
+
+
+def run_deny(ctx: Context, args: DenyArgs) -> Decided:
+    """Deny; raises like the journal."""
+    approval = _decide(ctx, args.id, approve=False, reason=args.message)
+    return Decided(approval.id, approval.state, approval.action, _where(approval), approval.by)
+
+
+def _decide(ctx: Context, id_: str, *, approve: bool, reason: str = "") -> Approval:
+    from pactsh.cli.remote import ask
+
+    if not _ID.fullmatch(id_):
+        raise UsageError(f"approve: {id_[:40]!r} is not an approval's id", hint="pact approve list shows them")
+    return ask(ctx, lambda journal: journal.decide_approval(id_, approve=approve, reason=reason))
+
+
+def _where(approval: Approval) -> str:
+    return approval.node or approval.vcluster
+
+
+def render_decided(result: Decided, out: Out) -> None:
+    """One line."""
+    if result.state == "denied":
+        out.line(f"Denied: {result.id} ({result.action} on {result.where}).")
+    elif result.state == "done":
+        out.line(f"Approved. {result.action.capitalize()} applied on {result.where}.")
+    else:
+        out.line(f"Approved. {result.action.capitalize()} on {result.where} is on its way.")
+
+
+class _Approve(Group):
+    """`pact approve ID` approves; without anything it lists."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the verb in where an id, or nothing, stands in its place."""
+        if not args:
+            args = ["list"]
+        elif args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["id", *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Without the one that is not typed."""
+        return [name for name in super().list_commands(ctx) if name != "id"]
+
+
+_WHICH = click.Argument(["id"], metavar="ID")
+
+LIST: Command[ListArgs, tuple[Listed, ...]] = Command(
+    "list",
+    help="List what waits for a second person.",
+    run=run_list,
+    render=render_list,
+    args=ListArgs,
+    params=[click.Option(["--all"], is_flag=True, help="Those that are over as well.")],
+)
+APPROVE: Command[ApproveArgs, Decided] = Command(
+    "id",
+    help="Approve it: it is done at once, in its requester's name.",
+    run=run_approve,
+    render=render_decided,
+    args=ApproveArgs,
+    params=[_WHICH],
+)
+APPROVE.hidden = True
+DENY: Command[DenyArgs, Decided] = Command(
+    "deny",
+    help="Deny it.",
+    run=run_deny,
+    render=render_decided,
+    args=DenyArgs,
+    params=[_WHICH, click.Option(["-m", "--message"], metavar="REASON", required=True, help="Why not.")],
+)
+
+command = _Approve(
+    "approve",
+    help="""Approve or deny two-person operations.
+
+    `pact approve ID` approves: what was asked for is done, once, though its requester has gone. Nobody approves their
+    own.""",
+    commands=[LIST, DENY, APPROVE],
+)

@@ -1,0 +1,158 @@
+"""Waiting for a second person: what is shown meanwhile, and how it ends.
+
+On a node its agent tells how it ends, from elsewhere the journal does. Who waits no longer (Ctrl-C, or JSON output,
+which never waits) leaves the request pending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pactsh.cli.context import Context
+from pactsh.cli.render import Out
+from pactsh.errors import PolicyError, UnreachableError, error_of
+
+if TYPE_CHECKING:
+    from pactsh.cli.local import LocalAgent
+    from pactsh.model.approval import Approval
+    from pactsh.model.entry import Draft
+
+_AGAIN_S = 1.0
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """A request that was put on record."""
+
+    id: str
+    vcluster: str
+    expires: str
+    left_s: int
+
+
+class Over(msgspec.Struct, frozen=True):
+    """How one ended: its state, who decided and why; of an executed one its exit status, and its error."""
+
+    id: str
+    state: str
+    by: str = ""
+    reason: str = ""
+    status: int | None = None
+    kind: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a verb that waits for a second person comes to. `state`: `pending` or `done`."""
+
+    approval: str
+    state: str
+    what: str
+    where: str
+    by: str = ""
+
+
+class SettledError(Exception):
+    """A verb ended in an `Outcome` instead of its own result."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.state)
+        self.outcome = outcome
+
+
+def render(outcome: Outcome, out: Out) -> None:
+    """One line."""
+    if outcome.state == "done":
+        out.line(f"Approved by {outcome.by}. {outcome.what.capitalize()} applied on {outcome.where}.")
+    else:
+        out.line(f"{outcome.approval} stays pending: it is done when somebody approves it (pact approve list).")
+
+
+def is_pending(item: Mapping[str, object]) -> bool:
+    """Whether an agent's answer is that a second person has to agree."""
+    return isinstance(item.get("approval"), dict)
+
+
+def settle_here(ctx: Context, agent: LocalAgent, item: Mapping[str, object], what: str) -> None:
+    """Wait with the node's agent; always raises: `SettledError`, or the error that it came to."""
+    pending = msgspec.convert(item["approval"], Pending)
+    where = str(item.get("node") or pending.vcluster)
+    _announce(ctx, pending, what, where)
+    try:
+        over = msgspec.convert(agent.ask("approval", {"id": pending.id}, endless=True), Over)
+    except KeyboardInterrupt:
+        raise SettledError(Outcome(pending.id, "pending", what, where)) from None
+    _end(over, what, where)
+
+
+def settle_elsewhere(ctx: Context, pending: Pending, what: str, where: str) -> None:
+    """Wait with the journal; raises like `settle_here`."""
+    _announce(ctx, pending, what, where)
+    try:
+        approval = _watch(ctx, pending.id)
+    except KeyboardInterrupt:
+        raise SettledError(Outcome(pending.id, "pending", what, where)) from None
+    _end(
+        Over(
+            approval.id, approval.state, approval.by, approval.reason, approval.status, approval.kind, approval.message
+        ),
+        what,
+        where,
+    )
+
+
+def pending_of(ctx: Context, approval: Approval) -> Pending:
+    """A request as the journal has it."""
+    from datetime import datetime
+
+    left = datetime.fromisoformat(approval.expires) - ctx.now()
+    return Pending(approval.id, approval.vcluster, approval.expires, max(0, round(left.total_seconds())))
+
+
+def request(ctx: Context, action: str, draft: Draft) -> Pending:
+    """Ask the journal for a second person who agrees to this entry."""
+    import json
+
+    from pactsh.cli.remote import ask
+
+    operation = json.dumps({"message": draft.message, "body": draft.body}).encode()
+    found = ask(ctx, lambda j: j.request_approval(action, operation, draft.message, scope=draft.scope))
+    return pending_of(ctx, found)
+
+
+def _announce(ctx: Context, pending: Pending, what: str, where: str) -> None:
+    if ctx.json:
+        raise SettledError(Outcome(pending.id, "pending", what, where))
+    ctx.notice(f"Approval required (two-person policy on vcluster: {pending.vcluster})")
+    ctx.notice(f"Pending approval: {pending.id} (expires in {max(1, round(pending.left_s / 60))} min)")
+    ctx.notice("Waiting for approval... (Ctrl-C to background)")
+
+
+def _watch(ctx: Context, id_: str) -> Approval:
+    from pactsh.cli.remote import ask, iterate
+
+    while True:
+        try:
+            for known in ask(ctx, lambda journal: journal.approvals(id_=id_)):
+                if not known.is_open:
+                    return known
+            for approval in iterate(ctx, lambda journal: journal.watch_approvals(id_=id_)):
+                if not approval.is_open:
+                    return approval
+        except UnreachableError as error:
+            ctx.notice(f"pact: {error.message}; trying again")
+        ctx.sleep(_AGAIN_S)
+
+
+def _end(over: Over, what: str, where: str) -> None:
+    if over.state == "denied":
+        raise PolicyError(f"{what}: {over.id} was denied by {over.by}: {over.reason}")
+    if over.state == "expired":
+        raise PolicyError(f"{what}: nobody approved {over.id} in time", hint="what it was to commit is rolled back")
+    if over.status is None or over.status:
+        raise error_of(over.kind, over.message or f"{what}: {over.id} was approved by {over.by}, and failed")
+    raise SettledError(Outcome(over.id, "done", what, where, over.by))

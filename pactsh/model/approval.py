@@ -1,0 +1,108 @@
+"""Two-person approval: what somebody wants to do, and what a second person says to it.
+
+Folded from the entries `approval.requested`, `.approved`, `.denied`, `.expired` and `.done` (DESIGN.md, section 7). The
+first decision is the only one: the journal keeps one entry for each step of an approval.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pactsh.model.entry import Author, Entry
+
+if TYPE_CHECKING:
+    from pactsh.model.entry import JsonObject
+else:
+    from typing import Any
+
+    JsonObject = dict[str, Any]
+
+REQUESTED, APPROVED, DENIED, EXPIRED, DONE = (
+    "approval.requested", "approval.approved", "approval.denied", "approval.expired", "approval.done",
+)  # fmt: skip
+TYPES = (REQUESTED, APPROVED, DENIED, EXPIRED, DONE)
+_STATES = {APPROVED: "approved", DENIED: "denied", EXPIRED: "expired"}
+
+
+class Approval(msgspec.Struct, frozen=True):
+    """One request. `operation` is all it takes to do it later; `expires` is when nobody may decide any more (RFC 3339).
+
+    `state`: `pending`, then `approved`, `denied` or `expired`; `done` once it was executed, with the exit status that
+    would have been the requester's, and the kind and text of an error.
+    """
+
+    id: str
+    action: str
+    scope: str
+    vcluster: str
+    summary: str
+    requester: Author
+    requested: str
+    expires: str
+    operation: JsonObject = {}
+    state: str = "pending"
+    by: str = ""
+    reason: str = ""
+    status: int | None = None
+    kind: str = ""
+    message: str = ""
+    seq: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits for a decision, or for being executed."""
+        return self.state in {"pending", "approved"}
+
+    @property
+    def node(self) -> str:
+        """The node it is about, "" for a whole vCluster."""
+        return self.scope.removeprefix("node:") if self.scope.startswith("node:") else ""
+
+
+def fold(known: dict[str, Approval], entry: Entry) -> None:
+    """Take one entry in. What does not belong to a request that is known is left out."""
+    body = entry.body or {}
+    id_ = body.get("id")
+    if not isinstance(id_, str):
+        return
+    if entry.type == REQUESTED:
+        if id_ not in known:
+            known[id_] = requested(entry)
+        return
+    old = known.get(id_)
+    if old is None or (entry.type == DONE and entry.scope != old.scope):
+        return
+    if entry.type in _STATES and old.state == "pending":
+        known[id_] = msgspec.structs.replace(
+            old, state=_STATES[entry.type], by=entry.author.principal, reason=entry.message, seq=entry.seq
+        )
+    elif entry.type == DONE and old.state == "approved":
+        status = body.get("status")
+        known[id_] = msgspec.structs.replace(
+            old,
+            state="done",
+            status=status if isinstance(status, int) else None,
+            kind=str(body.get("kind") or ""),
+            message=entry.message,
+            seq=entry.seq,
+        )
+
+
+def requested(entry: Entry) -> Approval:
+    """The request that an entry of its type is."""
+    body = entry.body or {}
+    operation = body.get("operation")
+    return Approval(
+        id=str(body.get("id")),
+        action=str(body.get("action")),
+        scope=entry.scope,
+        vcluster=str(body.get("vcluster")),
+        summary=entry.message,
+        requester=entry.author,
+        requested=entry.time,
+        expires=str(body.get("expires")),
+        operation=operation if isinstance(operation, dict) else {},
+        seq=entry.seq,
+    )

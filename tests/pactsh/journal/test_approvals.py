@@ -1,0 +1,340 @@
+"""Two-person approval at the journal: who may ask, who may decide, once, in time, and what is executed there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pactsh.errors import (
+    ApprovalError,
+    AuthError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    PactError,
+    UsageError,
+)
+from pactsh.journal.approvals import ApprovalsService
+from pactsh.journal.judging import Judge
+from pactsh.journal.projections import Projections
+from pactsh.journal.service import JournalService
+from pactsh.model.approval import Approval
+from pactsh.model.entry import Author, Draft, JsonObject
+from pactsh.rpc.client import Journal
+from tests.pactsh.journal.site import ADMIN, Site, running
+
+OPS = "pact-ops-ml"
+ALICE = json.dumps({"principal": "alice@org", "roles": [OPS], "kind": "human"}).encode()
+DEADLINE_S = 30
+
+
+async def enrolled(site: Site, node: str = "node042", vcluster: str = "ml") -> None:
+    """The node is in the vCluster, as the journal knows it."""
+    async with site.agent(node) as agent:
+        draft = Draft(
+            f"agent:{node}:1", 1, "2026-01-31T12:00:00.000000Z", "agent.start", f"node:{node}",
+            Author(f"agent:{node}", (), "agent"), body={"vcluster": vcluster},
+        )  # fmt: skip
+        await agent.append([draft])
+
+
+async def set_policy(site: Site, version: int = 1, **keys: object) -> None:
+    async with site.admin() as admin:
+        await admin.append([policy_draft(version, **keys)])
+
+
+def policy_draft(version: int, **keys: object) -> Draft:
+    who = "root@example.org"
+    body: JsonObject = {"policy": {"vcluster": "ml", "version": version, **keys}}  # type: ignore[dict-item]
+    return Draft(
+        f"user:{who}:{version}", version, "2026-01-31T12:00:00.000000Z", "policy.updated", "vcluster:ml",
+        Author(who, (ADMIN,), "human"), message=f"version {version}", body=body,
+    )  # fmt: skip
+
+
+async def asked(site: Site, summary: str = "add hugepages") -> Approval:
+    async with site.agent() as agent:
+        return await agent.request_approval("commit", b'{"method":"commit"}', summary, requester=ALICE)
+
+
+@asynccontextmanager
+async def pending(directory: Path) -> AsyncIterator[tuple[Site, Approval]]:
+    async with running(directory) as site:
+        await enrolled(site)
+        yield site, await asked(site)
+
+
+def test_it_is_seen_by_whom_it_concerns(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with pending(tmp_path) as (site, approval):
+            assert (approval.state, approval.scope, approval.vcluster) == ("pending", "node:node042", "ml")
+            assert approval.requester.principal == "alice@org"
+            left = datetime.fromisoformat(approval.expires) - datetime.now(UTC)
+            assert timedelta(minutes=29) < left <= timedelta(minutes=30)
+            async with site.person("bob@org", OPS) as bob, site.person("eve@org", "pact-ops-other") as eve:
+                assert [a.id for a in await bob.approvals()] == [approval.id]
+                assert await eve.approvals() == []
+                with pytest.raises(NotFoundError):
+                    await eve.decide_approval(approval.id, approve=True)
+
+    asyncio.run(go())
+
+
+DECIDERS = {
+    "requester": (("alice@org", OPS), ForbiddenError),
+    "requester in capitals": (("ALICE@org", OPS), ForbiddenError),
+    "requester as admin": (("alice@org", ADMIN), ForbiddenError),
+    "viewer": (("vera@org", "pact-viewer-ml"), ForbiddenError),
+    "machine": (("bot@org", "pact-service-ai"), ForbiddenError),
+    "reader": (("bot@org", "pact-service-agent"), ForbiddenError),
+    "no role": (("eve@org",), ForbiddenError),
+    "operations": (("bob@org", OPS), None),
+    "regulated": (("rita@org", "pact-regulated-ml"), None),
+    "admin": (("root@org", ADMIN), None),
+}
+
+
+@pytest.mark.parametrize("who", DECIDERS)
+@pytest.mark.parametrize("approve", [True, False], ids=["approve", "deny"])
+def test_who_may_decide(tmp_path: Path, who: str, approve: bool) -> None:
+    (principal, *roles), refused = DECIDERS[who]
+
+    async def go() -> None:
+        async with pending(tmp_path) as (site, approval), site.person(principal, *roles) as decider:
+            if refused is not None:
+                with pytest.raises(refused) as raised:
+                    await decider.decide_approval(approval.id, approve=approve, reason="x")
+                assert raised.value.code == 2
+                return
+            decided = await decider.decide_approval(approval.id, approve=approve, reason="x")
+            assert (decided.state, decided.by) == ("approved" if approve else "denied", principal)
+
+    asyncio.run(go())
+
+
+def test_an_agent_decides_nothing_and_asks_for_its_own_node(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with pending(tmp_path) as (site, approval), site.agent() as agent, site.agent("node666") as other:
+            with pytest.raises(ForbiddenError):
+                await agent.decide_approval(approval.id, approve=True)
+            with pytest.raises(ForbiddenError):
+                await other.request_approval("commit", b"{}", "x", requester=ALICE)
+            with pytest.raises(ForbiddenError):
+                await agent.request_approval("policy_update", b"{}", "x", scope="vcluster:ml", requester=ALICE)
+            assert [a.id for a in await agent.approvals()] == [approval.id]
+            assert await other.approvals() == []
+
+    asyncio.run(go())
+
+
+def test_it_is_decided_once(tmp_path: Path) -> None:
+    """Though everybody decides at the same moment, one way or the other."""
+
+    async def one(site: Site, number: int, approval: Approval) -> str:
+        async with site.person(f"p{number}@org", OPS) as person:
+            try:
+                return (await person.decide_approval(approval.id, approve=number % 2 == 0, reason="x")).state
+            except ConflictError:
+                return ""
+
+    async def go() -> None:
+        async with pending(tmp_path) as (site, approval):
+            states = await asyncio.gather(*(one(site, number, approval) for number in range(12)))
+            assert len([state for state in states if state]) == 1
+            async with site.admin() as admin:
+                entries = await admin.list(100)
+                kinds = [e.type for e in entries if e.type in {"approval.approved", "approval.denied"}]
+                assert len(kinds) == 1
+                with pytest.raises(ConflictError, match="already"):
+                    await admin.decide_approval(approval.id, approve=True)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda j: j.decide_approval("ap-beef", approve=True), NotFoundError),
+        (lambda j: j.decide_approval("", approve=True), NotFoundError),
+        (lambda j: j.request_approval("commit", b"{}", "x", scope="vcluster:ml"), UsageError),
+        (lambda j: j.request_approval("apply", b"{}", "x", scope="node:node042"), UsageError),
+        (lambda j: j.request_approval("apply", b"[]", "x", scope="vcluster:ml"), UsageError),
+        (lambda j: j.request_approval("apply", b"nonsense", "x", scope="vcluster:ml"), UsageError),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    tmp_path: Path, call: Callable[[Journal], Awaitable[object]], error: type[PactError]
+) -> None:
+    async def go() -> None:
+        async with pending(tmp_path) as (site, _), site.admin() as admin:
+            with pytest.raises(error):
+                await call(admin)
+
+    asyncio.run(go())
+
+
+def test_a_denial_says_why(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with pending(tmp_path) as (site, approval), site.person("bob@org", OPS) as bob:
+            with pytest.raises(UsageError, match="say why"):
+                await bob.decide_approval(approval.id, approve=False, reason="  ")
+            denied = await bob.decide_approval(approval.id, approve=False, reason="not on a Friday")
+            assert (denied.reason, await bob.approvals()) == ("not on a Friday", [])
+            assert [a.state for a in await bob.approvals(closed=True)] == ["denied"]
+
+    asyncio.run(go())
+
+
+def test_who_waits_hears_of_it_at_once(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with pending(tmp_path) as (site, approval), site.agent() as agent, site.person("bob@org", OPS) as bob:
+            heard: asyncio.Queue[Approval] = asyncio.Queue()
+
+            async def listen() -> None:
+                async for known in agent.watch_approvals():
+                    await heard.put(known)
+
+            listening = asyncio.create_task(listen())
+            async with asyncio.timeout(DEADLINE_S):
+                assert (await heard.get()).state == "pending"
+                await bob.decide_approval(approval.id, approve=True)
+                assert (await heard.get()).state == "approved"
+            listening.cancel()
+
+    asyncio.run(go())
+
+
+def test_nobody_decides_after_its_time(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with pending(tmp_path) as (site, approval):
+            ledger, views, judge = site.server.ledger, Projections(), Judge(None)
+            later = ApprovalsService(
+                ledger, views, JournalService(ledger, views, judge), judge,
+                clock=lambda: datetime.now(UTC) + timedelta(minutes=31),
+            )  # fmt: skip
+            running_late = asyncio.create_task(later.run())
+            async with site.person("bob@org", OPS) as bob, asyncio.timeout(DEADLINE_S):
+                async for known in bob.watch_approvals(id_=approval.id):
+                    if known.state != "pending":
+                        break
+                assert known.state == "expired"
+                with pytest.raises(ConflictError, match="is expired already"):
+                    await bob.decide_approval(approval.id, approve=True)
+            running_late.cancel()
+
+    asyncio.run(go())
+
+
+# -- what the journal does itself
+
+
+def test_a_policy_waits_for_a_second_person_and_is_set_once(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with running(tmp_path) as site:
+            await set_policy(site, two_person_approval=True)
+            async with site.admin() as admin, site.person("bob@org", ADMIN) as bob:
+                draft = policy_draft(2, audit="strict", two_person_approval=True)
+                with pytest.raises(ApprovalError, match="two-person policy on vcluster: ml"):
+                    await admin.append([draft])
+                assert json.loads((await admin.policy("ml")).document)["version"] == 1
+                operation = json.dumps({"message": draft.message, "body": draft.body}).encode()
+                approval = await admin.request_approval("policy_update", operation, "strict", scope="vcluster:ml")
+                with pytest.raises(ForbiddenError):
+                    await admin.decide_approval(approval.id, approve=True)
+                done = await bob.decide_approval(approval.id, approve=True)
+                assert (done.state, done.status) == ("done", 0)
+                assert json.loads((await admin.policy("ml")).document)["audit"] == "strict"
+                (entry,) = [e for e in await admin.list(50, type="policy.updated") if e.body and "approval" in e.body]
+                assert (entry.author.principal, (entry.body or {})["approved_by"]) == ("root@example.org", "bob@org")
+        async with running(tmp_path) as site, site.admin() as admin:
+            await asyncio.sleep(0)
+            found = await admin.list(50, type="policy.updated")
+            assert len(found) == 2, "a restart executes nothing again"
+
+    asyncio.run(go())
+
+
+def test_what_was_approved_before_a_crash_is_done_by_the_next_start(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with running(tmp_path) as site:
+            await set_policy(site, two_person_approval=True)
+            async with site.admin() as admin:
+                body: JsonObject = {"policy": {"vcluster": "ml", "version": 2, "audit": "strict"}}
+                operation = json.dumps({"message": "version 2", "body": body}).encode()
+                approval = await admin.request_approval("policy_update", operation, "x", scope="vcluster:ml")
+            # The decision is on record, and then the journal is gone.
+            await site.server.ledger.append(
+                Draft(
+                    f"journal:approval:{approval.id}",
+                    2,
+                    "2026-01-31T12:00:00.000000Z",
+                    "approval.approved",
+                    "vcluster:ml",
+                    Author("bob@org", (ADMIN,), "human"),
+                    body={"id": approval.id},
+                )
+            )
+        async with running(tmp_path) as site, site.admin() as admin, asyncio.timeout(DEADLINE_S):
+            async for known in admin.watch_approvals(id_=approval.id):
+                if not known.is_open:
+                    break
+            assert (known.state, known.status) == ("done", 0)
+            assert json.loads((await admin.policy("ml")).document)["audit"] == "strict"
+
+    asyncio.run(go())
+
+
+def test_who_may_not_change_it_may_not_ask_for_it(tmp_path: Path) -> None:
+    """Two who may not do it alone may not do it together."""
+
+    async def go() -> None:
+        async with running(tmp_path) as site:
+            await set_policy(site, two_person_approval=True)
+            body: JsonObject = {"policy": {"vcluster": "ml", "version": 2, "two_person_approval": False}}
+            operation = json.dumps({"message": "", "body": body}).encode()
+            for roles in ((OPS,), ("pact-viewer-ml",), ("pact-regulated-ml",), ("pact-ops-other",)):
+                async with site.person("olga@org", *roles) as person:
+                    with pytest.raises(ForbiddenError):
+                        await person.request_approval("policy_update", operation, "x", scope="vcluster:ml")
+            async with site.admin() as admin:
+                odd = json.dumps({"body": {"policy": {"vcluster": "ml", "version": 2, "audit": "none"}}}).encode()
+                with pytest.raises(UsageError, match="audit"):
+                    await admin.request_approval("policy_update", odd, "x", scope="vcluster:ml")
+                assert await admin.approvals() == []
+
+    asyncio.run(go())
+
+
+def test_one_that_was_overtaken_fails_and_says_so(tmp_path: Path) -> None:
+    """Of two policies that were made from the same version, the second that is approved is made from an old one."""
+
+    async def go() -> None:
+        async with running(tmp_path) as site:
+            await set_policy(site, two_person_approval=True)
+            async with site.admin() as admin, site.person("bob@org", ADMIN) as bob:
+                ids = []
+                for audit in ("strict", "normal"):
+                    body: JsonObject = {"policy": {"vcluster": "ml", "version": 2, "audit": audit}}
+                    operation = json.dumps({"message": "", "body": body}).encode()
+                    ids.append((await admin.request_approval("policy_update", operation, "x", scope="vcluster:ml")).id)
+                first, second = [await bob.decide_approval(id_, approve=True) for id_ in ids]
+                assert (first.status, second.status, second.kind) == (0, 4, "conflict")
+                assert json.loads((await admin.policy("ml")).document)["audit"] == "strict"
+
+    asyncio.run(go())
+
+
+def test_without_a_token_nothing_is_seen(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with pending(tmp_path) as (site, approval), site.anonymous() as nobody:
+            for call in (nobody.approvals(), nobody.decide_approval(approval.id, approve=True)):
+                with pytest.raises(AuthError):
+                    await call
+
+    asyncio.run(go())
