@@ -177,6 +177,8 @@ class Connection:
             self._channel.busy = False
         if outcome.refused:
             return True
+        if self._notices:  # what was to be told of the line, before its end
+            await asyncio.wait({*self._notices}, timeout=_HANG_UP_GRACE_S)
         await self._channel.send(
             {
                 "op": "exit",

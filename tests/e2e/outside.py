@@ -56,11 +56,14 @@ class Outside:
         return entries
 
 
-def outside_of(factory: pytest.TempPathFactory, *nodes: str, policy: Path | None = None) -> Iterator[Outside]:
+def outside_of(
+    factory: pytest.TempPathFactory, *nodes: str, policy: Path | None = None, vcluster: str = ""
+) -> Iterator[Outside]:
     """A system with these nodes, for a fixture; it is ended afterwards. `policy` are its modules in Rego."""
     place, home = factory.mktemp("d"), factory.mktemp("h")
     names = [word for node in nodes for word in ("--node", node)]
     names += [] if policy is None else ["--policy", str(policy)]
+    names += ["--vcluster", vcluster] if vcluster else []
     command = [str(BIN / "pact"), "dev", "up", "--detach", "--dir", str(place / "s"), *names]
     subprocess.run(command, check=True, timeout=120, stdout=subprocess.DEVNULL)
     try:
