@@ -22,7 +22,9 @@ _MOST_BYTES = 900 << 10  # of the 1 MiB of an entry
 def checked_message(text: str) -> str:
     """The message on one line; raises `UsageError` for one that says nothing or can't be read."""
     message = " ".join(text.split())
-    if not message or not message.isprintable() or len(message) > _LONGEST_MESSAGE:
+    if len(message) > _LONGEST_MESSAGE:
+        raise UsageError(f"commit: a message of {len(message)} characters: at most {_LONGEST_MESSAGE}")
+    if not message or not message.isprintable():
         raise UsageError("commit: say what it is for, in one line", hint="pact commit -m 'more hugepages for A'")
     return message
 
@@ -89,11 +91,28 @@ def check_length(delta: Delta) -> None:
         )
 
 
-def nothing_to_commit(deltas: Sequence[Delta], missing: Sequence[str], now: datetime) -> PactError:
-    """Why there is nothing: somebody may have committed it just now, or the keys in `missing` at any time."""
-    last = deltas[-1] if deltas else None
-    if last is not None and _is_it(last, missing, now):
-        keys = ", ".join(change.name for change in last.changes[:3])
+def check_lasting(chosen: Sequence[Drifted], deltas: Sequence[Delta], ttl: int | None) -> None:
+    """Raises `UsageError` where something is to last longer than what it needs: a file in a directory that a commit
+    with a time of its own has made."""
+    for item in chosen:
+        for delta in deltas:
+            for change in delta.changes:
+                if delta.expires and ttl is None and change.after is not None and _needs(item.change, change):
+                    raise UsageError(
+                        f"commit: {item.change.name} needs {change.name}, whose commit ends by itself",
+                        hint="give this one a --ttl too, or commit the other one anew without",
+                    )
+
+
+def nothing_to_commit(
+    deltas: Sequence[Delta], missing: Sequence[str], now: datetime, undone: datetime | None = None
+) -> PactError:
+    """Why there is nothing: somebody may have committed it just now, and not undone it since (`undone`), or the keys in
+    `missing` at any time."""
+    last = next((delta for delta in reversed(deltas) if _is_it(delta, missing, now, undone)), None)
+    if last is not None:
+        theirs = [change.name for change in last.changes]
+        keys = ", ".join([*(name for name in theirs if name in missing), *(n for n in theirs if n not in missing)][:3])
         number = f"seq:{last.seq}" if last.seq else "not yet in the journal"
         return ConflictError(
             f"commit: nothing is left to commit: {last.by} committed {keys} ({number}): {last.message}",
@@ -103,7 +122,8 @@ def nothing_to_commit(deltas: Sequence[Delta], missing: Sequence[str], now: date
     return NotFoundError(f"commit: {what}", hint="pact diff shows what has")
 
 
-def _is_it(last: Delta, missing: Sequence[str], now: datetime) -> bool:
+def _is_it(delta: Delta, missing: Sequence[str], now: datetime, undone: datetime | None) -> bool:
     if missing:
-        return bool({change.name for change in last.changes} & set(missing))
-    return (now - datetime.fromisoformat(last.time)).total_seconds() < _JUST_NOW_S
+        return bool({change.name for change in delta.changes} & set(missing))
+    made = datetime.fromisoformat(delta.time)
+    return (now - made).total_seconds() < _JUST_NOW_S and (undone is None or made > undone)

@@ -126,9 +126,11 @@ class ConfigCalls:
             undone = [change for change in changes if is_undoable(change)]
             reported = [change for change in changes if not is_undoable(change)]
             return {"to": to or None, "dry_run": True, "undone": _changes(undone), "reported": _changes(reported)}
+        overlay = self._lifecycle.overlay()["version"] if to else 0
         done = await self._lifecycle.rollback(caller.author, to=to, session=caller.session, as_of=as_of)
         return {
-            "to": to or None, "dry_run": False, "undone": _changes(done.done), "reported": _changes(done.reported)
+            "to": to or None, "dry_run": False, "undone": _changes(done.done), "reported": _changes(done.reported),
+            "overlay": overlay or None,
         }  # fmt: skip
 
     async def _as_of(self, to: int) -> Sequence[Delta] | None:

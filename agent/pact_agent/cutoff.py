@@ -43,7 +43,7 @@ class CutOff:
         if late:
             more = f" and {len(late) - 1} more" if len(late) > 1 else ""
             raise PolicyError(
-                f"commit: {late[0]}{more}: a change of the network is committed from a connection opened after it",
+                f"{late[0]}{more}: a change of the network is committed from a connection opened after it",
                 hint="that one comes through shows that nobody is cut off: connect anew, or use the console",
             )
 

@@ -95,7 +95,7 @@ _RANKS = {name: float(number) for number, name in enumerate(_DEPENDANTS_FIRST)}
 def _rank(change: Change, mounts: tuple[str, ...] = ()) -> float:
     """The network's own settings are those of links: they go with their link, and need it to be there. So do files in
     what is `mounts` (places, with `/` at the end)."""
-    if change.dimension == "files" and change.key.startswith(mounts):
+    if change.dimension == "files" and f"{change.key}/".startswith(mounts):
         return _RANKS["mounts"] - 0.5
     if change.dimension == "kernel" and change.key.startswith("net."):
         return _RANKS["network"] - 0.5

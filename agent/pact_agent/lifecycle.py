@@ -14,6 +14,7 @@ import math
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -69,6 +70,7 @@ class Lifecycle:
         self.observers, self._declared, self._recorder, self._clock = observers, declared, recorder, clock
         self._agent, self._policy, self._tell, self._suspended = agent, policy, tell, suspended
         self._busy = asyncio.Lock()
+        self._undone_at: datetime | None = None
         self._drifting = Drifting(
             observers, declared, recorder, clock, self.noise, agent=agent, policy=policy, tell=self._tell_drift
         )
@@ -104,8 +106,7 @@ class Lifecycle:
         return overlay_item(self._declared.now)
 
     async def start(self, boot: str) -> None:
-        """Finish what the last end left, make the node what is declared, and undo what nobody committed before it
-        was booted anew."""
+        """Finish what the last end left, make the node as declared, undo what nobody committed before a boot."""
         declared = self._declared
         async with self._busy:
             await declared.finish()
@@ -280,9 +281,8 @@ class Lifecycle:
         expected: Mapping[str, object] | None = None,
     ) -> tuple[Delta, int]:
         """Make drift a delta; `only` names some of it. Returns the delta and its entry's number in the spool. Raises
-        `UsageError` for bad arguments, `NotFoundError` where nothing has drifted, `ConflictError` where somebody else
-        committed it first, or it is not as `expected`, `PolicyError` where it may have cut off who is connected since
-        `reached`."""
+        `UsageError` for bad arguments, `NotFoundError` where nothing has drifted, `ConflictError` where somebody was
+        first, or it is not as `expected`, `PolicyError` where it may have cut off who is connected since `reached`."""
         async with self._busy:
             chosen = await self._chosen(message, only, ttl, reached)
             holding.check_unchanged(chosen, expected or {})
@@ -294,7 +294,8 @@ class Lifecycle:
         await self._look()
         chosen, missing = commits.named(self.drift, only)
         if missing or not chosen:
-            raise commits.nothing_to_commit(self.deltas, missing, self._clock.now())
+            raise commits.nothing_to_commit(self.deltas, missing, self._clock.now(), self._undone_at)
+        commits.check_lasting(chosen, self.deltas, ttl)
         self._drifting.cut_off.check(chosen, reached)
         return chosen
 
@@ -361,9 +362,8 @@ class Lifecycle:
     async def rollback(
         self, author: Author, *, to: int = 0, session: str = "", as_of: Sequence[Delta] | None = None
     ) -> Undone:
-        """Undo what nobody committed; with `to`, go back to what was committed as of that entry (`as_of`, where the
-        journal could be asked). Raises `RollbackError` when something that pact undoes is still there, `NotFoundError`
-        when there is nothing that it does."""
+        """Undo what nobody committed; with `to`, go to what was committed as of that entry (`as_of`, if that is known).
+        Raises `RollbackError` when something is still there, `NotFoundError` when there is nothing to do."""
         async with self._busy:
             await self._look()
             back = self.to_undo(to, as_of)
@@ -391,6 +391,7 @@ class Lifecycle:
 
     async def _undone(self, undone: Undone, reason: str) -> Undone:
         if undone.done:
+            self._undone_at = self._clock.now()
             self._tell(f"rolled back: {counted(len(undone.done))} undone ({reason})", "warning")
         await self._look()
         return undone

@@ -27,11 +27,13 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 
 
 class Window(msgspec.Struct, frozen=True):
-    """An open commit window. `ends` is monotonic time of this boot; `told` are the notices sent, in seconds left."""
+    """An open commit window. `ends` is monotonic time of this boot; `told` are the notices sent, in seconds left;
+    `extended`: somebody has lengthened it."""
 
     opened: str
     ends: float
     told: tuple[int, ...] = ()
+    extended: bool = False
 
 
 class Undoing(msgspec.Struct, frozen=True):

@@ -247,13 +247,22 @@ class Uplink:
                 raise UnreachableError("the journal ended the policy stream")
 
     async def _follow_approvals(self, journal: Journal) -> None:
-        """First those that were closed while the journal was away, then all that are open, and what becomes of them."""
-        for id_ in self._open_approvals():
-            for approval in await journal.approvals(id_=id_):
-                await self._on_approval(approval)
-        async for approval in journal.watch_approvals():
-            await self._on_approval(approval)
-        raise UnreachableError("the journal ended the stream of approvals")
+        """First those that were closed while the journal was away, then all that are open, and what becomes of them. A
+        refusal here must not stop the entries either: an older journal has none."""
+        while True:
+            try:
+                for id_ in self._open_approvals():
+                    for approval in await journal.approvals(id_=id_):
+                        await self._on_approval(approval)
+                async for approval in journal.watch_approvals():
+                    await self._on_approval(approval)
+            except UnreachableError:
+                raise
+            except PactError as error:
+                log.warning("uplink: approvals: %s", error.message)
+                await asyncio.sleep(_POLICY_RETRY_S)
+            else:
+                raise UnreachableError("the journal ended the stream of approvals")
 
 
 def _first_of(failures: BaseExceptionGroup[Exception]) -> Exception:

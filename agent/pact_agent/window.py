@@ -20,10 +20,13 @@ LONGEST_EXTENSION_MIN = 1440
 
 
 def opened(window: Window | None, changes: Sequence[Change], policy: Policy, now: float, time: str) -> Window:
-    """The window for what has drifted. One that is open already ends no later for new drift."""
+    """The window for what has drifted. One that is open already ends no later for new drift, nor any earlier when
+    somebody has lengthened it."""
     ends = now + window_s(policy.base_commit_window_seconds, policy.drift_sensitivity, magnitude(changes))
     if window is None:
         return Window(time, ends, _too_late(ends - now))
+    if window.extended:
+        return window
     return msgspec.structs.replace(window, ends=min(window.ends, ends))
 
 
@@ -39,7 +42,7 @@ def extended(window: Window | None, minutes: int, now: float) -> Window:
     if window is None:
         raise ConflictError("extend: no commit window is open on this node")
     ends = max(window.ends, now) + 60 * minutes
-    return msgspec.structs.replace(window, ends=ends, told=_too_late(ends - now))
+    return msgspec.structs.replace(window, ends=ends, told=_too_late(ends - now), extended=True)
 
 
 def to_tell(window: Window, now: float) -> int | None:

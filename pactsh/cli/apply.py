@@ -14,8 +14,9 @@ from pactsh.cli.changes import counted, shown
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
 from pactsh.cli.overlays import Difference
-from pactsh.cli.pending import Pending, SettledError, request, settle_elsewhere
+from pactsh.cli.pending import Pending, request, settle_elsewhere
 from pactsh.cli.render import Out
+from pactsh.cli.settled import SettledError
 from pactsh.errors import ApprovalError, UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Applied:
 def run(ctx: Context, args: Args) -> Iterator[Applied]:
     """Validate the whole spec, then write all its overlays; raises before anything is written."""
     from pactsh.cli.overlays import current_overlay, differences, operator
-    from pactsh.model.overlay import merged
+    from pactsh.model.overlay import merged, with_directories
     from pactsh.spec import load_spec
 
     message = " ".join(args.message.split())
@@ -80,7 +81,8 @@ def run(ctx: Context, args: Args) -> Iterator[Applied]:
     allowed = [] if args.dry_run else [operator(ctx, "apply", spec.vcluster) for spec in specs]
     for spec in specs:
         old = current_overlay(ctx, spec.vcluster)
-        new = merged(old, spec.values, spec.contents, replace=args.replace, overwrite=spec.overwrite)
+        wanted = with_directories(spec.values)
+        new = merged(old, wanted, spec.contents, replace=args.replace, overwrite=spec.overwrite)
         planned.append((new, tuple(differences(old.values, new.values))))
     news = [(new, changes) for new, changes in planned if changes or new.overwrite or _is_failing(ctx, new)]
     for new, changes in planned:

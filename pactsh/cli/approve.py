@@ -170,7 +170,8 @@ def render_decided(result: Decided, out: Out) -> None:
     if result.state == "denied":
         out.line(f"Denied: {result.id} ({result.action} on {result.where}).")
     elif result.state == "done":
-        out.line(f"Approved. {result.action.capitalize()} applied on {result.where}.")
+        what = "The line was run" if result.action in {"shell", "exec"} else f"{result.action.capitalize()} applied"
+        out.line(f"Approved. {what} on {result.where}.")
     else:
         out.line(f"Approved. {result.action.capitalize()} on {result.where} is on its way.")
 

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import click
 
 from pactsh.cli.context import Advance, Context, find_node
-from pactsh.cli.pending import SettledError
-from pactsh.cli.pending import render as render_pending
 from pactsh.cli.render import Out, print_notice
+from pactsh.cli.settled import SettledError
+from pactsh.cli.settled import render as render_settled
 
 if TYPE_CHECKING:
     from pactsh.cli.config import Settings
@@ -116,7 +116,7 @@ class Command(click.Command, Generic[Args, Result]):
         try:
             return self._run(context, self.args(**ctx.params), out)
         except SettledError as settled:  # a second person had to agree
-            self._show(settled.outcome, out, context, render_pending)
+            self._show(settled.outcome, out, context, render_settled)
             out.flush()
             return 0
 

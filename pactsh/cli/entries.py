@@ -43,6 +43,8 @@ def describe(entry: Entry) -> str:
     """What an entry says, in one line: its message, else the essence of its body."""
     body = entry.body or {}
     about = _ABOUT.get(entry.type)
+    if entry.type.startswith("approval."):
+        return " ".join(filter(None, (_text(body, "id"), _approval(body), entry.message)))
     return entry.message or (about(body) if about else "") or "-"
 
 
@@ -142,6 +144,12 @@ def _begun(body: Body) -> str:
     )
 
 
+def _approval(body: Body) -> str:
+    """What it is about; of one that was done its status."""
+    status = body.get("status")
+    return f"{_text(body, 'action')}:" if body.get("action") else "" if status is None else f"status {status}"
+
+
 def _put_back(body: Body) -> str:
     left = _changes(body.get("left"))
     return "put back" + (f"; still there: {left}" if left else "")
@@ -196,8 +204,11 @@ def _colour(entry: Entry) -> tuple[str, ...]:
         "emergency.start",
         "emergency.stale",
         "overlay.failed",
+        "approval.denied",
     }:
         return ("red",)
+    if entry.type in {"approval.requested", "approval.expired"}:
+        return ("yellow", "bold")
     if entry.type in {"drift.detected", "rollback"}:
         return ("red",) if body.get("failed") else ("yellow",)
     if entry.type in {"commit", "overlay.updated"}:

@@ -13,7 +13,7 @@ from pactsh.cli.context import Context
 from pactsh.cli.nodecall import ask_node
 from pactsh.cli.render import Out
 
-_DEFAULT_MIN, _LONGEST_MIN = 15, 1440
+_DEFAULT_MIN, _LONGEST_MIN, _SAME_DAY_S = 15, 1440, 12 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ def run(ctx: Context, args: Args) -> Result:
 
 def render(result: Result, out: Out) -> None:
     """One line: by how much, until when."""
-    out.line(f"Commit window on {result.node} extended by {result.minutes} min, ends {result.ends[11:19]} UTC")
+    day = "" if result.left_s < _SAME_DAY_S else f"{result.ends[:10]} "
+    out.line(f"Commit window on {result.node} extended by {result.minutes} min, ends {day}{result.ends[11:19]} UTC")
 
 
 command: Command[Args, Result] = Command(

@@ -7,13 +7,12 @@ which never waits) leaves the request pending.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pactsh.cli.context import Context
-from pactsh.cli.render import Out
+from pactsh.cli.settled import Outcome, SettledError
 from pactsh.errors import PolicyError, UnreachableError, error_of
 
 if TYPE_CHECKING:
@@ -43,33 +42,6 @@ class Over(msgspec.Struct, frozen=True):
     status: int | None = None
     kind: str = ""
     message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a verb that waits for a second person comes to. `state`: `pending` or `done`."""
-
-    approval: str
-    state: str
-    what: str
-    where: str
-    by: str = ""
-
-
-class SettledError(Exception):
-    """A verb ended in an `Outcome` instead of its own result."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.state)
-        self.outcome = outcome
-
-
-def render(outcome: Outcome, out: Out) -> None:
-    """One line."""
-    if outcome.state == "done":
-        out.line(f"Approved by {outcome.by}. {outcome.what.capitalize()} applied on {outcome.where}.")
-    else:
-        out.line(f"{outcome.approval} stays pending: it is done when somebody approves it (pact approve list).")
 
 
 def is_pending(item: Mapping[str, object]) -> bool:

@@ -25,13 +25,15 @@ class Args:
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What was undone, or with `dry_run` would be; `reported` is what pact can't undo."""
+    """What was undone, or with `dry_run` would be; `reported` is what pact can't undo, `overlay` the version of the
+    vCluster's overlay that stays in force."""
 
     node: str
     to: int | None
     dry_run: bool
     undone: tuple[Change, ...]
     reported: tuple[Change, ...] = ()
+    overlay: int | None = None
 
 
 def run(ctx: Context, args: Args) -> Result:
@@ -49,6 +51,8 @@ def render(result: Result, out: Out) -> None:
     else:
         to = f" to seq:{result.to}" if result.to else ""
         out.line(f"Rolled back {result.node}{to} ({counted(len(result.undone))} undone)")
+    if result.overlay is not None:
+        out.line(f"The vCluster's overlay stays as it is (version {result.overlay}): pact apply changes it")
     for change in result.reported:
         out.line(f"{change.dimension}: {change.key} stays {shown(change.after)}: pact does not undo it")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from pactsh.errors import UsageError
@@ -34,6 +35,11 @@ def pattern_fault(text: str) -> str:
     if not text or len(text) > _LONGEST or not text.isprintable() or text != text.strip():
         return f"expected up to {_LONGEST} characters, none of them unprintable"
     path = place.partition(":")[2] if place.partition(":")[0] in DIMENSIONS else place
+    before = place.partition(":")[0]
+    if path == place and re.fullmatch(r"[a-z]+", before) and place.partition(":")[2].startswith("/"):
+        return f"{before} is no dimension: one of {', '.join(DIMENSIONS)}"
+    if text.startswith("-"):
+        return "no key begins so: are options meant?"
     if "*" in place or not path:
         return "`*` stands for a whole name, at the end of a place: /PLACE/* or /PLACE/**"
     if path.startswith("/") and ({".", "..", ""} & set(path.split("/")[1:])):

@@ -62,6 +62,22 @@ def merged(
     return Overlay(old.vcluster, old.version + 1, kept, texts, dict(overwrite or {}))
 
 
+def with_directories(values: State) -> dict[str, dict[str, str]]:
+    """The values with the directories that their files are in, as far as nothing is said of them: whatever their mode,
+    they have to be there.
+
+    >>> with_directories({"files": {"/etc/foo.d/x": "file sha256=aa"}})["files"]
+    {'/etc/foo.d': 'dir', '/etc/foo.d/x': 'file sha256=aa'}
+    """
+    found = {name: dict(some) for name, some in values.items()}
+    files = found.get("files", {})
+    for path in [*files]:
+        parts = path.split("/")
+        for number in range(3, len(parts)):
+            files.setdefault("/".join(parts[:number]), "dir")
+    return found | ({"files": dict(sorted(files.items()))} if files else {})
+
+
 def satisfies(dimension: str, wanted: str, actual: str | None) -> bool:
     """Whether a node's value is what is wanted.
 

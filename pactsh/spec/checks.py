@@ -118,8 +118,7 @@ def _file(key: str, value: str) -> Problem | None:
         return None if value.removeprefix("link -> ").strip() else Problem("expected the target of a link", "link")
     words = words_of(value)
     if words.get("dir") == "" and "sha256" not in words and "file" not in words:
-        words = {name: text for name, text in words.items() if name != "dir"}
-        return _file_words_problem(words)
+        return _file_words_problem({name: text for name, text in words.items() if name != "dir"})
     if unknown := sorted(words.keys() - {"file", "mode", "owner", "sha256"}):
         return Problem(f"{shortened(unknown[0])!r}: expected mode=0644, owner=UID:GID or sha256=HEX")
     if not words or ("file" in words) != ("sha256" in words) or words.get("file"):

@@ -85,4 +85,4 @@ def test_files_in_a_mount_are_put_back_after_it() -> None:
     place = Change("files", "/etc/md", "dir mode=0755 owner=0:0", None)
     mount = Change("mounts", "/etc/md", "type=tmpfs source=x options=rw", None)
     inside, outside = Change("files", "/etc/md/f", "file", None), Change("files", "/etc/mdf", "file", None)
-    assert undoing_order([inside, mount, outside, place]) == [place, outside, mount, inside]
+    assert undoing_order([inside, mount, outside, place]) == [outside, mount, place, inside]

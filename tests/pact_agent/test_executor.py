@@ -223,7 +223,7 @@ def broken(directory: Path, module: str, name: str) -> dict[str, str]:
         "import importlib, sys\n"
         "class Break:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'pact_agent.executor':\n"
+        "        if name == 'pact_agent.deciding':\n"
         "            def fail(*_): raise ValueError('stumbled')\n"
         f"            place = importlib.import_module({module!r})\n"
         f"            *owner, attribute = {name.split('.')!r}\n"

@@ -257,7 +257,7 @@ def test_a_commit_that_makes_no_sense_says_why(
 @pytest.mark.parametrize("message", ["", "  ", "x" * 1001, "a\x1b[2J"])
 def test_it_needs_a_message_that_can_be_read(node: Recording, message: str) -> None:
     change(node, "vm.swappiness", "10")
-    with pytest.raises(UsageError, match="say what it is for"):
+    with pytest.raises(UsageError, match=r"say what it is for|a message of 1001 characters: at most 1000"):
         asyncio.run(node.lifecycle.commit(ALICE, message))
     assert len(drift(node)) == 1
 

@@ -43,6 +43,13 @@ def test_new_drift_ends_it_sooner_or_when_it_would_have_ended() -> None:
     assert windows.opened(open_, changes("files"), POLICY, 0.0, "u") == open_
 
 
+def test_what_somebody_has_lengthened_no_new_drift_shortens() -> None:
+    open_ = windows.extended(Window("t", 100.0), 60, 0.0)
+    assert open_.ends == 3700.0
+    assert windows.opened(open_, changes(*["files"] * 100), POLICY, 0.0, "u") == open_
+    assert windows.extended(open_, 5, 0.0).ends == 4000.0
+
+
 def test_a_notice_is_due_once_and_the_later_one_replaces_one_that_was_missed() -> None:
     window = Window("t", 1000.0)
     assert windows.to_tell(window, 699.0) is None

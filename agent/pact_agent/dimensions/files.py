@@ -206,7 +206,8 @@ def _make(parent: int, name: str, value: str | None, contents: Contents) -> None
     if found is not None:
         kept = _content(found, contents)
         if kept is None:
-            raise ApplyError(f"{name}: its content of {found[4]} bytes was not kept, so it can't be put back")
+            size = f" of {found[4]} bytes" if found[4] != "0" else ""  # a spec says the digest alone
+            raise ApplyError(f"{name}: its content{size} was not kept, so it can't be put back")
         data = kept
     elif not value.startswith("link -> "):
         raise ApplyError(f"{name}: {value.partition(' ')[0]} is not made by pact")

@@ -64,7 +64,7 @@ def test_a_method_without_a_rule_or_a_rule_without_a_method_can_not_be_registere
 
     gate = Gate(NoTokens())  # type: ignore[arg-type]
     handlers = dict.fromkeys(METHODS, handler)
-    assert len(gate.generic_handlers(handlers)) == 4
+    assert len(gate.generic_handlers(handlers)) == 5
     for broken in (
         {name: h for name, h in handlers.items() if name != "Journal/Get"},
         {**handlers, "Journal/Drop": handler},

@@ -1,4 +1,4 @@
-"""One table of modules, questions and answers, through both engines."""
+"""What rules mean: one table of modules, questions and answers, through both engines."""
 
 from __future__ import annotations
 
