@@ -15,17 +15,30 @@ from pactsh.model.delta import Drifted
 _GRACE_S = 60.0  # beyond the end that the journal knows: its word may be on the way
 
 
-async def hold(declared: Declared, clock: Clock, id_: str, names: Sequence[str], left_s: float) -> None:
-    """Let nothing undo that drift for so long."""
+async def hold(declared: Declared, clock: Clock, id_: str, drift: Sequence[Drifted], left_s: float) -> None:
+    """Let nothing undo that drift for so long. The window of any other goes on."""
     saved = declared.now
-    held = Held(id_, tuple(names), clock.monotonic() + left_s + _GRACE_S)
-    await declared.step(msgspec.structs.replace(saved, held=(*saved.held, held), window=None))
+    held = Held(id_, {i.change.name: i.change.after for i in drift}, clock.monotonic() + left_s + _GRACE_S)
+    await declared.step(msgspec.structs.replace(saved, held=(*saved.held, held)))
+
+
+def free(declared: Declared, chosen: tuple[Drifted, ...]) -> tuple[Drifted, ...]:
+    """The same; raises `ConflictError` for drift that somebody is to decide on already: asking again and again would
+    hold off its end for ever."""
+    for item in chosen:
+        for held in declared.now.held:
+            if item.change.name in held.values:
+                raise ConflictError(
+                    f"commit: {item.change.name} waits for a second person already ({held.id})",
+                    hint="pact approve list shows it",
+                )
+    return chosen
 
 
 async def release(declared: Declared, id_: str) -> tuple[str, ...]:
     """Hold it no longer; what was held."""
     saved = declared.now
-    names = tuple(name for held in saved.held if held.id == id_ for name in held.names)
+    names = tuple(name for held in saved.held if held.id == id_ for name in held.values)
     if names:
         rest = tuple(held for held in saved.held if held.id != id_)
         await declared.step(msgspec.structs.replace(saved, held=rest))

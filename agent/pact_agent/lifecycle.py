@@ -144,8 +144,7 @@ class Lifecycle:
     async def restore(self, deltas: Sequence[Delta]) -> None:
         """Take over what was committed on this node before its agent lost its files, and make the node so."""
         async with self._busy:
-            saved = self._declared.now
-            known = {delta.id for delta in saved.deltas}
+            saved, known = self._declared.now, {delta.id for delta in self.deltas}
             lost = self._overlaying.left_of([delta for delta in deltas if delta.id not in known])
             after = msgspec.structs.replace(saved, deltas=(*lost, *saved.deltas), restored=True)
             await self._declared.step(after)
@@ -304,20 +303,21 @@ class Lifecycle:
     ) -> tuple[Drifted, ...]:
         """What a commit would take, for somebody to decide on; raises like `commit`."""
         async with self._busy:
-            return await self._chosen(message, only, ttl, reached)
+            return holding.free(self._declared, await self._chosen(message, only, ttl, reached))
 
-    async def hold(self, id_: str, names: Sequence[str], left_s: float) -> None:
+    async def hold(self, id_: str, drift: Sequence[Drifted], left_s: float) -> None:
         """Let nothing undo that drift while a second person decides, so long at most."""
         async with self._busy:
-            await holding.hold(self._declared, self._clock, id_, names, left_s)
+            await holding.hold(self._declared, self._clock, id_, drift, left_s)
+        self.look_soon()
 
     async def release(self, id_: str, *, undo: bool) -> None:
         """A second person has decided, or nobody has in time: then what was held is undone."""
         async with self._busy:
             names = await holding.release(self._declared, id_)
-            left = [item.change for item in self.drift if item.change.name in names]
+            left = [i.change for i in self.drift if i.change.name in names and self._rollbacks.may_undo(i.change)]
             if undo and left:
-                await self._by_itself("approval", [change for change in left if self._rollbacks.may_undo(change)])
+                await self._by_itself("approval", left)
         self.look_soon()
 
     async def _commit(

@@ -94,10 +94,11 @@ class Failing(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """Drift whose commit waits for a second person: nothing undoes it until `ends` (monotonic time of this boot)."""
+    """Drift (values by name) whose commit waits for a second person: nothing undoes it until `ends` (monotonic time of
+    this boot)."""
 
     id: str
-    names: tuple[str, ...]
+    values: dict[str, str | None]
     ends: float
 
 

@@ -19,7 +19,9 @@ from pact_agent.lifecycle import Lifecycle
 from pact_agent.linefacts import stage_facts
 from pact_agent.pipeline import LineRun
 from pact_agent.session import Session
+from pactsh.errors import PolicyError
 from pactsh.model.approval import Approval
+from pactsh.model.delta import Drifted
 from pactsh.model.entry import Author
 from pactsh.policy.decision import Decision
 
@@ -42,7 +44,7 @@ class SecondPerson:
         the verb itself would, as far as that is known now."""
         told = {name: value for name, value in params.items() if value is not None}
         operation: JsonObject = {"method": method, "params": told}  # type: ignore[dict-item]
-        names: tuple[str, ...] = ()
+        chosen: tuple[Drifted, ...] = ()
         if method == "commit":
             only, ttl = params.get("only") or (), params.get("ttl")
             chosen = await self._lifecycle.propose(
@@ -51,11 +53,10 @@ class SecondPerson:
                 only=[str(name) for name in only] if isinstance(only, list) else (),
                 ttl=ttl if isinstance(ttl, int) else None,
             )
-            names = tuple(item.change.name for item in chosen)
             operation["expected"] = {item.change.name: item.change.after for item in chosen}
         approval = await self._approvals.ask(caller.author, action, operation, _summary(method, params))
-        if names:
-            await self._lifecycle.hold(approval.id, names, self._left_s(approval))
+        if chosen:
+            await self._lifecycle.hold(approval.id, chosen, self._left_s(approval))
         return {"node": self._node, "approval": self._item(approval)}
 
     async def over(self, id_: str) -> Item:
@@ -102,7 +103,11 @@ class SecondPerson:
             return None
         if agreed.state == "approved":
             sink.notice(f"Approved by {agreed.by}.", "info")
-            await self._approvals.begin(agreed.id)
+            try:
+                await self._approvals.begin(agreed.id)
+            except PolicyError:  # the news was here before anybody waited for it
+                sink.notice(f"{agreed.id} was run without this terminal", "info")
+                return None
             return agreed
         self._approvals.leave(approval.id)
         what = f"denied by {agreed.by}: {agreed.reason}" if agreed.state == "denied" else "nobody decided in time"

@@ -129,7 +129,9 @@ class Rollbacks:
         being undone already, or what a second person has yet to decide on."""
         work = self.under_way
         waits = work is not None and any(other.name == change.name for other in work.changes)
-        waits = waits or any(change.name in held.names for held in self._declared.now.held)
+        waits = waits or any(
+            change.name in held.values and held.values[change.name] == change.after for held in self._declared.now.held
+        )
         return is_undoable(change) and not waits and (change.name, change.after) not in self._hopeless
 
     def without(

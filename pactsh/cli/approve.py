@@ -12,7 +12,7 @@ import click
 from pactsh.cli.command import Command, Group
 from pactsh.cli.context import Context
 from pactsh.cli.render import Out
-from pactsh.errors import UsageError, error_of
+from pactsh.errors import NotFoundError, UsageError, error_of
 
 if TYPE_CHECKING:
     from pactsh.model.approval import Approval
@@ -89,6 +89,34 @@ def render_list(result: tuple[Listed, ...], out: Out) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A request with all that it would do, a line each."""
+
+    request: Listed
+    details: tuple[str, ...]
+
+
+def run_show(ctx: Context, args: ApproveArgs) -> Shown:
+    """One request. Raises `NotFoundError`."""
+    from pactsh.cli.remote import ask
+    from pactsh.cli.request import details
+
+    id_ = _checked(args.id)
+    found = ask(ctx, lambda journal: journal.approvals(id_=id_))
+    if not found:
+        raise NotFoundError(f"approve: no approval {id_}", hint="pact approve list --all shows them")
+    return Shown(_listed(ctx, found[0]), tuple(details(ctx, found[0])))
+
+
+def render_shown(result: Shown, out: Out) -> None:
+    """The line of the list, until when, and what it would do."""
+    render_list((result.request,), out)
+    out.line(f"  expires: {result.request.expires[:19]}Z")
+    for line in result.details:
+        out.line(f"  {line}")
+
+
+@dataclass(frozen=True, slots=True)
 class ApproveArgs:
     """Which one."""
 
@@ -156,9 +184,14 @@ def run_deny(ctx: Context, args: DenyArgs) -> Decided:
 def _decide(ctx: Context, id_: str, *, approve: bool, reason: str = "") -> Approval:
     from pactsh.cli.remote import ask
 
+    known = _checked(id_)
+    return ask(ctx, lambda journal: journal.decide_approval(known, approve=approve, reason=reason))
+
+
+def _checked(id_: str) -> str:
     if not _ID.fullmatch(id_):
         raise UsageError(f"approve: {id_[:40]!r} is not an approval's id", hint="pact approve list shows them")
-    return ask(ctx, lambda journal: journal.decide_approval(id_, approve=approve, reason=reason))
+    return id_
 
 
 def _where(approval: Approval) -> str:
@@ -202,6 +235,14 @@ LIST: Command[ListArgs, tuple[Listed, ...]] = Command(
     args=ListArgs,
     params=[click.Option(["--all"], is_flag=True, help="Those that are over as well.")],
 )
+SHOW: Command[ApproveArgs, Shown] = Command(
+    "show",
+    help="Show all that a request would do.\n\nOf a policy or a spec, how it differs from what is in force.",
+    run=run_show,
+    render=render_shown,
+    args=ApproveArgs,
+    params=[_WHICH],
+)
 APPROVE: Command[ApproveArgs, Decided] = Command(
     "id",
     help="Approve it: it is done at once, in its requester's name.",
@@ -226,5 +267,5 @@ command = _Approve(
 
     `pact approve ID` approves: what was asked for is done, once, though its requester has gone. Nobody approves their
     own.""",
-    commands=[LIST, DENY, APPROVE],
+    commands=[LIST, SHOW, DENY, APPROVE],
 )

@@ -17,7 +17,7 @@ from pactsh.policy.rego import Engine, Verdict
 from pactsh.rpc import pact_pb2 as pb
 
 if TYPE_CHECKING:
-    from pactsh.model.entry import JsonObject
+    from pactsh.model.entry import JsonObject, JsonValue
 
 _MOST_INPUT = 256 << 10
 
@@ -37,7 +37,9 @@ class Judge:
         """The verdict on an input document; raises `PolicyError` when there is none."""
         if self._engine is None:
             return Verdict()
-        return await self._engine.evaluate(given | {"time": now_text(), "time_ns": time.time_ns()})
+        plain = _plain(given)
+        assert isinstance(plain, dict)
+        return await self._engine.evaluate(plain | {"time": now_text(), "time_ns": time.time_ns()})
 
     async def check(self, identity: Identity, action: str, vcluster: str, facts: JsonObject) -> Verdict:
         """The verdict on an act at the journal. Raises `PolicyError` with the reasons when it is refused."""
@@ -67,6 +69,17 @@ class JudgeService:
         vcluster = self._views.nodes.get(node, NodeView(node)).vcluster or claimed
         verdict = await self._judge.verdict(given | {"scope": {"vcluster": vcluster, "node": node}})
         return pb.Judgement(deny=verdict.deny, approval=verdict.approval)
+
+
+def _plain(value: JsonValue) -> JsonValue:
+    """The same as text that every engine takes: bytes that are no UTF-8 are written out (`\\udcff`)."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(_plain(name)): _plain(item) for name, item in value.items()}
+    return value
 
 
 def _document(data: bytes) -> JsonObject:

@@ -109,6 +109,8 @@ def test_a_line_and_its_commit_wait_for_somebody_else(outside: Outside, people: 
     assert (item["summary"], item["action"], item["node"]) == ("for training", "commit", "node042")
     line_ = outside.pact("approve", "list", env=bob).stdout
     assert line_.startswith(f'{id_}  {VC}  "for training"  by alice@org  ')
+    whole = outside.pact("approve", "show", id_, env=bob).stdout
+    assert f"  kernel:{KEY} = 999\n" in whole
     approved = outside.pact("approve", id_, env=bob)
     assert approved.stdout == "Approved. Commit applied on node042.\n", approved.stderr
     status, out, err = ended(commit)
@@ -178,6 +180,7 @@ def test_the_policy_itself_waits_and_an_emergency_too(outside: Outside, people: 
     second = person(outside, "root2@org", "pact-platform-admin")
     change = start(outside, {}, "group", "set-policy", VC, "--set", "two_person_approval=false")
     id_ = only(outside, second)
+    assert "~ two_person_approval: true -> false" in outside.pact("approve", "show", id_, env=second).stdout
     assert "two_person_approval = true" in outside.pact("group", "show", VC).stdout
     assert outside.pact("approve", "deny", id_, "-m", "keep it", env=second).returncode == 0
     assert ended(change)[0] == 3

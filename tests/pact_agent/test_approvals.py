@@ -213,7 +213,7 @@ def test_without_a_journal_nobody_can_be_asked(node: Recording) -> None:
 def drift(node: Recording) -> None:
     node.set("vm.swappiness", "10")
     asyncio.run(node.lifecycle.look())
-    asyncio.run(node.lifecycle.hold("ap-7f3a", ["kernel:vm.swappiness"], 1800))
+    asyncio.run(node.lifecycle.hold("ap-7f3a", asyncio.run(node.lifecycle.propose("x")), 1800))
 
 
 def pass_s(node: Recording, seconds: int) -> None:
@@ -224,9 +224,42 @@ def pass_s(node: Recording, seconds: int) -> None:
 
 def test_nothing_undoes_it_while_it_waits(node: Recording) -> None:
     drift(node)
+    pass_s(node, 10)
     assert node.lifecycle.window_left_s() is None
     pass_s(node, 1700)
     assert (node.value("vm.swappiness"), node.lifecycle.state()) == ("10", "DRIFTED")
+
+
+def test_asking_again_holds_off_nothing_for_longer(node: Recording) -> None:
+    drift(node)
+    with pytest.raises(ConflictError, match=r"waits for a second person already \(ap-7f3a\)"):
+        asyncio.run(node.lifecycle.propose("x"))
+
+
+def test_the_window_of_other_drift_is_not_begun_anew(node: Recording) -> None:
+    """Or one could keep it open by asking for this and that."""
+    node.set("vm.dirty_ratio", "20")
+    asyncio.run(node.restarted().start("boot-1"))
+    node.set("vm.dirty_ratio", "30")
+    asyncio.run(node.lifecycle.look())
+    pass_s(node, 200)
+    left = node.lifecycle.window_left_s()
+    node.set("vm.swappiness", "10")
+    asyncio.run(node.lifecycle.look())
+    only = asyncio.run(node.lifecycle.propose("x", only=["kernel:vm.swappiness"]))
+    asyncio.run(node.lifecycle.hold("ap-7f3a", only, 1800))
+    assert left is not None
+    assert (node.lifecycle.window_left_s() or 1e9) <= left
+    pass_s(node, 100)
+    assert (node.value("vm.dirty_ratio"), node.value("vm.swappiness")) == ("20", "10")
+
+
+def test_another_change_of_the_same_key_is_not_held(node: Recording) -> None:
+    drift(node)
+    node.set("vm.swappiness", "11")
+    asyncio.run(node.lifecycle.look())
+    pass_s(node, 400)
+    assert node.value("vm.swappiness") == "60"
 
 
 def test_other_drift_has_its_window_all_the_same(node: Recording) -> None:

@@ -59,8 +59,8 @@ def _told(text: str, modules: dict[str, str]) -> str:
 
 def evaluate(loaded: Loaded, given: object) -> object:
     """The package's value for an input, None when it is undefined. Raises `EvaluationError`."""
-    loaded.engine.set_input(given)
     try:
+        loaded.engine.set_input(given)
         output = loaded.engine.query_bundle(loaded.query)
     except ValueError as error:  # JSONDecodeError: the binding can't read the library's error
         raise EvaluationError("an error in a rule") from error
