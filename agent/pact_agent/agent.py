@@ -30,9 +30,9 @@ from pact_agent.emergency import Emergency
 from pact_agent.executing import Executing
 from pact_agent.executor import Executor
 from pact_agent.facts import NodeFacts
-from pact_agent.history import JournalHistory
 from pact_agent.inforce import PolicyInForce
-from pact_agent.judging import Judgement, Judging
+from pact_agent.journallink import JournalLink
+from pact_agent.judging import Judging
 from pact_agent.lastresort import LastResort
 from pact_agent.levels import Levels
 from pact_agent.lifecycle import Lifecycle
@@ -55,14 +55,13 @@ from pact_agent.tools import Tools
 from pact_agent.uplink import Report, Uplink
 from pactsh import __version__
 from pactsh.catalog import Catalog, load_catalog
-from pactsh.errors import PactError, UnreachableError
+from pactsh.errors import PactError
 from pactsh.model.approval import Approval
 from pactsh.model.entry import Author
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
 from pactsh.policy.rbac import highest_class
 from pactsh.policy.whitelist import whitelist
-from pactsh.rpc.client import Journal
 
 if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject
@@ -95,7 +94,7 @@ class Agent:
         self._policies = PolicyInForce(default, self._catalog, config.state_dir / "config" / "policy.json")
         if self._policies.load():
             self._recorder.policy = self._policies.label
-        self._tools = Tools(config.shell_user)
+        self._tools, self._link = Tools(config.shell_user), JournalLink(config)
         self._contents = Contents(config.state_dir / "config" / "contents")
         self._declared = Declared(StateFiles(config.state_dir / "config"), self._recorder, self._report_soon)
         author = Author(self._identity.principal, self._identity.roles, self._identity.kind)
@@ -106,11 +105,11 @@ class Agent:
             self._declared,
             self._recorder,
             author,
-            request=self._request_approval,
+            request=self._link.request_approval,
             execute=self._execute,
             closed=lambda approval: self._lifecycle.release(approval.id, undo=approval.state == "expired"),
         )
-        self._uplink = self._make_uplink()
+        self._uplink = self._link.uplink = self._make_uplink()
         self._facts = NodeFacts(
             config.node,
             config.vcluster,
@@ -140,7 +139,7 @@ class Agent:
         judging = Judging(
             config.node,
             self._in_force,
-            self._evaluate,
+            self._link.evaluate,
             in_force=lambda: self._policies.judged,
             emergency=lambda: self._emergency.active() is not None,
         )
@@ -152,12 +151,13 @@ class Agent:
         self._executor = Executor(
             node, self._decider, pipelines, self._recorder, self._clock, self._lifecycle, second_person
         )
-        config_calls = ConfigCalls(config.node, self._lifecycle, self._recorder, self._clock, self._history())
+        history = self._link.history(self._spool)
+        config_calls = ConfigCalls(config.node, self._lifecycle, self._recorder, self._clock, history)
         calls = Calls(
             self._facts,
             self._sessions,
             self._in_force,
-            self._history(),
+            history,
             self._emergency,
             config_calls,
             judging,
@@ -170,14 +170,6 @@ class Agent:
 
     # -- making
 
-    def _open_journal(self) -> Journal:
-        """A connection with this agent's certificate, read again each time as it is renewed."""
-        where = self._config.journal
-        assert where is not None
-        return Journal(
-            where.endpoint, ca=where.ca.read_bytes(), cert=where.cert.read_bytes(), key=where.key.read_bytes()
-        )
-
     def _make_uplink(self) -> Uplink | None:
         if self._config.journal is None:
             _log.warning("no journal is configured: entries stay in the spool")
@@ -185,7 +177,7 @@ class Agent:
         set_aside = SetAside(self._config.state_dir / "spool" / "refused.jsonl", self._spool, self._clock)
         return Uplink(
             self._spool,
-            self._open_journal,
+            self._link.open,
             set_aside,
             report=self._report,
             on_policy=self._policy_arrived,
@@ -237,8 +229,10 @@ class Agent:
         )
         return Sshd(self._config.ssh, self._config.limits, services, Refusals(self._recorder))
 
-    def _history(self) -> JournalHistory | None:
-        return JournalHistory(self._open_journal, self._spool.heads) if self._config.journal else None
+    async def _renewed(self) -> None:
+        """Show the new certificate to whoever connects from now on."""
+        if self._sshd is not None:
+            await self._sshd.reload()
 
     def _report(self) -> Report:
         return Report(
@@ -254,17 +248,6 @@ class Agent:
 
     async def _execute(self, approval: Approval) -> int:
         return await self._executing.execute(approval)
-
-    async def _evaluate(self, given: bytes) -> Judgement:
-        return await self._journal().evaluate(given)
-
-    async def _request_approval(self, action: str, operation: bytes, summary: str, requester: bytes) -> Approval:
-        return await self._journal().request_approval(action, operation, summary, requester=requester)
-
-    def _journal(self) -> Journal:
-        if self._uplink is None:
-            raise UnreachableError("no journal is configured on this node", hint="see pact-agent(8), [journal]")
-        return self._uplink.journal()
 
     def _policy_arrived(self, document: bytes, seq: int, judged: bool) -> None:
         self._policies.arrived(document, seq, judged)
@@ -332,6 +315,9 @@ class Agent:
             ]
             if self._uplink is not None:
                 tasks.append(group.create_task(self._uplink.run(), name="uplink"))
+                tasks.append(
+                    group.create_task(self._link.renewal(self._clock, self._renewed).run(), name="certificates")
+                )
                 if self._declared.is_new:
                     tasks.append(group.create_task(self._restore(), name="deltas"))
             message = await self._stopped(stop)
@@ -348,7 +334,7 @@ class Agent:
 
     async def _restore(self) -> None:
         """Fetch what was committed on this node from the journal, once it answers: the files that had it are gone."""
-        history = self._history()
+        history = self._link.history(self._spool)
         assert history is not None
         while True:
             try:

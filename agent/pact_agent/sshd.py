@@ -55,6 +55,20 @@ class Sshd:
         Raises `UsageError` when keys can't be read, `PactError` when the address can't be had.
         """
         config = self._config
+        await self.reload()
+        loop = asyncio.get_running_loop()
+        try:
+            if inherited is not None:
+                self._server = await loop.create_server(self._accept, sock=inherited)
+            else:
+                self._server = await loop.create_server(self._accept, config.listen, config.port)
+        except (OSError, ValueError) as error:
+            raise PactError(f"ssh: can't listen on {config.listen}:{config.port}: {error}") from error
+        log.info("ssh: listening on port %d", self.port)
+
+    async def reload(self) -> None:
+        """Read the keys: those who connect from now on see the certificate that there is now. Raises `UsageError`."""
+        config = self._config
         options = await SSHServerConnectionOptions.construct(
             None,
             config=None,
@@ -84,15 +98,6 @@ class Sshd:
         )
         self._options = cast("SSHServerConnectionOptions", options)
         self._options.proxy_command = None
-        loop = asyncio.get_running_loop()
-        try:
-            if inherited is not None:
-                self._server = await loop.create_server(self._accept, sock=inherited)
-            else:
-                self._server = await loop.create_server(self._accept, config.listen, config.port)
-        except (OSError, ValueError) as error:
-            raise PactError(f"ssh: can't listen on {config.listen}:{config.port}: {error}") from error
-        log.info("ssh: listening on port %d", self.port)
 
     @property
     def port(self) -> int:

@@ -37,6 +37,7 @@ RULES: Mapping[str, Need] = {
     "Journal/Export": Need.READER,
     "Certificates/SignUser": Need.PERSON,
     "Certificates/SignHost": Need.AGENT,
+    "Certificates/RenewAgent": Need.AGENT,
     "Certificates/EnrollAgent": Need.ANYONE,  # proves itself by its join token
     "Certificates/Trust": Need.ANYONE,
     "Nodes/List": Need.READER,

@@ -35,6 +35,7 @@ class CertificatesService:
             "Certificates/SignUser": self.sign_user,
             "Certificates/SignHost": self.sign_host,
             "Certificates/EnrollAgent": self.enroll_agent,
+            "Certificates/RenewAgent": self.renew_agent,
             "Certificates/Trust": self.trust,
         }
 
@@ -94,16 +95,17 @@ class CertificatesService:
             f"{node} enrolled",
             {"vcluster": vcluster, "peer": caller.peer},
         )
-        await self._record(
-            "cert.signed",
-            f"node:{node}",
-            author,
-            f"TLS client certificate for the agent of {node}",
-            {"kind": "tls-agent", "certificate": hashlib.sha256(certificate).hexdigest(), "peer": caller.peer},
-        )
+        await self._record_agent(node, certificate, caller)
         if host:
             await self._record_host(node, names, request.ssh_host_key, caller)
         return pb.Enrollment(certificate_pem=certificate, ssh_host_certificate=host, trust=self._trust())
+
+    async def renew_agent(self, caller: Caller, request: pb.RenewAgentRequest) -> pb.Enrollment:
+        """Another certificate for the calling agent's own node; its key may be another one."""
+        node = agent_node_of(caller.known)
+        certificate = self._authority.agent_certificate(node, request.csr_pem)
+        await self._record_agent(node, certificate, caller)
+        return pb.Enrollment(certificate_pem=certificate, trust=self._trust())
 
     async def trust(self, _caller: Caller, _request: pb.TrustRequest) -> pb.TrustReply:
         """What anyone may know: the public halves."""
@@ -117,6 +119,15 @@ class CertificatesService:
             ssh_host_ca=self._authority.ssh_host_ca,
             head_key=head_key,
             head_key_id=key_id(head_key),
+        )
+
+    async def _record_agent(self, node: str, certificate: bytes, caller: Caller) -> None:
+        await self._record(
+            "cert.signed",
+            f"node:{node}",
+            Author(f"agent:{node}", (), "agent"),
+            f"TLS client certificate for the agent of {node}",
+            {"kind": "tls-agent", "certificate": hashlib.sha256(certificate).hexdigest(), "peer": caller.peer},
         )
 
     async def _record_host(self, node: str, names: Sequence[str], public_key: str, caller: Caller) -> None:

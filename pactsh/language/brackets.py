@@ -105,7 +105,8 @@ def _class_at(chars: Sequence[str], active: Sequence[bool], index: int) -> tuple
 
 
 def find_ambiguous(chars: Sequence[str], active: Sequence[bool]) -> int | None:
-    """Return where a `[` stands inside a bracket expression without starting a class such as `[:digit:]`.
+    """Return where a `[` stands inside a bracket expression without starting a class such as `[:digit:]`, or an
+    unquoted backslash.
 
     Collating symbols, equivalence classes and half-quoted class names mean something to bash that nobody
     types at a prompt. Words with one are refused; for all others there is only one reading.
@@ -128,6 +129,8 @@ def find_ambiguous(chars: Sequence[str], active: Sequence[bool]) -> int | None:
                 step = found[1] - index
             elif inner is None:
                 inner = index
+        elif active[index] and char == "\\" and first:  # of a variable's value: bash reads what follows in its own way
+            inner = index if inner is None else inner
         elif active[index] and char == "]" and first and index > first:
             if inner is not None:
                 return inner

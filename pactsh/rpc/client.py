@@ -156,6 +156,11 @@ class Journal(Connection):
         reply: pb.Enrollment = await self.call("Certificates/EnrollAgent", request)
         return reply
 
+    async def renew_agent(self, csr_pem: bytes) -> bytes:
+        """Another TLS client certificate (PEM) for the calling agent."""
+        reply = await self.call("Certificates/RenewAgent", pb.RenewAgentRequest(csr_pem=csr_pem))
+        return bytes(reply.certificate_pem)
+
     async def trust(self) -> pb.TrustReply:
         """The CA certificates and the key that signs heads."""
         reply: pb.TrustReply = await self.call("Certificates/Trust", pb.TrustRequest())

@@ -172,6 +172,12 @@ class EnrollAgentRequest(_message.Message):
     ssh_host_names: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, node: _Optional[str] = ..., vcluster: _Optional[str] = ..., join_token: _Optional[str] = ..., csr_pem: _Optional[bytes] = ..., ssh_host_key: _Optional[str] = ..., ssh_host_names: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class RenewAgentRequest(_message.Message):
+    __slots__ = ("csr_pem",)
+    CSR_PEM_FIELD_NUMBER: _ClassVar[int]
+    csr_pem: bytes
+    def __init__(self, csr_pem: _Optional[bytes] = ...) -> None: ...
+
 class Enrollment(_message.Message):
     __slots__ = ("certificate_pem", "ssh_host_certificate", "trust")
     CERTIFICATE_PEM_FIELD_NUMBER: _ClassVar[int]

@@ -290,3 +290,8 @@ def test_the_listing_of_the_oracle_is_what_the_contract_says(tree: Path) -> None
     assert not listing.is_dir("dangling")
     assert listing.is_dir("link")
     assert listing.entries("nosuch") == []
+
+
+def test_a_backslash_of_a_variables_value_in_a_bracket_expression_is_not_guessed_at(tree: Path) -> None:
+    """The value is `a\\`; bash takes the class that follows for one, or not, as it likes."""
+    assert compare(["ls [^a$USER[:digit:]z-a-] 'x y'", "ls [a$USER] [$USER]*"], 3, tree) == 2
