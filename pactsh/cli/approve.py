@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"ap-[0-9a-f]{4,16}")
 _WAIT_S = 30.0
+_DONE = {
+    "shell": "The line was run", "exec": "The line was run", "emergency_start": "Emergency begun",
+    "emergency_end": "Emergency ended", "apply": "Spec applied", "policy_update": "Policy changed",
+    "blacklist": "Blacklist changed",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +208,10 @@ def render_decided(result: Decided, out: Out) -> None:
     if result.state == "denied":
         out.line(f"Denied: {result.id} ({result.action} on {result.where}).")
     elif result.state == "done":
-        what = "The line was run" if result.action in {"shell", "exec"} else f"{result.action.capitalize()} applied"
+        what = _DONE.get(result.action, f"{result.action.capitalize()} applied")
         out.line(f"Approved. {what} on {result.where}.")
     else:
-        out.line(f"Approved. {result.action.capitalize()} on {result.where} is on its way.")
+        out.line(f"Approved. What was asked for on {result.where} is on its way.")
 
 
 class _Approve(Group):

@@ -186,7 +186,7 @@ def test_the_policy_itself_waits_and_an_emergency_too(outside: Outside, people: 
     assert ended(change)[0] == 3
     emergency = start(outside, alice, "emergency", "--reason", "disk died", "--node", "node042")
     id_ = only(outside, bob)
-    assert outside.pact("approve", id_, env=bob).stdout == "Approved. Emergency_start applied on node042.\n"
+    assert outside.pact("approve", id_, env=bob).stdout == "Approved. Emergency begun on node042.\n"
     assert ended(emergency)[0] == 0
     until(lambda: "EMERGENCY" in outside.pact("status", "node042", env=bob).stdout)
     end = start(outside, alice, "emergency", "--end", "--rollback", "--node", "node042")
