@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import appends, containment, drift, lines, oneshot, prompt, remote, resident, system
+from bench import appends, containment, drift, lines, oneshot, prompt, rego, remote, resident, system
 from bench.measure import CaseError
 from bench.report import Section, machine, render, save
 
@@ -24,6 +24,7 @@ TITLES = {
     "lines": lines.TITLE,
     "containment": containment.TITLE,
     "drift": drift.TITLE,
+    "rego": rego.TITLE,
     "appends": appends.TITLE,
     "resident": resident.TITLE,
 }
@@ -74,6 +75,7 @@ def _sections(directory: Path, options: argparse.Namespace) -> Iterator[Section]
     alone: dict[str, Callable[[], Section]] = {
         "containment": lambda: containment.measure(directory, options.lines),
         "drift": lambda: drift.measure(directory, rounds),
+        "rego": lambda: rego.measure(directory, options.lines),
         "appends": lambda: appends.measure(directory, 5, 1.5),
     }
     try:
