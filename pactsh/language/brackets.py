@@ -105,8 +105,8 @@ def _class_at(chars: Sequence[str], active: Sequence[bool], index: int) -> tuple
 
 
 def find_ambiguous(chars: Sequence[str], active: Sequence[bool]) -> int | None:
-    """Return where a `[` stands inside a bracket expression without starting a class such as `[:digit:]`, or an
-    unquoted backslash.
+    """Return where a `[` stands inside a bracket expression without starting a class such as `[:digit:]`, or as the end
+    of a range; or an unquoted backslash.
 
     Collating symbols, equivalence classes and half-quoted class names mean something to bash that nobody
     types at a prompt. Words with one are refused; for all others there is only one reading.
@@ -125,7 +125,8 @@ def find_ambiguous(chars: Sequence[str], active: Sequence[bool]) -> int | None:
             first, inner = index + step, None
         elif active[index] and char == "[":
             found = _class_at(chars, active, index)
-            if found is not None:
+            ends_range = index - 2 >= first and chars[index - 1] == "-" and active[index - 1]
+            if found is not None and not ends_range:
                 step = found[1] - index
             elif inner is None:
                 inner = index

@@ -295,3 +295,11 @@ def test_the_listing_of_the_oracle_is_what_the_contract_says(tree: Path) -> None
 def test_a_backslash_of_a_variables_value_in_a_bracket_expression_is_not_guessed_at(tree: Path) -> None:
     """The value is `a\\`; bash takes the class that follows for one, or not, as it likes."""
     assert compare(["ls [^a$USER[:digit:]z-a-] 'x y'", "ls [a$USER] [$USER]*"], 3, tree) == 2
+
+
+def test_a_class_at_the_end_of_a_range_is_refused(tree: Path) -> None:
+    """Bash takes it for the class or for the range up to `[`, as it likes."""
+    with pytest.raises(Refused) as raised:
+        parse("echo [[:alnum:]!-[:alnum:]]")
+    assert raised.value.code == "bracket"
+    assert compare(["echo [-[:alnum:]] [[:alnum:]-[:digit:]] [a-][:alnum:]"], 0, tree) <= 1
