@@ -17,7 +17,7 @@ import msgspec
 
 from pact_agent.declared import Declared
 from pact_agent.recorder import Recorder
-from pactsh.errors import NotFoundError, PactError, PolicyError
+from pactsh.errors import NotFoundError, PactError, PolicyError, UnreachableError
 from pactsh.model.approval import DONE, Approval
 from pactsh.model.entry import Author
 
@@ -61,13 +61,14 @@ class Approvals:
 
     async def ask(self, author: Author, action: str, operation: JsonObject, summary: str) -> Approval:
         """Ask for a second person. Raises `UnreachableError` without a journal, and what that refuses."""
-        async with asyncio.timeout(_ASK_LIMIT_S):
-            approval = await self._request(
-                action,
-                json.dumps(operation).encode(),
-                summary,
-                json.dumps({"principal": author.principal, "roles": author.roles, "kind": author.kind}).encode(),
-            )
+        who = json.dumps({"principal": author.principal, "roles": author.roles, "kind": author.kind}).encode()
+        try:
+            async with asyncio.timeout(_ASK_LIMIT_S):
+                approval = await self._request(action, json.dumps(operation).encode(), summary, who)
+        except TimeoutError as error:
+            raise UnreachableError(
+                "the journal does not answer, and a second person can't be asked", hint="`pact status`"
+            ) from error
         self._known.setdefault(approval.id, approval)
         return approval
 

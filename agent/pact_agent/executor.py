@@ -150,9 +150,8 @@ class Executor:
         session = line.session
         try:
             agreed = await self._second_person.wait_line(session, line.text, line.action, line.decision, sink, current)
-        except (PactError, TimeoutError) as error:
-            why = error if isinstance(error, PactError) else UnreachableError("the journal does not answer")
-            return await self._refuse(session, line.text, line.action, refusal_of(why), sink)
+        except PactError as error:
+            return await self._refuse(session, line.text, line.action, refusal_of(error), sink)
         if isinstance(agreed, Refusal):
             return await self._refuse(session, line.text, line.action, agreed, sink)
         if agreed is None:
