@@ -26,6 +26,8 @@ class Need(enum.Enum):
     AGENT = "an agent with its client certificate"
     WRITER = "an agent, or a person whose role appends; each draft is checked on its own"
     READER = "an agent, or any role that reads status and log"
+    ASKER = "an agent, for what people want on its node; or a person whose role may do it alone"
+    DECIDER = "a person whose role approves there, and who has not asked for it"
 
 
 RULES: Mapping[str, Need] = {
@@ -46,8 +48,8 @@ RULES: Mapping[str, Need] = {
     "Policy/Get": Need.READER,
     "Policy/Watch": Need.READER,
     "Policy/Evaluate": Need.AGENT,
-    "Approvals/Request": Need.READER,  # each action asks for its own role
-    "Approvals/Decide": Need.READER,
+    "Approvals/Request": Need.ASKER,  # it depends on the action, and is checked there
+    "Approvals/Decide": Need.DECIDER,  # it depends on the request
     "Approvals/List": Need.READER,
     "Approvals/Watch": Need.READER,
 }
@@ -113,11 +115,14 @@ def authorize(method: str, identity: Identity | None) -> None:
         raise AuthError("who is asking is not known", hint="pact login")
     is_agent = identity.kind == "agent"
     reach = reach_of(identity)
+    reads = is_agent or reach.everything or bool(reach.vclusters)
     allowed = {
         Need.PERSON: not is_agent,
         Need.AGENT: is_agent,
         Need.WRITER: is_agent or ADMIN in identity.roles,
-        Need.READER: is_agent or reach.everything or bool(reach.vclusters),
+        Need.READER: reads,
+        Need.ASKER: reads,
+        Need.DECIDER: reads,
     }[need]
     if not allowed:
         raise ForbiddenError(f"{identity.principal} may not call {method}", hint=f"needed: {need.value}")

@@ -208,12 +208,13 @@ class ApprovalsService:
         yield pb.Approval()
         while True:
             await self._views.catch_up(self._store)
+            seen = self._views.seq  # while something is sent, others fold in what comes next
             for approval in [*self._views.approvals.values()]:
                 wanted = approval.id in sent or self._is_wanted(caller, request, approval)
                 if wanted and sent.get(approval.id) != approval.seq:
                     sent[approval.id] = approval.seq
                     yield approval_message(approval)
-            await self._store.wait_beyond(self._views.seq)
+            await self._store.wait_beyond(seen)
 
     # -- what happens by itself
 

@@ -114,11 +114,12 @@ class FleetService:
         sent = (-1, -1)
         while True:
             await self._views.catch_up(self._store)
+            seen = self._views.seq  # while the document is sent, others fold in what comes next
             document = self._policy(request.vcluster)
             if (document.seq, document.overlay_seq) != sent:
                 sent = (document.seq, document.overlay_seq)
                 yield document
-            await self._store.wait_beyond(self._views.seq)
+            await self._store.wait_beyond(seen)
 
     def _policy(self, vcluster: str) -> pb.PolicyDocument:
         view = self._views.policies.get(vcluster, PolicyView())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from pactsh.errors import AuthError, ForbiddenError
@@ -77,4 +80,11 @@ def test_only_enrolment_and_trust_are_open() -> None:
     assert {name for name, need in RULES.items() if need is Need.ANYONE} == {
         "Certificates/EnrollAgent",
         "Certificates/Trust",
+    }
+
+
+def test_the_documents_table_is_the_one_that_decides() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^\| `(\w+/\w+)` \| (.+) \|$", text, flags=re.MULTILINE)) == {
+        method: need.value for method, need in RULES.items()
     }
