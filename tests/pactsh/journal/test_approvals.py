@@ -21,11 +21,15 @@ from pactsh.errors import (
     UsageError,
 )
 from pactsh.journal.approvals import ApprovalsService
+from pactsh.journal.fleet import FleetService
+from pactsh.journal.gate import Caller
 from pactsh.journal.judging import Judge
 from pactsh.journal.projections import Projections
 from pactsh.journal.service import JournalService
 from pactsh.model.approval import Approval
 from pactsh.model.entry import Author, Draft, JsonObject
+from pactsh.model.identity import Identity
+from pactsh.rpc import pact_pb2 as pb
 from pactsh.rpc.client import Journal
 from tests.pactsh.journal.site import ADMIN, Site, running
 
@@ -336,5 +340,29 @@ def test_without_a_token_nothing_is_seen(tmp_path: Path) -> None:
             for call in (nobody.approvals(), nobody.decide_approval(approval.id, approve=True)):
                 with pytest.raises(AuthError):
                     await call
+
+    asyncio.run(go())
+
+
+def test_what_changes_while_somebody_is_told_is_told_as_well(tmp_path: Path) -> None:
+    """The views are everybody's: another call may fold the change in before this one looks again."""
+
+    async def go() -> None:
+        async with pending(tmp_path) as (site, approval):
+            ledger, views, judge = site.server.ledger, Projections(), Judge(None)
+            approvals = ApprovalsService(ledger, views, JournalService(ledger, views, judge), judge)
+            fleet = FleetService(ledger, views)
+            admin = Caller(Identity("root@org", (ADMIN,), "human", "token"), None, "")
+            watching = approvals.watch(admin, pb.ApprovalsRequest())
+            following = fleet.watch_policy(admin, pb.PolicyRequest(vcluster="ml"))
+            async with asyncio.timeout(DEADLINE_S):
+                assert [(await anext(watching)).json != b"" for _ in range(2)] == [False, True]
+                assert (await anext(following)).seq == 0
+                await set_policy(site)
+                async with site.person("bob@org", OPS) as bob:
+                    await bob.decide_approval(approval.id, approve=True)
+                await views.catch_up(ledger.store)
+                assert json.loads((await anext(watching)).json)["state"] == "approved"
+                assert (await anext(following)).seq > 0
 
     asyncio.run(go())
