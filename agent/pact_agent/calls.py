@@ -44,8 +44,6 @@ _CHANGING = {
     "commit": "commit", "rollback": "rollback", "extend": "extend", "blacklist_add": "blacklist",
     "blacklist_remove": "blacklist", "emergency_start": "emergency_start", "emergency_end": "emergency_end",
 }  # fmt: skip
-_ALONE = frozenset({"extend"})  # it changes nothing on the node
-_ENDS = frozenset({"emergency_end"})
 _TOLD = ("message", "only", "ttl", "to", "minutes", "pattern", "reason", "force", "commit", "rollback")
 _DOES = {
     "emergency_start": "begin an emergency on a node",
@@ -110,13 +108,15 @@ class Calls:
         if method == "approval":
             yield await self._second_person.over(_text(params, "id"))
             return
-        if method in _CHANGING and params.get("dry_run") is not True:
-            does = _CHANGING[method]
-            changes = does not in _ALONE
-            if await self._judging.check(identity, does, {"params": _told(params)}, changes=True) and changes:
-                if does in _ENDS:
+        only_told = method == "rollback" and params.get("dry_run") is True
+        if method in _CHANGING and not only_told:
+            needs_second = await self._judging.check(
+                identity, _CHANGING[method], {"params": _told(params)}, changes=True
+            )
+            if needs_second and method != "extend":  # which changes nothing on the node
+                if method == "emergency_end":
                     self._emergency.check_end(identity, force=params.get("force") is True)
-                yield await self._second_person.ask_verb(caller, does, method, params)
+                yield await self._second_person.ask_verb(caller, _CHANGING[method], method, params)
                 return
         async for item in self._perform(caller, identity, method, params):
             yield item

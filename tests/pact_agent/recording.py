@@ -163,13 +163,15 @@ def caller(identity: Identity, reached: float = 0.0) -> Caller:
     return Caller(Author(identity.principal, identity.roles, identity.kind), "s1", reached)
 
 
-def no_policy() -> Judging:
-    """What judges where the site has no policy of its own."""
+def no_policy(policy: Policy | None = None) -> Judging:
+    """What judges where the site has no modules of its own."""
 
     async def ask(_given: bytes) -> pb.Judgement:
         raise AssertionError("nobody is asked")
 
-    return Judging("node042", lambda: Policy("ml-training"), ask, in_force=lambda: False, emergency=lambda: False)
+    return Judging(
+        "node042", lambda: policy or Policy("ml-training"), ask, in_force=lambda: False, emergency=lambda: False
+    )
 
 
 def second_person(node: Recording) -> SecondPerson:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -48,15 +49,21 @@ class OneEntry:
 
 
 def ask(node: Recording, who: Identity, method: str, history: History | None = None, **params: object) -> list[Item]:
-    emergency = emergency_of(node)
+    return ask_under(Policy("ml-training"), node, who, method, history, **params)
+
+
+def ask_under(
+    policy: Policy, node: Recording, who: Identity, method: str, history: History | None = None, **params: object
+) -> list[Item]:
+    """What is answered where `policy` holds."""
     calls = Calls(
         facts_of(node),
         node.sessions,
-        lambda: Policy("ml-training"),
+        lambda: policy,
         history,
-        emergency,
+        emergency_of(node),
         config_calls(node),
-        no_policy(),
+        no_policy(policy),
         second_person(node),
     )
 
@@ -150,3 +157,37 @@ def test_whoami_and_sessions(tmp_path: Path) -> None:
                 }
             ]
         }
+
+
+TWO_PERSONS = Policy("ml-training", two_person_approval=True)
+
+
+def drift(node: Recording) -> None:
+    node.set("vm.swappiness", "60")
+    asyncio.run(node.lifecycle.start("boot-1"))
+    node.set("vm.swappiness", "10")
+    asyncio.run(node.lifecycle.look())
+
+
+@pytest.mark.parametrize("method", ["commit", "blacklist_add", "blacklist_remove", "emergency_start", "emergency_end"])
+def test_saying_that_it_is_a_trial_asks_the_second_person_all_the_same(tmp_path: Path, method: str) -> None:
+    with recording(tmp_path) as node:
+        if method == "emergency_end":
+            asyncio.run(emergency_of(node).start(ALICE, "broken"))
+        drift(node)
+        before = len(node.entries())
+        params: dict[str, Any] = {"dry_run": True, "reason": "x", "message": "m", "pattern": "/var/tmp/x"}
+        with pytest.raises(UnreachableError, match="no journal is configured"):
+            ask_under(TWO_PERSONS, node, ALICE, method, **params)
+        assert len(node.entries()) == before, "nothing was done"
+
+
+def test_what_a_rollback_would_undo_is_told_without_a_second_person(tmp_path: Path) -> None:
+    with recording(tmp_path) as node:
+        drift(node)
+        (told,) = ask_under(TWO_PERSONS, node, ALICE, "rollback", dry_run=True)
+        assert (told["dry_run"], node.value("vm.swappiness")) == (True, "10")
+        trials: list[dict[str, Any]] = [{}, {"dry_run": False}, {"dry_run": 1}, {"dry_run": "true"}]
+        for params in trials:
+            with pytest.raises(UnreachableError):
+                ask_under(TWO_PERSONS, node, ALICE, "rollback", **params)
