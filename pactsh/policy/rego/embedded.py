@@ -81,6 +81,11 @@ class _Worker:
         """Whether it can be asked."""
         return self._process.returncode is None
 
+    async def retire(self) -> None:
+        """End it when all who are asking it have their answers."""
+        async with self._turn:
+            await self.close()
+
     async def close(self) -> None:
         """End it."""
         with contextlib.suppress(ProcessLookupError):
@@ -151,7 +156,7 @@ class Embedded:
             old, self._worker, self._modules = self._worker, worker, modules
         _log.info("policy: %d modules of %s are in force", len(modules), self._directory)
         if old is not None:
-            await old.close()
+            await old.retire()
 
     async def close(self) -> None:
         """End the process."""

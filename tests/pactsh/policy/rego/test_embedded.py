@@ -111,6 +111,23 @@ def test_a_change_is_in_force_soon_and_a_broken_one_never(tmp_path: Path, caplog
     asyncio.run(go())
 
 
+def test_nobody_who_asks_while_modules_change_goes_without_an_answer(tmp_path: Path) -> None:
+    write(tmp_path, HEAD + "deny contains `0`\n")
+
+    async def go() -> None:
+        engine = Embedded(tmp_path)
+        await engine.start()
+        for number in range(1, 4):
+            write(tmp_path, HEAD + f"deny contains `{number}`\n")
+            answers: set[tuple[str, ...]] = set()
+            async with asyncio.timeout(DEADLINE_S):
+                while (str(number),) not in answers:
+                    answers |= {a.deny for a in await asyncio.gather(*(engine.evaluate({}) for _ in range(20)))}
+        await engine.close()
+
+    asyncio.run(go())
+
+
 def test_one_that_takes_for_ever_is_refused_and_keeps_nobody_waiting(tmp_path: Path) -> None:
     write(
         tmp_path,
