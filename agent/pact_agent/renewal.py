@@ -27,6 +27,7 @@ from pactsh.rpc.client import Journal
 
 _log = logging.getLogger(__name__)
 _CHECK_S = 300.0
+_RETRY_S = 15.0
 _LAST_PART = 3  # renewed in the last third of its life
 
 
@@ -50,13 +51,15 @@ class Renewal:
     async def run(self) -> None:
         """Look now and then, until cancelled."""
         while True:
+            pause_s = _RETRY_S
             try:
                 await self.check()
+                pause_s = _CHECK_S
             except PactError as error:
                 _log.warning("certificates: %s", error.message)
             except (OSError, ValueError) as error:
                 _log.error("certificates: %s", error)
-            await asyncio.sleep(_CHECK_S)
+            await asyncio.sleep(pause_s)
 
     async def check(self) -> None:
         """Renew what is in the last third of its life. Raises `PactError`, `OSError`, and `ValueError` for a file that
