@@ -1,13 +1,12 @@
-"""What a person's `pact` keeps between runs: the token, and an SSH key with its certificate.
+"""What a person's `pact` keeps between runs beside the sign-in (`logins`): an SSH key with its certificate.
 
-All of it lies in `$XDG_STATE_HOME/pact`, readable by its owner alone:
+It lies in `$XDG_STATE_HOME/pact`, readable by its owner alone:
 
-    token                            the bearer token
     ssh/BINDING/id_ed25519[.pub]     a key that never leaves this machine
     ssh/BINDING/id_ed25519-cert.pub  its certificate; stock OpenSSH finds it by this name
     ssh/BINDING/lock                 held while one of several runs renews
 
-BINDING stands for the journal and the token (`binding_of`): whoever works with two sites, or logs in
+BINDING stands for the journal and the sign-in or token (`binding_of`): whoever works with two sites, or logs in
 as someone else, never goes on under another name. It is in the certificate file's comment as well.
 """
 
@@ -79,29 +78,11 @@ class Credentials:
     """The cache in one directory; made on first write."""
 
     def __init__(self, directory: Path) -> None:
-        self._token = directory / "token"
         self._directory = directory
         self._all_ssh = directory / "ssh"
 
-    def read_token(self) -> str | None:
-        """The saved token, None without one; raises `UsageError` when others may read the file."""
-        content = private.read_private(self._token)
-        if content is None:
-            return None
-        try:
-            return content.decode("ascii").strip() or None
-        except UnicodeDecodeError as error:
-            raise UsageError(f"{self._token}: not a token", hint="pact login") from error
-
-    def save_token(self, token: str) -> Path:
-        """Save `token` in place of the one there; returns its file."""
-        private.make_private_directory(self._directory)
-        private.write_private(self._token, token.encode("ascii") + b"\n")
-        return self._token
-
     def forget(self) -> None:
-        """Remove the token, the keys and the certificates."""
-        self._token.unlink(missing_ok=True)
+        """Remove the keys and the certificates."""
         for path in self._all_ssh.glob("*/*"):
             path.unlink(missing_ok=True)
 
@@ -200,7 +181,7 @@ class _SshStore:
 
 
 def binding_of(endpoint: str, token: str) -> str:
-    """What ties a certificate to the journal and the token it came from; reveals neither."""
+    """What ties a certificate to the journal and the token (or the id of the sign-in) it came from; reveals neither."""
     return "pact-" + hashlib.sha256(f"{endpoint}\0{token}".encode()).hexdigest()[:32]
 
 

@@ -17,8 +17,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from pactsh.auth import private
-from pactsh.auth.names import check_principal, is_role
-from pactsh.auth.tokens import AUDIENCE, KINDS, Issuer, StaticKeys
+from pactsh.auth.names import CERTIFIED_KINDS, check_principal, is_role
+from pactsh.auth.tokens import AUDIENCE, Issuer, StaticKeys
 from pactsh.errors import UsageError
 
 ISSUER = "https://dev-issuer.pact.invalid"  # RFC 2606: no real issuer can ever have this name
@@ -64,8 +64,8 @@ class DevIssuer:
         unknown = [role for role in roles if not is_role(role)]
         if unknown:
             raise UsageError(f"unknown role {unknown[0]!r}", hint="such as pact-platform-admin, pact-ops-VCLUSTER")
-        if kind not in KINDS:
-            raise UsageError(f"unknown kind {kind!r}", hint=f"one of {', '.join(KINDS)}")
+        if kind not in CERTIFIED_KINDS:
+            raise UsageError(f"unknown kind {kind!r}", hint=f"one of {', '.join(CERTIFIED_KINDS)}")
         if not 0 < lifetime_s <= MAX_LIFETIME_S:
             raise UsageError(f"a token lives 1 to {MAX_LIFETIME_S} s, not {lifetime_s}")
         now = int(self._clock().timestamp())

@@ -21,7 +21,7 @@ ROLE = re.compile(r"pact-platform-admin|pact-service-(agent|ai)|pact-(ops|viewer
 ROLE_PREFIX = "role="
 MAX_PRINCIPAL = 128
 MAX_ROLES = 64
-CERTIFIED_KINDS = ("human", "service")
+CERTIFIED_KINDS = ("human", "service")  # agents prove themselves with TLS certificates, never with a token
 _RESERVED = ("-", ROLE_PREFIX, "agent:", "journal:")
 _KEY_ID = re.compile(r"pact (?P<kind>[a-z]+) (?P<principal>\S+) serial=(?P<serial>[0-9]{1,20})")
 

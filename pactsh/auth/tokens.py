@@ -20,7 +20,7 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from pactsh.auth.names import check_principal, known_roles
+from pactsh.auth.claims import ClaimMap, identity_of
 from pactsh.errors import AuthError
 from pactsh.model.identity import Identity
 
@@ -30,15 +30,14 @@ MIN_RSA_BITS = 2048  # what issuers in the field use; keys we choose ourselves a
 AUDIENCE = "pact-journal"
 ALGORITHMS = ("RS256", "ES256", "EdDSA", "Ed25519")
 TYPES = ("JWT", "AT+JWT", "APPLICATION/AT+JWT")
-KINDS = ("human", "service")  # agents prove themselves with their certificates, never with a token
 
-_Key = RSAKey | ECKey | OKPKey
+Key = RSAKey | ECKey | OKPKey
 
 
 class KeySource(Protocol):
-    """Where an issuer's public keys come from. The seam for OIDC discovery and key rotation."""
+    """Where an issuer's public keys come from: a document, or the issuer itself (`pactsh.auth.oidc.keys`)."""
 
-    def find(self, key_id: str | None) -> Sequence[_Key]:
+    async def find(self, key_id: str | None) -> Sequence[Key]:
         """Keys with that id; all of them for None."""
         ...
 
@@ -54,23 +53,19 @@ class StaticKeys:
         if not self._keys:
             raise ValueError("no usable key: expected RSA of 2048 bits up, P-256 or Ed25519")
 
-    def find(self, key_id: str | None) -> Sequence[_Key]:
+    async def find(self, key_id: str | None) -> Sequence[Key]:
         """Keys with that id; all of them for None."""
         return [key for key in self._keys if key_id is None or key.kid == key_id]
 
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """An issuer whose tokens count. `groups` maps its group names to roles.
-
-    `principal_claim` names the claim that is the person; `email` counts only when `email_verified`.
-    """
+    """An issuer whose tokens count, when they are for one of `audiences`."""
 
     issuer: str
     keys: KeySource
     audiences: tuple[str, ...] = (AUDIENCE,)
-    principal_claim: str = "sub"
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    claims: ClaimMap = field(default_factory=ClaimMap)
 
 
 class Verified(NamedTuple):
@@ -87,20 +82,35 @@ class Verifier:
         self._issuers = {issuer.issuer: issuer for issuer in issuers}
         self._clock = clock
 
-    def verify(self, token: str) -> Verified:
+    async def verify(self, token: str) -> Verified:
         """Verify signature, issuer, audience and dates; raises `AuthError` when anything is off.
 
-        Roles that pact doesn't know are dropped; a token without a known one gives `roles=()`.
+        Roles that pact doesn't know are dropped; a token without a known one gives `roles=()`. Raises
+        `UnreachableError` when the issuer has to be asked for its keys and can't be reached.
         """
         if len(token) > MAX_TOKEN or not token.isascii():
             raise AuthError("not a token: too long, or not ASCII")
         issuer = self._issuers.get(_claimed_issuer(token))
         if issuer is None:
             raise AuthError("the token is not from an issuer that this journal trusts", hint="pact login")
-        claims = _verified_claims(token, issuer.keys)
+        claims = await _verified_claims(token, issuer.keys)
+        if "events" in claims:  # a security event (RFC 8417), such as a logout token, is signed with the same keys
+            raise AuthError("not a token that signs anybody in")
         _check_audience(claims, issuer.audiences)
         expires_at = _check_dates(claims, self._clock().timestamp())
-        return Verified(_identity(claims, issuer), datetime.fromtimestamp(expires_at, UTC))
+        return Verified(identity_of(claims, issuer.claims), datetime.fromtimestamp(expires_at, UTC))
+
+
+async def check_id_token(token: str, issuer: Issuer, nonce: str | None, now: float) -> None:
+    """Check an ID token as the client that asked for it (OpenID Connect Core 1.0, section 3.1.3.7); `nonce` is what was
+    sent along, None where nothing was. Raises `AuthError`."""
+    claims = await _verified_claims(token, issuer.keys)
+    if claims.get("iss") != issuer.issuer:
+        raise AuthError("the ID token is of another issuer")
+    _check_audience(claims, issuer.audiences)
+    _check_dates(claims, now)
+    if nonce is not None and claims.get("nonce") != nonce:
+        raise AuthError("the ID token is not the answer to this sign-in", hint="pact login again")
 
 
 class _Registry(jws.JWSRegistry):
@@ -116,7 +126,7 @@ class _Registry(jws.JWSRegistry):
 _REGISTRY = _Registry()
 
 
-def _import_key(entry: object) -> _Key | None:
+def _import_key(entry: object) -> Key | None:
     """One JWK as a key that signatures may be checked with, or None for one we have no use for."""
     if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
         return None
@@ -138,7 +148,7 @@ def _import_key(entry: object) -> _Key | None:
         return None
 
 
-def _fits(key: _Key, algorithm: object) -> bool:
+def _fits(key: Key, algorithm: object) -> bool:
     if isinstance(key, RSAKey):
         return algorithm == "RS256"
     if isinstance(key, ECKey):
@@ -156,13 +166,13 @@ def _claimed_issuer(token: str) -> str:
     return issuer if isinstance(issuer, str) else ""
 
 
-def _verified_claims(token: str, source: KeySource) -> dict[str, Any]:
+async def _verified_claims(token: str, source: KeySource) -> dict[str, Any]:
     try:
         header = jws.extract_compact(token.encode("ascii")).protected
         key_id = header.get("kid")
         if not isinstance(key_id, str | None) or str(header.get("typ", "JWT")).upper() not in TYPES:
             raise AuthError("not a token that this journal accepts")
-        keys = [key for key in source.find(key_id) if _fits(key, header.get("alg"))]
+        keys = [key for key in await source.find(key_id) if _fits(key, header.get("alg"))]
         if len(keys) != 1:
             raise AuthError("the token is not signed with a key of its issuer", hint="pact login")
         return jwt.decode(token, keys[0], algorithms=ALGORITHMS, registry=_REGISTRY).claims
@@ -197,24 +207,3 @@ def _date(claims: Mapping[str, Any], name: str) -> float:
     if not 0 <= value < 2**40:  # far beyond any date, and within what datetime can hold
         raise AuthError(f"the token has no usable {name!r} date")
     return value
-
-
-def _identity(claims: Mapping[str, Any], issuer: Issuer) -> Identity:
-    principal = claims.get(issuer.principal_claim)
-    if not isinstance(principal, str):
-        raise AuthError(f"the token does not say who it is for (claim {issuer.principal_claim!r})")
-    if issuer.principal_claim == "email" and claims.get("email_verified") is not True:
-        raise AuthError("the token's e-mail address is not verified by its issuer")
-    kind = claims.get("pact_principal_type", "human")
-    if kind not in KINDS:
-        raise AuthError("the token is for a kind of principal that has no tokens")
-    named = list(_strings(claims.get("pact_role")))
-    for group in _strings(claims.get("groups")):
-        named += issuer.groups.get(group, ())
-    return Identity(check_principal(principal), known_roles(named), kind, "token")
-
-
-def _strings(value: object) -> Iterable[str]:
-    """A claim that is a string or a list of strings, as strings; anything else in it is left out."""
-    values = value if isinstance(value, list) else [value]
-    return (item for item in values if isinstance(item, str))

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import SSHCertificate, load_ssh_public_identity
 from msgspec.structs import replace
 
-from pactsh.auth.credentials import Credentials, SshCredentials, binding_of, state_directory
+from pactsh.auth.credentials import Credentials, SshCredentials, state_directory
 from pactsh.auth.names import parse_identity_from_ssh_principals
-from pactsh.cli.config import read_token
+from pactsh.cli.bearer import require_bearer
 from pactsh.cli.remote import ask
 from pactsh.errors import AuthError
 from pactsh.model.identity import Identity
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def user_certificate(ctx: Context) -> SshCredentials:
     """A key and a certificate of the journal for the caller's token, the kept one while it is good."""
-    binding = binding_of(ctx.settings.endpoint, read_token(ctx.settings, ctx.environ) or "")
+    binding = require_bearer(ctx.settings, ctx.environ).binding
     credentials = Credentials(state_directory(ctx.environ))
     return ask(ctx, lambda journal: credentials.ensure_ssh_certificate(journal, ctx.now(), binding=binding))
 
@@ -33,10 +33,15 @@ def user_certificate(ctx: Context) -> SshCredentials:
 def certified_identity(ctx: Context) -> tuple[Identity, datetime]:
     """The verified identity, and when its certificate ends (UTC)."""
     kept = user_certificate(ctx)
+    return certified(kept), kept.expires_at
+
+
+def certified(kept: SshCredentials) -> Identity:
+    """The identity that the journal has put into a certificate; its source is the token that it was signed for."""
     words = kept.certificate.read_bytes().split()
     certificate = load_ssh_public_identity(b" ".join(words[:2]))
     if not isinstance(certificate, SSHCertificate):
         raise AuthError(f"{kept.certificate}: not a certificate", hint="pact logout, then sign in again")
     principals = [name.decode("utf-8", "replace") for name in certificate.valid_principals]
     who = parse_identity_from_ssh_principals(principals, certificate.key_id.decode("utf-8", "replace"))
-    return replace(who, source="token"), kept.expires_at  # what the certificate was signed for
+    return replace(who, source="token")

@@ -104,14 +104,12 @@ def load_settings(typed: Mapping[str, object], environ: Mapping[str, str], site_
     return Settings.model_validate(merged)
 
 
-def read_token(settings: Settings, environ: Mapping[str, str]) -> str | None:
-    """The token: the setting, the file it names, else what `pact login` saved; None without any."""
+def read_token(settings: Settings) -> str | None:
+    """The token: the setting, or what is in the file it names; None without any."""
     if settings.token is not None:
         return settings.token.get_secret_value()
     if settings.token_file is None:
-        from pactsh.auth.credentials import Credentials, state_directory
-
-        return Credentials(state_directory(environ)).read_token()
+        return None
     try:
         with settings.token_file.open(encoding="ascii") as file:
             _refuse_readable(settings.token_file, os.fstat(file.fileno()).st_mode)

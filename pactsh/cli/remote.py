@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from cryptography.x509 import load_pem_x509_certificates
 
-from pactsh.cli.config import read_token
+from pactsh.cli.bearer import require_bearer
 from pactsh.cli.sources import Filter
-from pactsh.errors import AuthError, NotFoundError, PactError, UsageError
+from pactsh.errors import NotFoundError, PactError, UsageError
 from pactsh.model.overlay import Overlay
 from pactsh.rpc.client import Journal
 
@@ -31,10 +31,13 @@ T = TypeVar("T")
 
 def open_journal(settings: Settings, environ: Mapping[str, str]) -> Journal:
     """A client, to be entered with `async with`. Raises `AuthError` without a token: there is no default."""
-    token = read_token(settings, environ)
-    if token is None:
-        raise AuthError("journal: no token", hint="pact login, or set PACT_TOKEN")
-    return Journal(settings.endpoint, ca=read_ca(settings), token=token, timeout_s=settings.timeout)
+    require_bearer(settings, environ)
+    return Journal(
+        settings.endpoint,
+        ca=read_ca(settings),
+        token=lambda: require_bearer(settings, environ).token,
+        timeout_s=settings.timeout,
+    )
 
 
 def read_ca(settings: Settings) -> bytes:

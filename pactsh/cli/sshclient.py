@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pactsh.auth import private
-from pactsh.auth.credentials import Credentials, SshCredentials, binding_of, state_directory
-from pactsh.cli.config import read_token
+from pactsh.auth.credentials import Credentials, SshCredentials, state_directory
+from pactsh.cli.bearer import require_bearer
 from pactsh.errors import AuthError, NotFoundError, PactError, UnreachableError, UsageError
 
 if TYPE_CHECKING:
@@ -103,11 +103,8 @@ class Gate:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        token = read_token(ctx.settings, ctx.environ)
-        if token is None:
-            raise AuthError("not signed in: there is no token", hint="pact login, or set PACT_TOKEN")
+        self._binding = require_bearer(ctx.settings, ctx.environ).binding
         directory = state_directory(ctx.environ)
-        self._binding = binding_of(ctx.settings.endpoint, token)
         self._credentials = Credentials(directory)
         self.directory = self._credentials.ssh_directory(self._binding)
         self._places = PlaceCache(self.directory / "nodes.json", self._binding)

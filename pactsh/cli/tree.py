@@ -64,7 +64,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("approve", ADMIN, "Approve or deny two-person operations.", "pactsh.cli.approve"),
     Verb("node", ADMIN, "Enrol and decommission nodes."),
     Verb("login", ADMIN, "Sign in.", "pactsh.cli.login"),
-    Verb("logout", ADMIN, "Forget the token that login stored.", "pactsh.cli.logout"),
+    Verb("logout", ADMIN, "Sign out, and revoke what sign-in gave.", "pactsh.cli.logout"),
     Verb("whoami", ADMIN, "Show who you are here, and what proved it.", "pactsh.cli.whoami"),
     Verb("ssh-config", ADMIN, "Print an OpenSSH configuration for the fleet.", "pactsh.cli.sshconfig"),
     Verb("reboot", DELEGATION, "Reboot a node through OpenCHAMI.", needs="openchami"),

@@ -48,6 +48,8 @@ RULES: Mapping[str, Need] = {
     "Policy/Get": Need.READER,
     "Policy/Watch": Need.READER,
     "Policy/Evaluate": Need.AGENT,
+    "Login/Providers": Need.ANYONE,
+    "Login/Verify": Need.AGENT,
     "Approvals/Request": Need.ASKER,  # it depends on the action, and is checked there
     "Approvals/Decide": Need.DECIDER,  # it depends on the request
     "Approvals/List": Need.READER,

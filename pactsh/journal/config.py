@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pactsh.errors import UsageError
+from pactsh.journal.issuers import OidcConfig, check_together
 from pactsh.policy.rego import Embedded, Engine, Opa
 
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
@@ -56,11 +57,19 @@ class Config(BaseModel):
     listen_unix: Path | None = None
     names: tuple[str, ...] = ()
     dev_issuer: Path | None = None
+    oidc: tuple[OidcConfig, ...] = ()
     policy: PolicyConfig = PolicyConfig()
     ready_file: Path | None = None
     head_every: Annotated[int, Field(ge=1, le=100_000)] = 256
     head_interval_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
     stop_grace_s: Annotated[float, Field(ge=0, le=60)] = 2.0
+
+    @model_validator(mode="after")
+    def _issuers_fit(self) -> Config:
+        check_together(self.oidc)
+        if self.oidc and self.dev_issuer is not None:
+            raise ValueError("dev_issuer is for development alone, and makes anybody's tokens: not beside [[oidc]]")
+        return self
 
     @field_validator("listen", "listen_agents")
     @classmethod

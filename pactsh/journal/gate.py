@@ -44,8 +44,8 @@ class Caller(NamedTuple):
 class TokenVerifier(Protocol):
     """What checks bearer tokens (`pactsh.auth.tokens.Verifier`)."""
 
-    def verify(self, token: str) -> Verified:
-        """Raises `AuthError`."""
+    async def verify(self, token: str) -> Verified:
+        """Raises `AuthError`, and `UnreachableError` when the issuer can't be asked for its keys."""
         ...
 
 
@@ -99,7 +99,7 @@ class Gate:
     async def _guarded(self, name: str, context: Any, run: Callable[[Caller], Awaitable[Any]]) -> Any:
         """Identify, authorise, run until the caller's proof expires; errors become statuses."""
         try:
-            caller = self._identify(name, context)
+            caller = await self._identify(name, context)
             authorize(name, caller.identity)
             if caller.expires_at is None:
                 return await run(caller)
@@ -118,7 +118,7 @@ class Gate:
         await context.abort(status_of(problem), text, metadata_of(problem))
         return None
 
-    def _identify(self, name: str, context: Any) -> Caller:
+    async def _identify(self, name: str, context: Any) -> Caller:
         peer = str(context.peer())
         if RULES[name] is Need.ANYONE:
             return Caller(None, None, peer)
@@ -131,5 +131,5 @@ class Gate:
             return Caller(Identity(f"agent:{node}", (), "agent", "tls"), None, peer)
         if len(tokens) != 1 or not isinstance(tokens[0], str) or not tokens[0].startswith("Bearer "):
             return Caller(None, None, peer)
-        verified = self._verifier.verify(tokens[0].removeprefix("Bearer "))
+        verified = await self._verifier.verify(tokens[0].removeprefix("Bearer "))
         return Caller(verified.identity, verified.expires_at, peer)

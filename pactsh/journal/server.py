@@ -32,6 +32,7 @@ from pactsh.journal.fleet import FleetService
 from pactsh.journal.gate import Gate
 from pactsh.journal.judging import Judge, JudgeService
 from pactsh.journal.ledger import Ledger, now_text
+from pactsh.journal.login import LoginService
 from pactsh.journal.projections import Projections
 from pactsh.journal.service import JournalService
 from pactsh.journal.sqlite import SqliteStore
@@ -79,6 +80,8 @@ class Server:
         config, data = self.config, self.data
         authority = data.authority()
         issuers = [] if config.dev_issuer is None else [trusted_issuer(config.dev_issuer)]
+        trusted = [one.trusted(data.path / "oidc") for one in config.oidc]
+        verifier = Verifier([*issuers, *(issuer for issuer, _ in trusted)], clock=utc_now)
         if config.dev_issuer is not None:
             _log.warning("tokens of the development issuer in %s are accepted", config.dev_issuer)
         engine = config.policy.engine()
@@ -105,9 +108,10 @@ class Server:
                 **CertificatesService(ledger, authority, data.join_tokens()).handlers(),
                 **FleetService(ledger, views, judged=engine is not None).handlers(),
                 **JudgeService(judge, ledger, views).handlers(),
+                **LoginService(config.oidc, verifier).handlers(),
             }
             server = aio.server(options=_OPTIONS)
-            gate = Gate(Verifier(issuers, clock=utc_now))
+            gate = Gate(verifier)
             server.add_generic_rpc_handlers(tuple(gate.generic_handlers(handlers)))
             self._listen(server, authority)
             await server.start()
@@ -119,6 +123,7 @@ class Server:
         self._tasks = [
             asyncio.create_task(ledger.sign_at_intervals(), name="sign heads"),
             asyncio.create_task(approvals.run(), name="approvals"),
+            *(asyncio.create_task(keys.run(), name="issuer's keys") for _, keys in trusted),
         ]
         for task in self._tasks:
             task.add_done_callback(_report_end)

@@ -11,9 +11,11 @@ import builtins
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
-from pactsh.errors import PactError, UnreachableError
+from pactsh.auth.oidc.provider import Provider
+from pactsh.errors import AuthError, PactError, UnreachableError
 from pactsh.model.approval import Approval
 from pactsh.model.entry import Draft, Entry, Head
+from pactsh.model.identity import Identity
 from pactsh.rpc import pact_pb2 as pb
 from pactsh.rpc.append import AppendStream, batches
 from pactsh.rpc.connection import Connection
@@ -91,7 +93,7 @@ class Journal(Connection):
         wanted = pb.Filter(scope=scope, type=type, author=author)
         next_seq, connected, delay_s = from_seq, False, 0.1
         while True:
-            request = pb.WatchRequest(filter=wanted, from_seq=next_seq)
+            request, shown = pb.WatchRequest(filter=wanted, from_seq=next_seq), self.metadata()
             lost: PactError = UnreachableError(f"the journal at {self.endpoint} ended the stream")
             try:
                 async with aclosing(self.stream("Journal/Watch", request, endless=True)) as replies:
@@ -106,6 +108,10 @@ class Journal(Connection):
                 if not connected:
                     raise
                 lost = error
+            except AuthError:
+                if not connected or self.metadata() == shown:
+                    raise
+                continue  # the token has ended, and there is another
             if on_lost is not None:
                 on_lost(lost)
             await asyncio.sleep(delay_s)
@@ -196,6 +202,29 @@ class Journal(Connection):
         """What the site's own policy says of an act on the calling agent's node (an input document, JSON)."""
         reply: pb.Judgement = await self.call("Policy/Evaluate", pb.EvaluateRequest(input=given))
         return reply
+
+    # -- signing in
+
+    async def providers(self) -> builtins.list[Provider]:
+        """The issuers that people sign in with here; needs no identity."""
+        reply = await self.call("Login/Providers", pb.ProvidersRequest())
+        return [
+            Provider(
+                issuer=one.issuer,
+                client_id=one.client_id,
+                scopes=tuple(one.scopes),
+                takes_id_token=one.takes_id_token,
+                resource=one.resource,
+                redirect_port=one.redirect_port,
+                ca=one.ca,
+            )
+            for one in reply.providers
+        ]
+
+    async def verify_token(self, token: str) -> tuple[Identity, float]:
+        """Who a token is that somebody has shown to the calling agent, and until when (s since the epoch)."""
+        found = await self.call("Login/Verify", pb.VerifyTokenRequest(token=token))
+        return Identity(found.principal, tuple(found.roles), found.kind, "token"), found.expires_at
 
     # -- approvals
 

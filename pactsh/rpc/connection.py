@@ -9,7 +9,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -47,7 +47,8 @@ _OPTIONS: tuple[tuple[str, Any], ...] = (
 
 
 class Connection:
-    """A connection to the journal as one identity: a bearer token, a client certificate, or none.
+    """A connection to the journal as one identity: a bearer token, a client certificate, or none. A token may be a
+    function, which is asked before each call for the one that counts then.
 
     `endpoint` is `host:port` or `unix:/path`, `ca` the PEM of the journal's CA. `timeout_s`
     bounds every call that is not a stream without end.
@@ -58,7 +59,7 @@ class Connection:
         endpoint: str,
         *,
         ca: bytes,
-        token: str | None = None,
+        token: str | Callable[[], str] | None = None,
         cert: bytes | None = None,
         key: bytes | None = None,
         timeout_s: float = 30,
@@ -69,12 +70,12 @@ class Connection:
             raise UsageError("a client certificate needs its key, and a key its certificate")
         if token is not None and cert is not None:
             raise UsageError("give a token or a client certificate, not both")
-        if token is not None and not (token.isascii() and token.isprintable()):
-            raise AuthError("the token holds characters that no token has", hint="is it the right file?")
+        if isinstance(token, str):
+            check_characters(token)
         self.endpoint = endpoint
         self.timeout_s = timeout_s
         self._credentials = grpc.ssl_channel_credentials(ca, key, cert)
-        self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
+        self._token = token
         self._channel: aio.Channel | None = None
 
     async def __aenter__(self) -> Self:
@@ -90,11 +91,16 @@ class Connection:
 
     def open(self, method: str) -> Any:
         """Start a call with requests to be written; its replies are read in any case one by one."""
-        return self._start(method, "stream_stream")(metadata=self._metadata)
+        return self._start(method, "stream_stream")(metadata=self.metadata())
 
     def ask(self, method: str, request: Any) -> Any:
         """Start a call with one request. On the wire one reply and a stream of them are the same."""
-        return self._start(method, "unary_stream")(request, metadata=self._metadata)
+        return self._start(method, "unary_stream")(request, metadata=self.metadata())
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What says who is asking, now."""
+        token = self._token() if callable(self._token) else self._token
+        return () if token is None else (("authorization", f"Bearer {check_characters(token)}"),)
 
     def _start(self, method: str, shape: str) -> Any:
         if self._channel is None:
@@ -142,6 +148,13 @@ class Connection:
                 f"the journal at {self.endpoint} did not answer within {self.timeout_s:g} s",
                 hint="is pact-journal running there? check --endpoint, or give more --timeout",
             ) from error
+
+
+def check_characters(token: str) -> str:
+    """Return a token that can go on the wire, else raise `AuthError`."""
+    if not (token.isascii() and token.isprintable()):
+        raise AuthError("the token holds characters that no token has", hint="is it the right file?")
+    return token
 
 
 def _is_host_port(endpoint: str) -> bool:

@@ -118,7 +118,6 @@ def test_all_is_private(tmp_path: Path, signing: Signing) -> None:
     old = os.umask(0)
     try:
         ensure(tmp_path / "state" / "pact", signing)
-        Credentials(tmp_path / "state" / "pact").save_token("abc")
     finally:
         os.umask(old)
     for path in (tmp_path / "state").rglob("*"):
@@ -171,20 +170,11 @@ def test_a_wrong_clock_is_called_that(tmp_path: Path, signing: Signing, skew: ti
     assert "clock" in caught.value.hint
 
 
-def test_the_token_is_kept_and_forgotten(tmp_path: Path, signing: Signing) -> None:
+def test_what_is_kept_is_forgotten(tmp_path: Path, signing: Signing) -> None:
     credentials = Credentials(tmp_path / "pact")
-    assert credentials.read_token() is None
-    path = credentials.save_token("abc.def")
-    credentials.save_token("abc.ghi")
-    assert credentials.read_token() == "abc.ghi"
-    path.chmod(0o644)
-    with pytest.raises(UsageError, match="others may read it"):
-        credentials.read_token()
-    path.chmod(0o600)
     ensure(tmp_path / "pact", signing)
     credentials.forget()
     credentials.forget()
-    assert credentials.read_token() is None
     assert [path.name for path in (tmp_path / "pact" / "ssh").glob("*/*")] == []
 
 

@@ -1,5 +1,6 @@
 """The development issuer's tokens, checked as the journal checks them."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,29 +22,29 @@ def clock() -> datetime:
 def test_the_journal_accepts_what_it_issued_until_it_ends(tmp_path: Path) -> None:
     issuer = DevIssuer.open(tmp_path / "issuer", clock=clock)
     token = issuer.issue("alice@org", ["pact-platform-admin"], lifetime_s=600)
-    verified = Verifier([trusted_issuer(tmp_path / "issuer")], clock=clock).verify(token)
+    verified = asyncio.run(Verifier([trusted_issuer(tmp_path / "issuer")], clock=clock).verify(token))
     assert verified.identity == Identity("alice@org", ("pact-platform-admin",), "human", "token")
     assert verified.expires_at == NOW + timedelta(seconds=600)
     later = Verifier([trusted_issuer(tmp_path / "issuer")], clock=lambda: NOW + timedelta(seconds=660))
     with pytest.raises(AuthError, match="expired"):
-        later.verify(token)
+        asyncio.run(later.verify(token))
 
 
 def test_a_journal_that_was_not_told_of_it_refuses(tmp_path: Path) -> None:
     token = DevIssuer.open(tmp_path / "issuer", clock=clock).issue("alice", [])
     with pytest.raises(AuthError, match="issuer"):
-        Verifier([], clock=clock).verify(token)
+        asyncio.run(Verifier([], clock=clock).verify(token))
     DevIssuer.open(tmp_path / "other", clock=clock)
     with pytest.raises(AuthError):
-        Verifier([trusted_issuer(tmp_path / "other")], clock=clock).verify(token)
+        asyncio.run(Verifier([trusted_issuer(tmp_path / "other")], clock=clock).verify(token))
 
 
 def test_it_is_the_same_issuer_after_a_restart(tmp_path: Path) -> None:
     token = DevIssuer.open(tmp_path / "issuer", clock=clock).issue("backup", [], kind="service")
     again = DevIssuer.open(tmp_path / "issuer", clock=clock)
     verifier = Verifier([trusted_issuer(tmp_path / "issuer")], clock=clock)
-    assert verifier.verify(token).identity.kind == "service"
-    assert verifier.verify(again.issue("alice", [])).identity.roles == ()
+    assert asyncio.run(verifier.verify(token)).identity.kind == "service"
+    assert asyncio.run(verifier.verify(again.issue("alice", []))).identity.roles == ()
 
 
 def test_its_key_is_private_and_the_key_set_public(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_the_verifying_side_needs_no_private_key(tmp_path: Path) -> None:
     token = DevIssuer.open(tmp_path / "issuer", clock=clock).issue("alice", [])
     (tmp_path / "issuer" / "issuer.key").unlink()
     verifier = Verifier([trusted_issuer(tmp_path / "issuer")], clock=clock)
-    assert verifier.verify(token).identity.principal == "alice"
+    assert asyncio.run(verifier.verify(token)).identity.principal == "alice"
 
 
 def test_it_issues_nothing_that_would_be_refused(tmp_path: Path) -> None:

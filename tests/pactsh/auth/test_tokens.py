@@ -1,5 +1,6 @@
 """Which tokens count, and what they say."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -17,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from pactsh.auth.tokens import Issuer, StaticKeys, Verifier
+from pactsh.auth.claims import ClaimMap
+from pactsh.auth.tokens import Issuer, StaticKeys, Verified, Verifier
 from pactsh.errors import AuthError
 from pactsh.model.identity import Identity
 
@@ -77,9 +79,9 @@ def token(**changes: Any) -> str:
     return make({"alg": "ES256", "kid": "ec", "typ": "JWT"}, claims, sign_es256)
 
 
-def verifier(**settings: Any) -> Verifier:
-    issuer = Issuer("https://sso.example.org", StaticKeys(JWKS), **settings)
-    return Verifier([issuer], clock=lambda: NOW)
+def verify(text: str, **claims: Any) -> Verified:
+    issuer = Issuer("https://sso.example.org", StaticKeys(JWKS), claims=ClaimMap(**claims))
+    return asyncio.run(Verifier([issuer], clock=lambda: NOW).verify(text))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def verifier(**settings: Any) -> Verifier:
     ],
 )
 def test_issuers_signatures_count(header: dict[str, str], sign: Callable[[bytes], bytes]) -> None:
-    identity, expires_at = verifier().verify(make(header, CLAIMS, sign))
+    identity, expires_at = verify(make(header, CLAIMS, sign))
     assert identity == Identity("alice@example.org", ("pact-ops-ml",), "human", "token")
     assert expires_at.timestamp() == T + 600
     assert expires_at.tzinfo is UTC
@@ -104,7 +106,7 @@ def test_an_unsigned_token_is_refused() -> None:
     for algorithm in ("none", "None", "NONE", "nOnE", ""):
         for key_id in ({}, {"kid": "ec"}):
             with pytest.raises(AuthError):
-                verifier().verify(make({"alg": algorithm, **key_id}, CLAIMS, lambda _message: b""))
+                verify(make({"alg": algorithm, **key_id}, CLAIMS, lambda _message: b""))
 
 
 @pytest.mark.parametrize("key", [RSA, EC, ED], ids=["rsa", "ec", "ed"])
@@ -115,7 +117,7 @@ def test_a_public_key_is_no_hmac_secret(key: Any) -> None:
             sign = partial(hmac.digest, secret, digest=hashlib.sha256)
             forged = make({"alg": "HS256", "kid": key_id}, CLAIMS, sign)
             with pytest.raises(AuthError):
-                verifier().verify(forged)
+                verify(forged)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,7 @@ def test_a_public_key_is_no_hmac_secret(key: Any) -> None:
 )
 def test_other_signatures_do_not(header: dict[str, Any], sign: Callable[[bytes], bytes]) -> None:
     with pytest.raises(AuthError):
-        verifier().verify(make(header, CLAIMS, sign))
+        verify(make(header, CLAIMS, sign))
 
 
 def test_a_claim_changed_after_signing_is_refused() -> None:
@@ -149,7 +151,7 @@ def test_a_claim_changed_after_signing_is_refused() -> None:
     for changes in ({"sub": "root@example.org"}, {"pact_role": "pact-platform-admin"}, {"exp": T + 9999}):
         claims = b64(json.dumps({**CLAIMS, **changes}).encode())
         with pytest.raises(AuthError):
-            verifier().verify(f"{header}.{claims}.{signature}")
+            verify(f"{header}.{claims}.{signature}")
 
 
 @pytest.mark.parametrize(
@@ -186,12 +188,12 @@ def test_a_claim_changed_after_signing_is_refused() -> None:
 )
 def test_refused_claims_say_why(changes: dict[str, Any], why: str) -> None:
     with pytest.raises(AuthError, match=why):
-        verifier().verify(token(**changes))
+        verify(token(**changes))
 
 
 def test_a_minute_of_clock_skew_is_forgiven() -> None:
     for changes in ({"exp": T - 59, "iat": T - 99}, {"iat": T + 59}, {"nbf": T + 59, "iat": T}):
-        assert verifier().verify(token(**changes)).identity.principal == "alice@example.org"
+        assert verify(token(**changes)).identity.principal == "alice@example.org"
 
 
 @pytest.mark.parametrize(
@@ -210,21 +212,74 @@ def test_a_minute_of_clock_skew_is_forgiven() -> None:
 )
 def test_roles_are_known_ones_or_none(changes: dict[str, Any], roles: tuple[str, ...]) -> None:
     groups = {"hpc-ops": ("pact-ops-ml", "pact-viewer-dev", "made-up-role")}
-    assert verifier(groups=groups).verify(token(**changes)).identity.roles == roles
+    assert verify(token(**changes), group_roles=groups).identity.roles == roles
 
 
 def test_services_and_audience_lists() -> None:
     changes = {"sub": "backup", "pact_principal_type": "service", "aud": ["other", "pact-journal"]}
-    identity, _ = verifier().verify(token(**changes))
+    identity, _ = verify(token(**changes))
     assert (identity.principal, identity.kind) == ("backup", "service")
 
 
 def test_an_email_counts_only_when_the_issuer_verified_it() -> None:
-    by_email = verifier(principal_claim="email")
-    assert by_email.verify(token(email="a@x.org", email_verified=True)).identity.principal == "a@x.org"
+    def by_email(**changes: Any) -> str:
+        return verify(token(**changes), principal="email").identity.principal
+
+    assert by_email(email="A@x.org", email_verified=True) == "a@x.org", "nobody becomes another by writing it otherwise"
     for verified in (None, False, "true", 1):
         with pytest.raises(AuthError, match="not verified"):
-            by_email.verify(token(email="a@x.org", email_verified=verified))
+            by_email(email="a@x.org", email_verified=verified)
+
+
+CI = {"clients": {"ci-bot": ("pact-ops-a", "made-up-role")}}
+
+
+@pytest.mark.parametrize("name", ["client_id", "azp"])
+def test_a_client_that_acts_for_itself_is_a_service_whatever_its_subject(name: str) -> None:
+    identity, _ = verify(token(**{name: "ci-bot"}), **CI)
+    assert identity.principal == "service:ci-bot"
+    assert (identity.kind, identity.roles) == ("service", ("pact-ops-a", "pact-ops-ml"))
+
+
+def test_nobody_else_is() -> None:
+    assert verify(token(client_id="pact"), **CI).identity.kind == "human"
+    assert verify(token(client_id="other", sub="other"), **CI).identity.kind == "service"
+    for claims in ({"sub": "service:ci-bot"}, {"preferred_username": "service:ci-bot"}):
+        with pytest.raises(AuthError, match="usable principal"):
+            verify(token(**claims), principal=next(iter(claims)), **CI)
+
+
+@pytest.mark.parametrize(
+    ("name", "principal"),
+    [("alice", "alice@example.org"), ("alice@example.org", "alice@example.org"), ("a@EXAMPLE.org", "a@EXAMPLE.org")],
+)
+def test_an_issuer_speaks_for_its_own_domain(name: str, principal: str) -> None:
+    assert verify(token(sub=name), domain="example.org").identity.principal == principal
+
+
+@pytest.mark.parametrize("name", ["alice@other.org", "alice@example.org@other.org", "alice@example.org.other", "@", ""])
+def test_and_for_no_other(name: str) -> None:
+    with pytest.raises(AuthError):
+        verify(token(sub=name), domain="example.org")
+
+
+def test_roles_and_groups_may_be_deep_in_the_claims() -> None:
+    claims = {"realm_access": {"roles": ["pact-ops-b"]}, "https://x.org/groups": ["hpc"], "pact_role": None}
+    found = verify(
+        token(**claims), roles="realm_access.roles", groups="https://x.org/groups", group_roles={"hpc": ("pact-ops-c",)}
+    )
+    assert found.identity.roles == ("pact-ops-b", "pact-ops-c")
+    for odd in (
+        {"realm_access": ["pact-ops-b"]},
+        {"realm_access": {"roles": {"pact-ops-b": 1}}},
+        {"realm_access": None},
+    ):
+        assert verify(token(pact_role=None, **odd), roles="realm_access.roles").identity.roles == ()
+
+
+def test_a_logout_token_signs_nobody_in() -> None:
+    with pytest.raises(AuthError, match="signs anybody in"):
+        verify(token(events={"http://schemas.openid.net/event/backchannel-logout": {}}))
 
 
 GARBAGE = ["", ".", "..", "a.b", "a.b.c", "a.b.c.d.e", "é.é.é", token() + ".", token() + "x" * 20_000, "\udcff"]
@@ -235,13 +290,13 @@ GARBAGE += [b64(b"[" * 8000) + "." + b64(b"[" * 3000) + ".AA", "a" * 99_999]
 @pytest.mark.parametrize("text", GARBAGE)
 def test_garbage_is_no_token(text: str) -> None:
     with pytest.raises(AuthError):
-        verifier().verify(text)
+        verify(text)
 
 
 @given(st.text(max_size=200) | st.binary(max_size=200).map(lambda b: f"{b64(b)}.{b64(b)}.{b64(b)}"))
 def test_any_text_is_refused_in_order(text: str) -> None:
     with pytest.raises(AuthError):
-        verifier().verify(text)
+        verify(text)
 
 
 def test_no_refusal_holds_the_token() -> None:
@@ -253,7 +308,7 @@ def test_no_refusal_holds_the_token() -> None:
         make({"alg": "none"}, CLAIMS, lambda _: b""),
     ):
         with pytest.raises(AuthError) as caught:
-            verifier().verify(bad)
+            verify(bad)
         said = f"{caught.value.message} {caught.value.hint} {caught.value.detail}"
         assert not any(part in said for part in bad.split(".") if len(part) > 8)
 
@@ -275,4 +330,5 @@ def test_only_keys_fit_for_signatures_are_taken_from_a_key_set() -> None:
     for keys in (*([key] for key in unfit), unfit, [], "x", None):
         with pytest.raises(ValueError, match="no usable key"):
             StaticKeys({"keys": keys})
-    assert [key.kid for key in StaticKeys({"keys": [*unfit, JWKS["keys"][1]]}).find(None)] == ["ec"]
+    usable = StaticKeys({"keys": [*unfit, JWKS["keys"][1]]})
+    assert [key.kid for key in asyncio.run(usable.find(None))] == ["ec"]

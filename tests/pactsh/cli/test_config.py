@@ -146,13 +146,13 @@ def test_token_file(sources: Sources, tmp_path: Path) -> None:
     file = tmp_path / "token"
     sources.write(file, "abc\n")
     settings = sources.load(None).model_copy(update={"token_file": file})
-    assert read_token(settings, {}) == "abc"
+    assert read_token(settings) == "abc"
     file.chmod(0o644)
     with pytest.raises(UsageError, match="others may read it"):
-        read_token(settings, {})
+        read_token(settings)
     file.unlink()
     with pytest.raises(UsageError, match=r"token_file: .*No such file"):
-        read_token(settings, {})
+        read_token(settings)
 
 
 @pytest.mark.parametrize(

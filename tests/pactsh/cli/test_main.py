@@ -55,7 +55,11 @@ WRONG = {
     "help on nothing": (["help", "xyzzy"], "pact: help: xyzzy: unknown verb\n"),
     "lattice": (["cordon", "node042", "--reason", "x"], "pact: cordon: no lattice endpoint is configured\nhint: set"),
     "not built yet": (["service", "status"], "pact: service: not available in this version\n"),
-    "no issuer": (["login"], "pact: login: no OIDC issuer is configured"),
+    "two ways": (
+        ["login", "--device-code", "--service-account"],
+        "pact: login: --device-code and --service-account: one",
+    ),
+    "no secret": (["login", "--service-account"], "pact: login: --service-account needs PACT_CLIENT_ID and"),
 }
 
 
@@ -98,9 +102,12 @@ def test_output_option_behind_a_verb(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["shell"] == "fish"
 
 
+NOT_SIGNED_IN = "pact: not signed in at localhost:9443\nhint: pact login, or set PACT_TOKEN\n"
+
+
 def test_no_token_is_status_2(tmp_path: Path) -> None:
     done = run_pact(tmp_path, "log")
-    assert (done.returncode, done.stderr) == (2, "pact: journal: no token\nhint: pact login, or set PACT_TOKEN\n")
+    assert (done.returncode, done.stderr) == (2, NOT_SIGNED_IN)
 
 
 def test_a_ca_that_is_none_is_named(tmp_path: Path) -> None:

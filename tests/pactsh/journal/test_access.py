@@ -60,14 +60,14 @@ def test_without_identity_or_role_nothing_opens(method: str) -> None:
 
 def test_a_method_without_a_rule_or_a_rule_without_a_method_can_not_be_registered() -> None:
     class NoTokens:
-        def verify(self, token: str) -> object:
+        async def verify(self, token: str) -> object:
             raise AuthError("no")
 
     async def handler(*_: object) -> None: ...
 
     gate = Gate(NoTokens())  # type: ignore[arg-type]
     handlers = dict.fromkeys(METHODS, handler)
-    assert len(gate.generic_handlers(handlers)) == 5
+    assert len(gate.generic_handlers(handlers)) == 6
     for broken in (
         {name: h for name, h in handlers.items() if name != "Journal/Get"},
         {**handlers, "Journal/Drop": handler},
@@ -76,10 +76,11 @@ def test_a_method_without_a_rule_or_a_rule_without_a_method_can_not_be_registere
             gate.generic_handlers(broken)
 
 
-def test_only_enrolment_and_trust_are_open() -> None:
+def test_only_enrolment_trust_and_the_way_to_sign_in_are_open() -> None:
     assert {name for name, need in RULES.items() if need is Need.ANYONE} == {
         "Certificates/EnrollAgent",
         "Certificates/Trust",
+        "Login/Providers",
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ CALLS: dict[str, Callable[[Journal], Awaitable[Any]]] = {
     "Policy/Get": lambda j: j.policy("ml"),
     "Policy/Watch": lambda j: first(j.watch_policy("ml")),
     "Policy/Evaluate": lambda j: j.evaluate(b"{}"),
+    "Login/Providers": lambda j: j.providers(),
+    "Login/Verify": lambda j: j.verify_token("garbage"),
     "Approvals/Request": lambda j: j.request_approval("apply", b"{}", "x", scope="vcluster:ml", requester=BOB),
     "Approvals/Decide": lambda j: j.decide_approval("ap-0000", approve=True),
     "Approvals/List": lambda j: j.approvals(),
@@ -140,8 +143,10 @@ SILENT = {
 
 
 def expected(caller: str, method: str) -> type[PactError] | str | None:
-    if method == "Certificates/Trust":
+    if method in {"Certificates/Trust", "Login/Providers"}:
         return None
+    if method == "Login/Verify" and caller in {"agent", "other agent"}:  # the token that is shown is none
+        return AuthError
     if method == "Certificates/EnrollAgent":  # the join token is wrong, whoever asks
         return AuthError
     if caller in UNKNOWN:
@@ -414,6 +419,39 @@ def test_a_watch_ends_with_its_token(tmp_path: Path, monkeypatch: pytest.MonkeyP
             async with Journal(site.server.endpoint, ca=site.ca, token=token) as journal:
                 with pytest.raises(AuthError, match="expired"):
                     await collect(journal.watch(1), 1)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("lives_on", [True, False])
+def test_it_goes_on_with_the_next_if_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lives_on: bool
+) -> None:
+    monkeypatch.setattr("pactsh.journal.gate.LEEWAY_S", 0.0)
+
+    async def run() -> None:
+        async with running(tmp_path) as site, site.agent() as agent:
+            first, second = site.token("root@x", ADMIN, lifetime_s=2), site.token("root@x", ADMIN)
+            ends, shown = time.monotonic() + 0.9, asyncio.Event()
+
+            def token() -> str:
+                if time.monotonic() < ends or not lives_on:
+                    return first
+                shown.set()
+                return second
+
+            async with Journal(site.server.endpoint, ca=site.ca, token=token) as journal:
+                await agent.append([draft(1)])
+                watched = journal.watch(1)
+                assert (await anext(watched)).seq == 1
+                if lives_on:
+                    going_on = asyncio.ensure_future(anext(watched))
+                    await asyncio.wait_for(shown.wait(), 20)
+                    await agent.append([draft(2)])
+                    assert (await asyncio.wait_for(going_on, 20)).seq == 2
+                else:  # the same one again is no reason to ask again
+                    with pytest.raises(AuthError, match="expired"):
+                        await asyncio.wait_for(anext(watched), 20)
 
     asyncio.run(run())
 

@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from pactsh.errors import PolicyError
@@ -52,12 +52,12 @@ async def opa(directory: Path) -> AsyncIterator[Engine]:
     engine = Opa(f"http://{address}")
     await engine.start()
     try:
-        async with asyncio.timeout(DEADLINE_S), httpx.AsyncClient(trust_env=False) as client:
+        async with asyncio.timeout(DEADLINE_S), httpx2.AsyncClient(trust_env=False) as client:
             while True:
                 try:
                     await client.get(f"http://{address}/health")
                     break
-                except httpx.TransportError:
+                except httpx2.TransportError:
                     assert server.poll() is None, "the OPA server has ended"
                     await asyncio.sleep(0.05)
         yield engine

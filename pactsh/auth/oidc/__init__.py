@@ -1,0 +1,1 @@
+"""OpenID Connect: what an issuer says of itself, its keys, and the ways to sign in with it."""
