@@ -51,6 +51,7 @@ from pact_agent.spool import Spool
 from pact_agent.sshd import Sshd, advertised
 from pact_agent.sshrefusals import Refusals
 from pact_agent.sshsession import Services as SshServices
+from pact_agent.strangers import Strangers
 from pact_agent.tools import Tools
 from pact_agent.uplink import Report, Uplink
 from pactsh import __version__
@@ -164,7 +165,8 @@ class Agent:
             second_person,
         )
         self._executing = Executing(self._sessions, self._executor, calls)
-        self._broker = Broker(self._sessions, self._executor, self._recorder, calls, config.local_users, self._state)
+        strangers = Strangers(self._recorder, self._link)
+        self._broker = Broker(self._sessions, self._executor, calls, config.local_users, strangers, self._state)
         self._sshd = self._make_sshd()
         self._ssh_address = ""
 

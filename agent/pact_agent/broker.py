@@ -2,7 +2,7 @@
 
 The peer's uid comes from the kernel (SO_PEERCRED) and stands for whom `local_users` says; a
 connection that the agent made itself for a remote session brings its identity along.
-Nobody else gets further than an error.
+Anybody else is a stranger, who may sign in (`strangers`).
 """
 
 from __future__ import annotations
@@ -18,21 +18,19 @@ from pathlib import Path
 
 from pact_agent.calls import Calls
 from pact_agent.config import LocalUser
-from pact_agent.connection import Connection, Services, error_fields
+from pact_agent.connection import Connection, Services
 from pact_agent.cutoff import reached_by
 from pact_agent.executor import Executor
 from pact_agent.frames import Channel
-from pact_agent.recorder import Recorder
 from pact_agent.session import Session, Sessions
-from pactsh.errors import AuthError, PactError
+from pact_agent.strangers import Strangers
+from pactsh.errors import PactError
 from pactsh.model.identity import Identity
 
 _log = logging.getLogger(__name__)
 
-NOBODY = Identity("unknown", (), "human", "uid")
 _CLOSE_TIMEOUT_S = 8.0
 _ACCEPT_PAUSE_S = 1.0
-_STRANGER_WINDOW_S, _STRANGER_MOST = 600.0, 20
 
 
 class Broker:
@@ -42,16 +40,15 @@ class Broker:
         self,
         sessions: Sessions,
         executor: Executor,
-        recorder: Recorder,
         calls: Calls,
         local_users: dict[str, LocalUser],
+        strangers: Strangers,
         state: Callable[[Session | None], dict[str, object]],
     ) -> None:
         self._services = Services(sessions, executor, calls, state)
-        self._recorder, self._local_users = recorder, local_users
+        self._local_users, self._strangers = local_users, strangers
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[Connection] = set()
-        self._strangers: dict[int, tuple[float, int]] = {}
         self._listener: socket.socket | None = None
         self._path: Path | None = None
 
@@ -78,6 +75,7 @@ class Broker:
             listener.close()
             if self._path is not None:
                 self._path.unlink(missing_ok=True)
+        self._strangers.dismiss()
         for connection in list(self._connections):
             connection.end("the agent stopped")
         if self._tasks:
@@ -101,22 +99,11 @@ class Broker:
             return
         pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         reached = reached_by(pid, time.monotonic())
-        self._serve(sock, self.identity_of(uid), None, f"uid={uid} pid={pid}", reached, recorded=self._is_news(uid))
+        self._serve(sock, self.identity_of(uid) or uid, None, f"uid={uid} pid={pid}", reached)
 
     def _accept_again(self) -> None:
         if self._listener is not None:
             asyncio.get_running_loop().add_reader(self._listener, self._accept)
-
-    def _is_news(self, uid: int) -> bool:
-        """Whether another attempt of a stranger is still recorded: any user could fill the spool with them."""
-        now = asyncio.get_running_loop().time()
-        since, count = self._strangers.get(uid, (now, 0))
-        if now - since > _STRANGER_WINDOW_S:
-            since, count = now, 0
-        self._strangers[uid] = (since, count + 1)
-        if count == _STRANGER_MOST and self.identity_of(uid) is None:
-            _log.warning("uid %d keeps connecting: not recorded for a while", uid)
-        return count < _STRANGER_MOST
 
     def adopt(
         self, sock: socket.socket, session: Session | None, identity: Identity, peer: str, reached: float
@@ -139,14 +126,13 @@ class Broker:
     def _serve(
         self,
         sock: socket.socket,
-        identity: Identity | None,
+        who: Identity | int,
         session: Session | None,
         peer: str,
         reached: float,
-        *,
-        recorded: bool = True,
     ) -> None:
-        connection = self._connection(sock, identity, session, peer, reached, recorded=recorded)
+        """Serve a connection of somebody, or of the uid of a stranger."""
+        connection = self._connection(sock, who, session, peer, reached)
         task = asyncio.get_running_loop().create_task(connection)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -154,17 +140,17 @@ class Broker:
     async def _connection(
         self,
         sock: socket.socket,
-        identity: Identity | None,
+        who: Identity | int,
         session: Session | None,
         peer: str,
         reached: float,
-        *,
-        recorded: bool,
     ) -> None:
         channel = Channel(sock)
+        identity = who if isinstance(who, Identity) else None
         try:
+            if isinstance(who, int):
+                identity = await self._strangers.meet(channel, who, peer)
             if identity is None:
-                await self._stranger(channel, peer, recorded=recorded)
                 return
             connection = Connection(self._services, channel, identity, peer, session, reached)
             self._connections.add(connection)
@@ -173,30 +159,13 @@ class Broker:
             finally:
                 self._connections.discard(connection)
         except ConnectionError as error:
-            if identity is not None or recorded:  # a stranger fills no log either
+            if identity is not None:  # a stranger fills no log
                 _log.info("local connection (%s): %s", peer, error)
         except PactError as error:
             _log.warning("local connection (%s): %s", peer, error.message)
-            await self._refuse_connection(identity or NOBODY, peer, error.message)
+            if identity is not None:
+                await self._strangers.record(identity, peer, error.message)
         except Exception:  # noqa: BLE001  the top of a connection's task
             _log.exception("local connection (%s)", peer)
         finally:
             channel.close()
-
-    async def _stranger(self, channel: Channel, peer: str, *, recorded: bool) -> None:
-        error = AuthError(
-            "this user is nobody to pact on this node",
-            hint="an administrator adds the user to local_users in agent.toml",
-        )
-        if recorded:
-            await self._refuse_connection(NOBODY, peer, error.message)
-        await channel.send({"op": "error", **error_fields(error)})
-        await channel.part()
-
-    async def _refuse_connection(self, identity: Identity, peer: str, reason: str) -> None:
-        try:
-            await self._recorder.write(
-                "connection.refused", identity, {"peer": peer, "what": "local socket", "reason": reason}
-            )
-        except PactError as error:
-            _log.error("refused connection not recorded: %s", error.message)

@@ -10,8 +10,10 @@ from pact_agent.history import JournalHistory
 from pact_agent.renewal import Renewal, mend
 from pact_agent.spool import Spool
 from pact_agent.uplink import Uplink
+from pactsh.auth.oidc.provider import Provider
 from pactsh.errors import UnreachableError
 from pactsh.model.approval import Approval
+from pactsh.model.identity import Identity
 from pactsh.rpc import pact_pb2 as pb
 from pactsh.rpc.client import Journal
 
@@ -38,6 +40,21 @@ class JournalLink:
         if self.uplink is None:
             raise UnreachableError("no journal is configured on this node", hint="see pact-agent(8), [journal]")
         return self.uplink.journal()
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is a journal at all."""
+        return self._config.journal is not None
+
+    async def providers(self) -> list[Provider]:
+        """How people sign in."""
+        async with self.open() as journal:
+            return await journal.providers()
+
+    async def verify_token(self, token: str) -> Identity:
+        """Who a token is that somebody has shown here."""
+        async with self.open() as journal:
+            return (await journal.verify_token(token))[0]
 
     async def evaluate(self, given: bytes) -> pb.Judgement:
         """What the site's own policy says of an input document."""

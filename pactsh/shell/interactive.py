@@ -3,7 +3,7 @@
 import posix
 
 from pactsh.shell.report import visible
-from pactsh.shell.runner import is_terminal
+from pactsh.shell.runner import AgentError, is_terminal
 from pactsh.shell.script import open_session
 from pactsh.shell.wire import Connection, Frame
 
@@ -22,7 +22,7 @@ def wants_plain() -> bool:
 
 def run_interactive(connection: Connection, *, login: bool) -> int:
     """Run an interactive session to its end and return its status. Raises ConnectionLost, AgentError."""
-    session = open_session(connection, "login" if login else "interactive")
+    session = _open(connection, "login" if login else "interactive")
     # A login shell stopped by ^Z would leave nobody to continue it.
     for number in (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU, _signal.SIGQUIT):
         _signal.signal(number, _signal.SIG_IGN)
@@ -31,6 +31,19 @@ def run_interactive(connection: Connection, *, login: bool) -> int:
 
         return PlainShell(connection, session).run()
     return _run_prompt(connection, session)
+
+
+def _open(connection: Connection, kind: str) -> Frame:
+    """Begin a session, after signing in where the uid alone stands for nobody. Raises ConnectionLost, AgentError."""
+    try:
+        return open_session(connection, kind)
+    except AgentError as error:
+        if not error.may_sign_in:
+            raise
+        from pactsh.shell.signin import sign_in
+
+        sign_in(connection)
+        return open_session(connection, kind)
 
 
 def _run_prompt(connection: Connection, session: Frame) -> int:

@@ -56,6 +56,7 @@ class AgentError(Exception):
         self.kind = frame.text("kind") or "error"
         self.message = frame.text("message") or "unknown error"
         self.hint = frame.text("hint")
+        self.may_sign_in = frame.flag("sign_in")
 
 
 def is_terminal(fd: int) -> bool:

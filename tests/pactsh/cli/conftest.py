@@ -36,6 +36,12 @@ class RunningJournal:
     agents: str
     ca: Path
     issuer: DevIssuer
+    process: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        """End it for good."""
+        self.process.kill()
+        self.process.wait()
 
     def token(self, principal: str = ADMIN, roles: Sequence[str] = ("pact-platform-admin",)) -> str:
         return self.issuer.issue(principal, roles)
@@ -107,7 +113,7 @@ def serving(place: Path, config: Path | None = None) -> Iterator[RunningJournal]
             pytest.fail(f"the journal did not start: {process.communicate()[1]!r}")
         facts = json.loads(ready.read_text())
         try:
-            yield RunningJournal(directory, facts["endpoint"], facts["agents"], Path(facts["ca"]), issuer)
+            yield RunningJournal(directory, facts["endpoint"], facts["agents"], Path(facts["ca"]), issuer, process)
         finally:
             process.terminate()
             process.communicate(timeout=30)
