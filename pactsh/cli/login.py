@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pactsh.auth.oidc.signin import DeviceCode, Tokens
     from pactsh.model.identity import Identity
 
+_WAITING = "Waiting for the sign-in... (Ctrl-C to give up)"
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 
@@ -124,6 +125,7 @@ def _show_code(ctx: Context, device: DeviceCode) -> None:
     ctx.notice(f"On any device open {device.url} and enter the code {device.code}")
     if device.complete_url:
         ctx.notice(f"or open {device.complete_url}")
+    ctx.notice(_WAITING)
 
 
 def _show_page(ctx: Context, url: str) -> None:
@@ -135,6 +137,7 @@ def _show_page(ctx: Context, url: str) -> None:
     ctx.notice(f"{'Your browser shows' if opened else 'Open in a browser on this machine:'} {url}")
     if not opened:
         ctx.notice("(with a browser on another machine: pact login --device-code)")
+    ctx.notice(_WAITING)
 
 
 def _has_screen(environ: Mapping[str, str]) -> bool:

@@ -202,6 +202,7 @@ def main() -> None:
     from pactsh.journal.commands import run
 
     logging.basicConfig(level=logging.INFO, format="pact-journal: %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of every request
     try:
         status = run(sys.argv[1:])
     except PactError as error:

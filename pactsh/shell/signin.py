@@ -84,6 +84,7 @@ def _show(device: DeviceCode) -> None:
     write_error(f"On any device open {device.url} and enter the code {device.code}\n")
     if device.complete_url:
         write_error(f"or open {device.complete_url}\n")
+    write_error("Waiting for the sign-in... (Ctrl-C to give up)\n")
 
 
 def _answer(connection: Connection, op: str) -> Frame:
