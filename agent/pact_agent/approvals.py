@@ -53,6 +53,7 @@ class Approvals:
         self._attached: set[str] = set()
         self._running: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._marking = asyncio.Lock()
 
     def open_ids(self) -> list[str]:
         """Those that something here still waits for: asked about after the journal was away."""
@@ -123,10 +124,11 @@ class Approvals:
                 _log.error("approval %s: %s", approval.id, error.message)
 
     async def _forget(self, id_: str) -> None:
-        marks = self._declared.now.approved
-        if id_ in marks:
-            rest = {known: mark for known, mark in marks.items() if known != id_}
-            await self._declared.step(msgspec.structs.replace(self._declared.now, approved=rest))
+        async with self._marking:
+            marks = self._declared.now.approved
+            if id_ in marks:
+                rest = {known: mark for known, mark in marks.items() if known != id_}
+                await self._declared.step(msgspec.structs.replace(self._declared.now, approved=rest))
 
     # -- executing
 
@@ -162,11 +164,12 @@ class Approvals:
     async def begin(self, id_: str) -> None:
         """Put on disk that it is being done: from here on nobody else does it. Raises `PolicyError` when it was begun
         before, and what keeping it raises."""
-        saved = self._declared.now
-        if id_ in saved.approved:
-            raise PolicyError(f"{id_} is being executed already, or was")
-        self._running.add(id_)
-        await self._declared.step(msgspec.structs.replace(saved, approved={**saved.approved, id_: BEGUN}))
+        async with self._marking:
+            saved = self._declared.now
+            if id_ in saved.approved:
+                raise PolicyError(f"{id_} is being executed already, or was")
+            self._running.add(id_)
+            await self._declared.step(msgspec.structs.replace(saved, approved={**saved.approved, id_: BEGUN}))
 
     async def finish(self, id_: str, outcome: PactError | int) -> None:
         """Put on record how it ended: an exit status, or an error."""
@@ -177,7 +180,8 @@ class Approvals:
             "kind": failed.kind if failed else "",
         }
         entry = self._recorder.draft(DONE, self._agent, body, message=failed.message[:500] if failed else "")
-        saved = self._declared.now
-        await self._declared.step(msgspec.structs.replace(saved, approved={**saved.approved, id_: FINISHED}), entry)
+        async with self._marking:  # a step that fails takes its own mark back, and nobody else's
+            saved = self._declared.now
+            await self._declared.step(msgspec.structs.replace(saved, approved={**saved.approved, id_: FINISHED}), entry)
         self._attached.discard(id_)
         self._running.discard(id_)

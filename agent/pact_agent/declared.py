@@ -7,6 +7,7 @@ what is done to the node itself is `lifecycle`'s.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Callable, Sequence
@@ -34,6 +35,7 @@ class Declared:
         self._files, self._recorder, self._changed = files, recorder, changed
         self._baseline, self._saved, self.problems = files.load()
         self._state: dict[str, dict[str, str]] | None = None
+        self._recording = asyncio.Lock()
 
     @property
     def now(self) -> Saved:
@@ -118,20 +120,40 @@ class Declared:
         return tuple(delta.id for delta in self._saved.deltas if 0 < delta.expires <= now)
 
     async def step(self, saved: Saved, *drafts: Unnumbered) -> int:
-        """Go to `saved`, and record `drafts`. Returns the spool's number of the last one (0: only the kernel's log
-        has it). When they can't be recorded nothing has changed, and the error is raised."""
+        """Go to `saved`, which was made of `now` without waiting in between, and record `drafts`. Returns the spool's
+        number of the last one (0: only the kernel's log has it). When they can't be recorded it is taken back, but for
+        what others have changed meanwhile, and the error is raised."""
         before = self._saved
-        self._take(msgspec.structs.replace(saved, unsent=(*before.unsent, *drafts)))
+        after = msgspec.structs.replace(saved, unsent=(*before.unsent, *drafts))
+        self._take(after)
         if not drafts:
             return 0
+        # On its own: somebody who leaves meanwhile must not stop it between state and record.
+        return await asyncio.shield(self._record(before, after, drafts))
+
+    async def _record(self, before: Saved, after: Saved, drafts: Sequence[Unnumbered]) -> int:
+        async with self._recording:
+            number = 0
+            try:
+                for draft in drafts:
+                    number = await self._recorder.append(draft)
+                    self._saved = _numbered(self._saved, draft, number)
+            except PactError:
+                self._take(_without(before, after, self._saved))
+                raise
+            finally:
+                rest = tuple(d for d in self._saved.unsent if not any(d is sent for sent in drafts))
+                self._saved = msgspec.structs.replace(self._saved, unsent=rest)
+            self._keep()
+            return number
+
+    def _keep(self) -> None:
+        """Have on disk what only says that something was done: where that fails, the next start finds it out."""
         try:
-            return await self._send()
-        except PactError:
-            now = self._saved  # what was learned meanwhile stays
-            seqs = {delta.id: delta.seq for delta in now.deltas}
-            deltas = tuple(msgspec.structs.replace(d, seq=seqs.get(d.id, d.seq)) for d in before.deltas)
-            self._take(msgspec.structs.replace(before, deltas=deltas, numbers=now.numbers, emergency=now.emergency))
-            raise
+            self._files.save(self._saved)
+        except PactError as error:
+            _log.error("the node's state is not kept: %s", error.message)
+        self._changed()
 
     def keep_emergency(self, active: Active | None) -> None:
         """Keep the node's emergency, or that there is none. Raises `PactError`."""
@@ -148,17 +170,10 @@ class Declared:
             number = self._recorder.number_of(draft)
             self._saved = _numbered(self._saved, draft, number)
             left += [] if number else [draft]
+        for draft in left:
+            self._saved = _numbered(self._saved, draft, await self._recorder.append(draft))
         if self._saved.unsent:
-            self._saved = msgspec.structs.replace(self._saved, unsent=tuple(left))
-            await self._send()
-
-    async def _send(self) -> int:
-        number = 0
-        for draft in self._saved.unsent:
-            number = await self._recorder.append(draft)
-            self._saved = _numbered(self._saved, draft, number)
-        self._take(msgspec.structs.replace(self._saved, unsent=()))
-        return number
+            self._take(msgspec.structs.replace(self._saved, unsent=()))
 
     def _take(self, saved: Saved) -> None:
         self._files.save(saved)
@@ -175,10 +190,20 @@ class Declared:
         numbers = {id_: own for id_, own in self._saved.numbers.items() if id_ != known}
         deltas = tuple(msgspec.structs.replace(d, seq=seq) if d.id == known else d for d in self._saved.deltas)
         self._saved, self._state = msgspec.structs.replace(self._saved, numbers=numbers, deltas=deltas), None
-        try:
-            self._files.save(self._saved)
-        except PactError as error:  # a full disk: the entries of everybody else go on to the journal all the same
-            _log.error("the journal's number %d of a commit is not kept: %s", seq, error.message)
+        self._keep()  # on a full disk the entries of everybody else go on to the journal all the same
+
+
+def _without(before: Saved, after: Saved, now: Saved) -> Saved:
+    """`now` without what the step from `before` to `after` has changed. Numbers of entries stay known."""
+    fields = {name: getattr(before, name) for name in Saved.__struct_fields__ if _differs(name, before, after)}
+    if "deltas" in fields:
+        seqs = {delta.id: delta.seq for delta in now.deltas}
+        fields["deltas"] = tuple(msgspec.structs.replace(d, seq=seqs.get(d.id, d.seq)) for d in before.deltas)
+    return msgspec.structs.replace(now, **fields)
+
+
+def _differs(name: str, before: Saved, after: Saved) -> bool:
+    return name not in {"unsent", "numbers"} and getattr(before, name) is not getattr(after, name)
 
 
 def _numbered(saved: Saved, draft: Unnumbered, number: int) -> Saved:

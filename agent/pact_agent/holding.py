@@ -35,14 +35,14 @@ def free(declared: Declared, chosen: tuple[Drifted, ...]) -> tuple[Drifted, ...]
     return chosen
 
 
-async def release(declared: Declared, id_: str) -> tuple[str, ...]:
-    """Hold it no longer; what was held."""
+async def release(declared: Declared, id_: str) -> dict[str, str | None]:
+    """Hold it no longer; the values that were held, by name."""
     saved = declared.now
-    names = tuple(name for held in saved.held if held.id == id_ for name in held.values)
-    if names:
+    values = {name: value for held in saved.held if held.id == id_ for name, value in held.values.items()}
+    if values:
         rest = tuple(held for held in saved.held if held.id != id_)
         await declared.step(msgspec.structs.replace(saved, held=rest))
-    return names
+    return values
 
 
 def check_unchanged(chosen: Sequence[Drifted], expected: Mapping[str, object]) -> None:

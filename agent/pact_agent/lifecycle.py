@@ -208,8 +208,7 @@ class Lifecycle:
         now, left = self._clock.monotonic(), self._rollbacks.under_way
         if left is not None and now >= (self._rollbacks.retry_at or 0.0):
             await self._undone(await self._rollbacks.go_on(left), left.reason)
-        saved = self._declared.now
-        for held in saved.held:
+        for held in self._declared.now.held:
             if now >= held.ends:  # the journal has not said a word
                 await holding.release(self._declared, held.id)
         if over := self._declared.expired(self._clock.now().timestamp()):
@@ -217,7 +216,7 @@ class Lifecycle:
             left_by = self._rollbacks.left_by(over, self._drifting.actual, self.noise.covers)
             await self._by_itself("ttl", left_by, over)
             return
-        window = await self._window_of(saved)
+        window = await self._window_of(self._declared.now)
         if window is None:
             return
         if now >= window.ends:
@@ -227,7 +226,7 @@ class Lifecycle:
                 await self._by_itself("expired", changes)
         elif (at := windows.to_tell(window, now)) is not None:
             await self._declared.step(msgspec.structs.replace(self._declared.now, window=windows.told(window, at)))
-            self._tell(f"{counted(len(saved.drift))} not committed: rolled back in {at // 60} min", "warning")
+            self._tell(f"{counted(len(self.drift))} not committed: rolled back in {at // 60} min", "warning")
 
     async def _window_of(self, saved: Saved) -> Window | None:
         """The open window, once it is as the policy of now wants it: where that begins to enforce, what has drifted
@@ -314,8 +313,9 @@ class Lifecycle:
     async def release(self, id_: str, *, undo: bool) -> None:
         """A second person has decided, or nobody has in time: then what was held is undone."""
         async with self._busy:
-            names = await holding.release(self._declared, id_)
-            left = [i.change for i in self.drift if i.change.name in names and self._rollbacks.may_undo(i.change)]
+            held = await holding.release(self._declared, id_)
+            ours = [i.change for i in self.drift if held.get(i.change.name, "") == i.change.after]
+            left = [change for change in ours if change.name in held and self._rollbacks.may_undo(change)]
             if undo and left:
                 await self._by_itself("approval", left)
         self.look_soon()

@@ -92,7 +92,8 @@ class SecondPerson:
         agreed: Approval | None = None
         try:
             await asyncio.wait({deciding, ending}, return_when=asyncio.FIRST_COMPLETED)
-            agreed = deciding.result() if deciding.done() else None
+            if deciding.done() and not (run.ended.is_set() and deciding.result().state == "approved"):
+                agreed = deciding.result()  # who leaves just as it is approved leaves it to be done here
         finally:
             deciding.cancel()
             ending.cancel()

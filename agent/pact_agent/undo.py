@@ -87,7 +87,9 @@ async def undo(observers: Observers, changes: Iterable[Change]) -> Undone:
     done: list[Change] = []
     failed: list[Failed] = []
     for change in wanted:
-        if _is_so(change, found.get(change.dimension, {}).get(change.key)):
+        if change.dimension not in found:
+            failed.append(resisted.get(change) or Failed(change, f"{change.dimension} can't be looked at"))
+        elif _is_so(change, found[change.dimension].get(change.key)):
             done.append(change)  # also one that resisted: undoing another may have done it
         else:
             failed.append(resisted.get(change) or Failed(change, "it does not have the value that was written"))

@@ -63,10 +63,10 @@ class FailingDisk(Disk):
         self.slow.set()
 
     def write(self, fd: int, data: bytes, offset: int) -> None:
-        if self.fails:
-            raise OSError(5, "Input/output error")
         self.waiting.set()
         assert self.slow.wait(30)
+        if self.fails:
+            raise OSError(5, "Input/output error")
         super().write(fd, data, offset)
 
 
@@ -81,7 +81,7 @@ class Settings(Kernel):
         self.name, self.lasting, self.directory = name, lasting, directory
         self.refuses: set[str] = set()
         self.held: tuple[Holder, ...] = ()
-        self.broken = False
+        self.broken = self.breaks_after_apply = False
         self.tries = 0
         directory.mkdir(exist_ok=True)
 
@@ -101,6 +101,7 @@ class Settings(Kernel):
         if key in self.refuses:
             raise ApplyError(f"{key} can't be changed", self.held)
         super().apply(key, value)
+        self.broken = self.breaks_after_apply
 
 
 class Recording:

@@ -9,13 +9,18 @@ from pathlib import Path
 import msgspec
 import pytest
 from pact_agent.approvals import BEGUN, Approvals
+from pact_agent.pipeline import LineRun
+from pact_agent.secondperson import SecondPerson
 
 from pactsh.errors import ConflictError, NotFoundError, PactError, PolicyError, UnreachableError
 from pactsh.model.approval import Approval
 from pactsh.model.entry import Author
+from pactsh.model.identity import Identity
+from pactsh.policy.decision import Decision
 from tests.pact_agent.localnode import DEADLINE_S, body_of
 from tests.pact_agent.recording import Recording, recording
 
+IDENTITY = Identity("alice@org", ("pact-ops-ml-training",), "human", "ssh")
 ALICE = Author("alice@org", ("pact-ops-ml-training",))
 AGENT = Author("agent:node042", (), "agent")
 LATER = "2026-01-31T12:30:00.000000Z"
@@ -180,6 +185,78 @@ def test_who_leaves_has_it_done_here(node: Recording, first: str) -> None:
     assert done(node) == [(0, "")]
 
 
+class Screen:
+    """What somebody who waits for a line is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def notice(self, text: str, _level: str) -> None:
+        self.told.append(text)
+
+
+@pytest.mark.parametrize(("state", "by"), [("approved", "here"), ("denied", "nobody")])
+def test_an_interrupt_just_as_it_is_decided_neither_loses_nor_repeats_it(node: Recording, state: str, by: str) -> None:
+    async def go() -> None:
+        here, screen, line = Here(node), Screen(), LineRun()
+        second = SecondPerson("node042", here.made, node.lifecycle, node.clock)
+        session = await node.sessions.open(IDENTITY, kind="interactive", source="ssh", peer="x")
+        decision = Decision("allow", 0, "", "", "", "", None, ())
+        waiting = asyncio.create_task(second.wait_line(session, "x", "shell", decision, screen, line))  # type: ignore[arg-type]
+        while len(screen.told) < 3:
+            await asyncio.sleep(0)
+        for _ in range(5):  # and it waits
+            await asyncio.sleep(0)
+        await here.made.arrived(approval(state, by="bob@org", reason="no"))
+        line.signal("INT")
+        async with asyncio.timeout(DEADLINE_S):
+            outcome = await waiting
+        await here.settled()
+        assert here.executed == (["ap-7f3a"] if by == "here" else [])
+        assert (outcome is None) == (by == "here")
+
+    run(go)
+    assert done(node) == ([(0, "")] if by == "here" else [])
+
+
+def test_steps_of_several_at_once_are_each_on_record_once(node: Recording) -> None:
+    async def go() -> None:
+        here = Here(node)
+        names = [f"ap-{number:04x}" for number in range(8)]
+        await asyncio.gather(*(here.made.arrived(approval("approved", name)) for name in names))
+        await here.settled()
+        assert here.node.declared.now.approved == dict.fromkeys(names, "done")
+
+    run(go)
+    assert len(done(node)) == 8
+
+
+def test_one_that_can_not_be_recorded_takes_nobody_elses_mark_along(node: Recording) -> None:
+    """A commit fails for the disk just while an approval is begun."""
+    drift(node)
+    node.disk.slow.clear()
+
+    async def go() -> None:
+        here = Here(node)
+        node.disk.waiting.clear()
+        committing = asyncio.create_task(node.lifecycle.commit(ALICE, "x"))
+        await asyncio.to_thread(node.disk.waiting.wait, DEADLINE_S)
+        await here.made.begin("ap-beef")
+        node.disk.fails = True
+        node.disk.slow.set()
+        with pytest.raises(PactError):
+            await committing
+        node.disk.fails = False
+        with pytest.raises(PolicyError, match="is being executed already"):
+            await here.made.begin("ap-beef")
+
+    run(go)
+    assert (node.lifecycle.deltas, len(node.lifecycle.drift)) == ((), 1)
+    assert node.declared.now.approved == {"ap-beef": BEGUN}
+    asyncio.run(node.lifecycle.commit(ALICE, "x"))
+    assert [entry.type for entry in node.entries()].count("commit") == 1
+
+
 def test_who_waits_for_the_end_hears_of_it(node: Recording) -> None:
     async def go() -> None:
         here = Here(node)
@@ -270,6 +347,14 @@ def test_other_drift_has_its_window_all_the_same(node: Recording) -> None:
     asyncio.run(node.lifecycle.look())
     pass_s(node, 400)
     assert (node.value("vm.dirty_ratio"), node.value("vm.swappiness")) == ("20", "10")
+
+
+def test_when_nobody_decides_what_was_asked_about_is_undone_and_nothing_newer(node: Recording) -> None:
+    drift(node)
+    node.set("vm.swappiness", "11")
+    asyncio.run(node.lifecycle.look())
+    run(lambda: Here(node).made.arrived(approval("expired")))
+    assert node.value("vm.swappiness") == "11", "it has its own window"
 
 
 @pytest.mark.parametrize("state", ["denied", "expired"])

@@ -11,6 +11,7 @@ from pact_agent.dimensions import Holder
 
 from pactsh.errors import NotFoundError, RollbackError
 from pactsh.model.entry import Author
+from tests.pact_agent.localnode import body_of
 from tests.pact_agent.recording import Recording, Settings, recording
 
 ALICE = Author("alice@org", ("pact-ops-ml-training",))
@@ -242,3 +243,13 @@ def test_in_an_emergency_nothing_is_tried_again(node: Recording) -> None:
     node.emergency = False
     pass_s(node, 20)
     assert (mounts.value("x"), node.lifecycle.state()) == ("old", "COMMITTED")
+
+
+def test_what_can_not_be_looked_at_is_not_called_undone(node: Recording) -> None:
+    other = beside(node, "services")
+    other.set("x", "new")
+    look(node)
+    other.breaks_after_apply = True
+    with pytest.raises(RollbackError, match="services can't be looked at"):
+        asyncio.run(node.lifecycle.rollback(ALICE))
+    assert [body_of(entry)["undone"] for entry in node.entries() if entry.type == "rollback"] == [[]]
