@@ -18,7 +18,7 @@ import msgspec
 from pact_agent.backoff import Backoff
 from pact_agent.setaside import SetAside
 from pact_agent.spool import Spool
-from pactsh.errors import PactError, UnreachableError
+from pactsh.errors import ForbiddenError, PactError, UnreachableError
 from pactsh.model.approval import Approval
 from pactsh.model.entry import Draft
 from pactsh.model.overlay import Overlay
@@ -41,6 +41,7 @@ _ASK_S = 0.1
 class Report:
     """What the agent says of its node. `details` is a JSON object."""
 
+    node: str
     vcluster: str
     ssh_address: str
     state: str
@@ -58,7 +59,8 @@ class Uplink:
     `connected` and `last_error` are for whoever shows the state. `open_journal` is called for each connection, so
     renewed certificates are used. `on_policy(document, seq, judged)` gets each policy document (JSON), `on_overlay`
     each overlay of the vCluster, `on_sequenced(number, seq)` the journal's number of each entry, `on_approval` what
-    becomes of those of this node; `open_approvals()` are those it was not told the end of.
+    becomes of those of this node; `open_approvals()` are those it was not told the end of. `on_member` gets the
+    vCluster that the journal has this node in.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Uplink:
         on_sequenced: Callable[[int, int], None] = lambda _number, _seq: None,
         on_approval: Callable[[Approval], Awaitable[None]] = _ignore,
         open_approvals: Callable[[], Collection[str]] = list,
+        on_member: Callable[[str], None] = lambda _vcluster: None,
         backoff: Backoff | None = None,
     ) -> None:
         self._spool = spool
@@ -81,6 +84,7 @@ class Uplink:
         self._report = report
         self._on_policy, self._on_overlay, self._on_sequenced = on_policy, on_overlay, on_sequenced
         self._on_approval, self._open_approvals = on_approval, open_approvals
+        self._on_member = on_member
         self._backoff = backoff or Backoff()
         self._report_now = asyncio.Event()
         self._journal: Journal | None = None
@@ -207,13 +211,19 @@ class Uplink:
         while True:
             self._report_now.clear()
             report = self._report()
-            interval_s = await journal.report_node(
-                vcluster=report.vcluster,
-                ssh_address=report.ssh_address,
-                state=report.state,
-                version=report.version,
-                details=report.details,
-            )
+            try:
+                interval_s = await journal.report_node(
+                    vcluster=report.vcluster,
+                    ssh_address=report.ssh_address,
+                    state=report.state,
+                    version=report.version,
+                    details=report.details,
+                )
+            except ForbiddenError:
+                if (bound := (await journal.node(report.node)).vcluster) not in ("", report.vcluster):
+                    self._on_member(bound)
+                raise
+            self._on_member(report.vcluster)
             self._answers += 1
             self._alive()
             try:

@@ -79,26 +79,27 @@ class CertificatesService:
         return pb.SshCertificate(certificate=certificate, key_id=f"pact host {node}")
 
     async def enroll_agent(self, caller: Caller, request: pb.EnrollAgentRequest) -> pb.Enrollment:
-        """Certificates for a new agent, for one join token."""
+        """Certificates for a new agent, for one join token, which says where the node belongs."""
         node = check_node(request.node)
-        vcluster = check_node(request.vcluster) if request.vcluster else ""
         names = _host_names(node, request.ssh_host_names)
         # Signed first, so that a bad request does not use the token up; handed out last.
         certificate = self._authority.agent_certificate(node, request.csr_pem)
         host = self._authority.sign_ssh_host(request.ssh_host_key, names) if request.ssh_host_key else ""
-        self._join_tokens.consume(request.join_token, node)
+        joining = self._join_tokens.consume(request.join_token, node, request.vcluster)
         author = Author(f"agent:{node}", (), "agent")
         await self._record(
             "node.enrolled",
             f"node:{node}",
             author,
-            f"{node} enrolled",
-            {"vcluster": vcluster, "peer": caller.peer},
+            f"{node} enrolled in vCluster {joining.vcluster}",
+            {"vcluster": joining.vcluster, "peer": caller.peer},
         )
         await self._record_agent(node, certificate, caller)
         if host:
             await self._record_host(node, names, request.ssh_host_key, caller)
-        return pb.Enrollment(certificate_pem=certificate, ssh_host_certificate=host, trust=self._trust())
+        return pb.Enrollment(
+            certificate_pem=certificate, ssh_host_certificate=host, trust=self._trust(), vcluster=joining.vcluster
+        )
 
     async def renew_agent(self, caller: Caller, request: pb.RenewAgentRequest) -> pb.Enrollment:
         """Another certificate for the calling agent's own node; its key may be another one."""

@@ -25,7 +25,8 @@ REPORT_INTERVAL_S = 15
 
 
 class NodeView(msgspec.Struct, frozen=True):
-    """A node as the entries tell it."""
+    """A node as the entries tell it. `vcluster` is the one its join token named: what it says of itself counts only
+    where that named none (enrolments before tokens did), and then the first time alone."""
 
     node: str
     vcluster: str = ""
@@ -105,9 +106,10 @@ class Projections:
             gone = [key for key, session in self.sessions.items() if session.scope == entry.scope]
             for key in gone:
                 del self.sessions[key]
+        said = _text(entry.body, "vcluster")
         self.nodes[name] = NodeView(
             node=name,
-            vcluster=_text(entry.body, "vcluster") or old.vcluster,
+            vcluster=said or old.vcluster if entry.type == "node.enrolled" else old.vcluster or said,
             ssh_address=_text(entry.body, "ssh_address") or old.ssh_address,
             state={"agent.start": "started", "agent.stop": "stopped"}.get(entry.type, old.state),
             version=_text(entry.body, "version") or old.version,

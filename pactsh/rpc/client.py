@@ -144,7 +144,8 @@ class Journal(Connection):
         ssh_host_key: str = "",
         ssh_host_names: Sequence[str] = (),
     ) -> pb.Enrollment:
-        """Trade a join token for the node's TLS client certificate and SSH host certificate."""
+        """Trade a join token for the node's TLS client certificate and SSH host certificate. The token says which
+        vCluster the node is in; naming another one raises `AuthError`."""
         request = pb.EnrollAgentRequest(
             node=node,
             vcluster=vcluster,
@@ -171,7 +172,8 @@ class Journal(Connection):
     async def report_node(
         self, *, vcluster: str, ssh_address: str = "", state: str = "", version: str = "", details: bytes = b"{}"
     ) -> int:
-        """Report the calling agent's node; returns the seconds within which to report again."""
+        """Report the calling agent's node; returns the seconds within which to report again. Raises `ForbiddenError`
+        when it was enrolled in another vCluster."""
         request = pb.NodeReport(
             vcluster=vcluster, ssh_address=ssh_address, state=state, version=version, details=details
         )

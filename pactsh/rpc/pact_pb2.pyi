@@ -179,14 +179,16 @@ class RenewAgentRequest(_message.Message):
     def __init__(self, csr_pem: _Optional[bytes] = ...) -> None: ...
 
 class Enrollment(_message.Message):
-    __slots__ = ("certificate_pem", "ssh_host_certificate", "trust")
+    __slots__ = ("certificate_pem", "ssh_host_certificate", "trust", "vcluster")
     CERTIFICATE_PEM_FIELD_NUMBER: _ClassVar[int]
     SSH_HOST_CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     TRUST_FIELD_NUMBER: _ClassVar[int]
+    VCLUSTER_FIELD_NUMBER: _ClassVar[int]
     certificate_pem: bytes
     ssh_host_certificate: str
     trust: TrustReply
-    def __init__(self, certificate_pem: _Optional[bytes] = ..., ssh_host_certificate: _Optional[str] = ..., trust: _Optional[_Union[TrustReply, _Mapping]] = ...) -> None: ...
+    vcluster: str
+    def __init__(self, certificate_pem: _Optional[bytes] = ..., ssh_host_certificate: _Optional[str] = ..., trust: _Optional[_Union[TrustReply, _Mapping]] = ..., vcluster: _Optional[str] = ...) -> None: ...
 
 class TrustRequest(_message.Message):
     __slots__ = ()

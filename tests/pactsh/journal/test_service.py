@@ -118,8 +118,6 @@ ALLOWED: dict[str, set[str]] = {
         "Certificates/SignHost",
         "Certificates/RenewAgent",
         "Nodes/Report",
-        "Policy/Get",
-        "Policy/Watch",
         "Policy/Evaluate",
         "Approvals/List",
     },
