@@ -74,10 +74,11 @@ class Issuer:
 
 
 class Verified(NamedTuple):
-    """What a token proved, and until when (aware, UTC)."""
+    """What a token proved, until when, and when it was issued (aware, UTC)."""
 
     identity: Identity
     expires_at: datetime
+    issued_at: datetime
 
 
 class Verifier:
@@ -100,7 +101,8 @@ class Verifier:
         claims = _verified_claims(token, issuer.keys)
         _check_audience(claims, issuer.audiences)
         expires_at = _check_dates(claims, self._clock().timestamp())
-        return Verified(_identity(claims, issuer), datetime.fromtimestamp(expires_at, UTC))
+        issued_at = datetime.fromtimestamp(_date(claims, "iat"), UTC)
+        return Verified(_identity(claims, issuer), datetime.fromtimestamp(expires_at, UTC), issued_at)
 
 
 class _Registry(jws.JWSRegistry):

@@ -11,7 +11,7 @@ from pactsh.errors import ForbiddenError, NotFoundError, UsageError
 from pactsh.journal.access import Reach, agent_node_of, reach_of
 from pactsh.journal.gate import Caller, Handler
 from pactsh.journal.ledger import Ledger, now_text
-from pactsh.journal.projections import REPORT_INTERVAL_S, NodeView, PolicyView, Presence, Projections, Report
+from pactsh.journal.projections import REPORT_INTERVAL_S, REVOKED, NodeView, PolicyView, Presence, Projections, Report
 from pactsh.rpc import pact_pb2 as pb
 
 _MAX_DETAILS = 64 << 10
@@ -100,7 +100,9 @@ class FleetService:
             last_seen=view.last_seen,
             present=self._presence.is_present(name),
         )
-        if report is not None:
+        if view.state == REVOKED:
+            node.present = False  # whatever it said before
+        elif report is not None:
             node.vcluster = view.vcluster or report.vcluster
             node.ssh_address = report.ssh_address or view.ssh_address
             node.state = report.state or view.state

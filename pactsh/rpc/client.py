@@ -14,10 +14,11 @@ from contextlib import aclosing
 from pactsh.errors import PactError, UnreachableError
 from pactsh.model.approval import Approval
 from pactsh.model.entry import Draft, Entry, Head
+from pactsh.model.revocation import Revocation
 from pactsh.rpc import pact_pb2 as pb
 from pactsh.rpc.append import AppendStream, batches
 from pactsh.rpc.connection import Connection
-from pactsh.rpc.wire import Ack, approval_of, draft_bytes, entry_of, head_of
+from pactsh.rpc.wire import Ack, approval_of, draft_bytes, entry_of, head_of, revocation_of
 
 
 class Journal(Connection):
@@ -166,6 +167,17 @@ class Journal(Connection):
         """The CA certificates and the key that signs heads."""
         reply: pb.TrustReply = await self.call("Certificates/Trust", pb.TrustRequest())
         return reply
+
+    async def revoke(self, kind: str, subject: str, message: str) -> pb.RevokeReply:
+        """Take back all that was issued to a `person` or a `node` until now. Platform admins only."""
+        request = pb.RevokeRequest(kind=kind, subject=subject, message=message)
+        reply: pb.RevokeReply = await self.call("Certificates/Revoke", request)
+        return reply
+
+    async def watch_revocations(self) -> AsyncIterator[tuple[builtins.list[Revocation], bool]]:
+        """Those there are, then each that comes, until the connection ends; true once all there were have been told."""
+        async for reply in self.stream("Certificates/Revocations", pb.RevocationsRequest(), endless=True):
+            yield [revocation_of(message) for message in reply.revocations], reply.whole
 
     # -- nodes and policy
 

@@ -341,3 +341,49 @@ class Approval(_message.Message):
     JSON_FIELD_NUMBER: _ClassVar[int]
     json: bytes
     def __init__(self, json: _Optional[bytes] = ...) -> None: ...
+
+class RevokeRequest(_message.Message):
+    __slots__ = ("kind", "subject", "message")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    subject: str
+    message: str
+    def __init__(self, kind: _Optional[str] = ..., subject: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class Revocation(_message.Message):
+    __slots__ = ("kind", "subject", "before", "by", "time", "seq")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    subject: str
+    before: int
+    by: str
+    time: str
+    seq: int
+    def __init__(self, kind: _Optional[str] = ..., subject: _Optional[str] = ..., before: _Optional[int] = ..., by: _Optional[str] = ..., time: _Optional[str] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class RevokeReply(_message.Message):
+    __slots__ = ("revocation", "known")
+    REVOCATION_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    revocation: Revocation
+    known: bool
+    def __init__(self, revocation: _Optional[_Union[Revocation, _Mapping]] = ..., known: _Optional[bool] = ...) -> None: ...
+
+class RevocationsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RevocationList(_message.Message):
+    __slots__ = ("revocations", "whole")
+    REVOCATIONS_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_FIELD_NUMBER: _ClassVar[int]
+    revocations: _containers.RepeatedCompositeFieldContainer[Revocation]
+    whole: bool
+    def __init__(self, revocations: _Optional[_Iterable[_Union[Revocation, _Mapping]]] = ..., whole: _Optional[bool] = ...) -> None: ...

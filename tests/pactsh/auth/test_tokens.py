@@ -94,10 +94,11 @@ def verifier(**settings: Any) -> Verifier:
     ],
 )
 def test_issuers_signatures_count(header: dict[str, str], sign: Callable[[bytes], bytes]) -> None:
-    identity, expires_at = verifier().verify(make(header, CLAIMS, sign))
+    identity, expires_at, issued_at = verifier().verify(make(header, CLAIMS, sign))
     assert identity == Identity("alice@example.org", ("pact-ops-ml",), "human", "token")
     assert expires_at.timestamp() == T + 600
-    assert expires_at.tzinfo is UTC
+    assert issued_at.timestamp() == CLAIMS["iat"]
+    assert expires_at.tzinfo is issued_at.tzinfo is UTC
 
 
 def test_an_unsigned_token_is_refused() -> None:
@@ -215,7 +216,7 @@ def test_roles_are_known_ones_or_none(changes: dict[str, Any], roles: tuple[str,
 
 def test_services_and_audience_lists() -> None:
     changes = {"sub": "backup", "pact_principal_type": "service", "aud": ["other", "pact-journal"]}
-    identity, _ = verifier().verify(token(**changes))
+    identity, *_ = verifier().verify(token(**changes))
     assert (identity.principal, identity.kind) == ("backup", "service")
 
 
