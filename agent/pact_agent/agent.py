@@ -43,6 +43,7 @@ from pact_agent.node import Node
 from pact_agent.observers import Observers
 from pact_agent.pipeline import Pipelines
 from pact_agent.recorder import Recorder
+from pact_agent.revoked import Revoked
 from pact_agent.saved import StateFiles, boot_id
 from pact_agent.secondperson import SecondPerson
 from pact_agent.session import Session, Sessions
@@ -91,6 +92,7 @@ class Agent:
         self._recorder = Recorder(self._spool, config.node, self._clock, LastResort(config.node))
         self._sessions = Sessions(self._recorder, config.limits, self._clock)
         self._catalog = load_catalog()
+        self._revoked = Revoked(config.state_dir / "config" / "revoked.json", self._end_revoked)
         self._membership = Membership(config.vcluster, config.state_dir / "config" / "vcluster")
         default = Policy(vcluster=self._membership.vcluster, containment=config.containment)
         self._policies = PolicyInForce(default, self._catalog, config.state_dir / "config" / "policy.json")
@@ -188,6 +190,7 @@ class Agent:
             on_approval=self._approvals.arrived,
             open_approvals=self._approvals.open_ids,
             on_member=self._membership.told,
+            on_revoked=self._revoked.arrived,
         )
 
     def _make_lifecycle(self, author: Author) -> Lifecycle:
@@ -230,7 +233,12 @@ class Agent:
             self._tools,
             lambda sock, identity, peer, reached: self._broker.adopt(sock, None, identity, peer, reached),
         )
-        return Sshd(self._config.ssh, self._config.limits, services, Refusals(self._recorder))
+        refusals = Refusals(self._recorder)
+        return Sshd(self._config.ssh, self._config.limits, services, refusals, self._revoked.refusal)
+
+    def _end_revoked(self) -> None:
+        if self._sshd is not None:
+            self._sshd.end_revoked()
 
     async def _renewed(self) -> None:
         """Show the new certificate to whoever connects from now on."""

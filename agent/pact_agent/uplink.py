@@ -18,10 +18,11 @@ import msgspec
 from pact_agent.backoff import Backoff
 from pact_agent.setaside import SetAside
 from pact_agent.spool import Spool
-from pactsh.errors import ForbiddenError, PactError, UnreachableError
+from pactsh.errors import AuthError, ForbiddenError, PactError, UnreachableError
 from pactsh.model.approval import Approval
 from pactsh.model.entry import Draft
 from pactsh.model.overlay import Overlay
+from pactsh.model.revocation import Revocation
 from pactsh.rpc import pact_pb2 as pb
 from pactsh.rpc.append import AppendStream
 from pactsh.rpc.client import Journal
@@ -60,7 +61,7 @@ class Uplink:
     renewed certificates are used. `on_policy(document, seq, judged)` gets each policy document (JSON), `on_overlay`
     each overlay of the vCluster, `on_sequenced(number, seq)` the journal's number of each entry, `on_approval` what
     becomes of those of this node; `open_approvals()` are those it was not told the end of. `on_member` gets the
-    vCluster that the journal has this node in.
+    vCluster that the journal has this node in, `on_revoked(revocations, whole)` what was revoked.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Uplink:
         on_approval: Callable[[Approval], Awaitable[None]] = _ignore,
         open_approvals: Callable[[], Collection[str]] = list,
         on_member: Callable[[str], None] = lambda _vcluster: None,
+        on_revoked: Callable[[list[Revocation], bool], None] = lambda _revocations, _whole: None,
         backoff: Backoff | None = None,
     ) -> None:
         self._spool = spool
@@ -84,7 +86,7 @@ class Uplink:
         self._report = report
         self._on_policy, self._on_overlay, self._on_sequenced = on_policy, on_overlay, on_sequenced
         self._on_approval, self._open_approvals = on_approval, open_approvals
-        self._on_member = on_member
+        self._on_member, self._on_revoked = on_member, on_revoked
         self._backoff = backoff or Backoff()
         self._report_now = asyncio.Event()
         self._journal: Journal | None = None
@@ -122,6 +124,7 @@ class Uplink:
                     group.create_task(self._send_reports(journal), name="uplink: reports")
                     group.create_task(self._follow_policy(journal), name="uplink: policy")
                     group.create_task(self._follow_approvals(journal), name="uplink: approvals")
+                    group.create_task(self._follow_revocations(journal), name="uplink: revocations")
             except* (PactError, OSError) as failures:
                 self._lost(_first_of(failures))
             except* Exception as failures:  # the top of the task: an agent without uplink must not go unnoticed
@@ -132,7 +135,10 @@ class Uplink:
     def _lost(self, error: Exception) -> None:
         text = error.message if isinstance(error, PactError) else str(error)
         if self.connected or text != self.last_error:
-            log.warning("uplink: %s", text)
+            if isinstance(error, AuthError):  # no pause mends that
+                log.error("uplink: the journal refuses this agent: %s; %s", text, error.hint or "its log says more")
+            else:
+                log.warning("uplink: %s", text)
         self.connected, self._journal = False, None
         self.last_error = text
 
@@ -273,6 +279,20 @@ class Uplink:
                 await asyncio.sleep(_POLICY_RETRY_S)
             else:
                 raise UnreachableError("the journal ended the stream of approvals")
+
+    async def _follow_revocations(self, journal: Journal) -> None:
+        """All that there are, then each that comes. An older journal has none."""
+        while True:
+            try:
+                async for revocations, whole in journal.watch_revocations():
+                    self._on_revoked(revocations, whole)
+            except UnreachableError:
+                raise
+            except PactError as error:
+                log.warning("uplink: revocations: %s", error.message)
+                await asyncio.sleep(_POLICY_RETRY_S)
+            else:
+                raise UnreachableError("the journal ended the stream of revocations")
 
 
 def _first_of(failures: BaseExceptionGroup[Exception]) -> Exception:
