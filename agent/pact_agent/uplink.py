@@ -239,8 +239,9 @@ class Uplink:
                 continue
 
     def _take_overlay(self, document: pb.PolicyDocument) -> None:
-        if not document.overlay_seq:
-            return  # none was ever applied
+        if not document.overlay_seq:  # none was ever applied
+            self._on_overlay(Overlay(document.vcluster))
+            return
         try:
             self._on_overlay(msgspec.json.decode(document.overlay, type=Overlay))
         except ValueError as error:  # DecodeError, ValidationError: of a journal of another version
