@@ -88,7 +88,7 @@ class Revocations:
         if kept:
             now = asyncio.get_running_loop().time()
             for limit, proof in self._open.items():
-                if self.find(proof) is not None:
+                if not limit.expired() and self.find(proof) is not None:
                     limit.reschedule(now)
 
     @contextmanager

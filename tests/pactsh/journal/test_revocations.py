@@ -137,6 +137,8 @@ def test_open_calls_of_that_one_alone_end() -> None:
         tasks = [asyncio.ensure_future(call(name, proof)) for name, proof in proofs.items()]
         await asyncio.sleep(0)
         world.revoke("person", "alice@org")
+        await asyncio.sleep(0)
+        world.revoke("person", "alice@org")  # while those of the first are ending
         await tasks[0]
         assert ends == ["old"]
         world.revoke("node", "n1")
