@@ -37,11 +37,13 @@ from pact_agent.lastresort import LastResort
 from pact_agent.levels import Levels
 from pact_agent.lifecycle import Lifecycle
 from pact_agent.masks import SecretPaths
+from pact_agent.membership import Membership
 from pact_agent.mounted import RemoteMounts
 from pact_agent.node import Node
 from pact_agent.observers import Observers
 from pact_agent.pipeline import Pipelines
 from pact_agent.recorder import Recorder
+from pact_agent.revoked import Revoked
 from pact_agent.saved import StateFiles, boot_id
 from pact_agent.secondperson import SecondPerson
 from pact_agent.session import Session, Sessions
@@ -91,7 +93,9 @@ class Agent:
         self._recorder = Recorder(self._spool, config.node, self._clock, LastResort(config.node))
         self._sessions = Sessions(self._recorder, config.limits, self._clock)
         self._catalog = load_catalog()
-        default = Policy(vcluster=config.vcluster, containment=config.containment)
+        self._revoked = Revoked(config.state_dir / "config" / "revoked.json", self._end_revoked)
+        self._membership = Membership(config.vcluster, config.state_dir / "config" / "vcluster")
+        default = Policy(vcluster=self._membership.vcluster, containment=config.containment)
         self._policies = PolicyInForce(default, self._catalog, config.state_dir / "config" / "policy.json")
         if self._policies.load():
             self._recorder.policy = self._policies.label
@@ -113,7 +117,7 @@ class Agent:
         self._uplink = self._link.uplink = self._make_uplink()
         self._facts = NodeFacts(
             config.node,
-            config.vcluster,
+            self._membership.vcluster,
             clock=self._clock,
             sessions=self._sessions,
             backlog=self._spool,
@@ -126,7 +130,7 @@ class Agent:
         )
         node = Node(
             name=config.node,
-            vcluster=config.vcluster,
+            vcluster=self._membership.vcluster,
             host=os.uname().nodename,
             catalog=self._catalog,
             policy=self._in_force,
@@ -187,6 +191,8 @@ class Agent:
             on_sequenced=self._declared.sequenced,
             on_approval=self._approvals.arrived,
             open_approvals=self._approvals.open_ids,
+            on_member=self._membership.told,
+            on_revoked=self._revoked.arrived,
         )
 
     def _make_lifecycle(self, author: Author) -> Lifecycle:
@@ -229,7 +235,13 @@ class Agent:
             self._tools,
             lambda sock, identity, peer, reached: self._broker.adopt(sock, None, identity, peer, reached),
         )
-        return Sshd(self._config.ssh, self._config.limits, services, Refusals(self._recorder))
+        refusals = Refusals(self._recorder)
+        return Sshd(self._config.ssh, self._config.limits, services, refusals, self._revoked.refusal)
+
+    def _end_revoked(self) -> None:
+        self._broker.end_revoked(self._revoked.refusal)
+        if self._sshd is not None:
+            self._sshd.end_revoked()
 
     async def _renewed(self) -> None:
         """Show the new certificate to whoever connects from now on."""
@@ -238,7 +250,8 @@ class Agent:
 
     def _report(self) -> Report:
         return Report(
-            vcluster=self._config.vcluster,
+            node=self._config.node,
+            vcluster=self._membership.vcluster,
             ssh_address=self._ssh_address,
             state=self._lifecycle.state(),
             version=__version__,
@@ -278,7 +291,7 @@ class Agent:
         self._ssh_address = advertised(self._config.ssh, inherited.get("ssh"))
         body: JsonObject = {
             "version": __version__,
-            "vcluster": self._config.vcluster,
+            "vcluster": self._membership.vcluster,
             "ssh_address": self._ssh_address,
             "containment": self._facts.containment(),
             "missing": list(self._config.missing),
@@ -308,8 +321,8 @@ class Agent:
             _log.warning("the node is not as declared yet: it goes on beside the work")
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop`: the uplink, the idle check. Raises PactError when the spawner has died: the agent ends
-        then, in order, and the service manager starts both again."""
+        """Work until `stop`: the uplink, the idle check. Raises PactError when the spawner has died, or the node is in
+        another vCluster: the agent ends then, in order, and the service manager starts it again."""
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._watch_idle(), name="idle sessions"),
@@ -351,6 +364,8 @@ class Agent:
         while not stop.is_set():
             if not self._spawner.alive:
                 return "the command spawner died"
+            if self._membership.moved:
+                return self._membership.moved
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await stop.wait()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import pwd
 import socket
 import struct
@@ -48,7 +49,7 @@ class Broker:
         self._services = Services(sessions, executor, calls, state)
         self._local_users, self._strangers = local_users, strangers
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, tuple[str, float]] = {}  # who, and when the token shown here was issued
         self._listener: socket.socket | None = None
         self._path: Path | None = None
 
@@ -83,6 +84,13 @@ class Broker:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def end_revoked(self, refusal: Callable[[str, float], str]) -> None:
+        """End the connections of those who signed in here with what counts no more: `refusal` says why."""
+        for connection, (principal, issued_at) in list(self._connections.items()):
+            if math.isfinite(issued_at) and (reason := refusal(principal, issued_at)):
+                connection.notice(f"{reason}: this connection ends", "warning")
+                connection.end(reason)
 
     def _accept(self) -> None:
         assert self._listener is not None
@@ -146,18 +154,20 @@ class Broker:
         reached: float,
     ) -> None:
         channel = Channel(sock)
-        identity = who if isinstance(who, Identity) else None
+        identity, issued_at = who if isinstance(who, Identity) else None, math.inf
         try:
             if isinstance(who, int):
-                identity = await self._strangers.meet(channel, who, peer)
-            if identity is None:
-                return
+                shown = await self._strangers.meet(channel, who, peer)
+                if shown is None:
+                    return
+                identity, issued_at = shown
+            assert identity is not None
             connection = Connection(self._services, channel, identity, peer, session, reached)
-            self._connections.add(connection)
+            self._connections[connection] = (identity.principal, issued_at)
             try:
                 await connection.serve()
             finally:
-                self._connections.discard(connection)
+                del self._connections[connection]
         except ConnectionError as error:
             if identity is not None:  # a stranger fills no log
                 _log.info("local connection (%s): %s", peer, error)

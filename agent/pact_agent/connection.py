@@ -111,6 +111,8 @@ class Connection:
                 case "call":
                     await self._call(frame)
                 case "bye":
+                    if self._left:
+                        return False  # it was ended from here, for a reason that is known
                     status = frame.fields.get("status", 0)
                     known = isinstance(status, int) and 0 <= status < 256  # it ends up in an entry
                     self._status, self._reason = int(status) if known else 1, "left"

@@ -51,10 +51,10 @@ class JournalLink:
         async with self.open() as journal:
             return await journal.providers()
 
-    async def verify_token(self, token: str) -> Identity:
-        """Who a token is that somebody has shown here."""
+    async def verify_token(self, token: str) -> tuple[Identity, float]:
+        """Who a token is that somebody has shown here, and when it was issued."""
         async with self.open() as journal:
-            return (await journal.verify_token(token))[0]
+            return await journal.verify_token(token)
 
     async def evaluate(self, given: bytes) -> pb.Judgement:
         """What the site's own policy says of an input document."""

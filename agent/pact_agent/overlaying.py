@@ -47,8 +47,11 @@ class Overlaying:
         self._waiting: Overlay | None = None
 
     def arrived(self, overlay: Overlay) -> None:
-        """The vCluster's, to be taken."""
-        self._waiting = overlay
+        """The vCluster's, to be taken. That none was ever applied (version 0) says something only to a node that was in
+        another vCluster before, and goes by that one's: what was declared there is no more."""
+        have = self._declared.now.overlay
+        if overlay.version or (have is not None and have.overlay.vcluster != overlay.vcluster):
+            self._waiting = overlay
 
     def is_waiting(self) -> bool:
         """Whether there is one to be taken that this node has not had yet, nor failed at."""

@@ -19,6 +19,7 @@ from asyncssh.connection import SSHServerConnection
 from asyncssh.public_key import SSHOpenSSHCertificate
 
 from pactsh.auth.names import parse_identity_from_ssh_principals
+from pactsh.auth.sshcert import BACKDATE_S
 from pactsh.errors import AuthError
 from pactsh.model.identity import Identity
 
@@ -37,14 +38,18 @@ _HARMLESS_VARIABLES = (b"LANG", b"LC_", b"COLORTERM", b"TERM")
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """Who a valid user certificate speaks for, and until when (Unix time)."""
+    """Who a valid user certificate speaks for, until when, and since when (Unix time, whole seconds rounded down)."""
 
     identity: Identity
     expires_at: float
+    signed_at: float
 
 
 class Watcher(Protocol):
     """Who is told what a connection asks for (`sshd.Peer`)."""
+
+    def revoked(self, certified: Certified) -> str:
+        """Why a certificate that is good by itself counts no more; "": it does."""
 
     def certificate_checked(self, certified: Certified | None, reason: str) -> None:
         """A certificate is good, or is refused for `reason`."""
@@ -93,7 +98,10 @@ class Connection(SSHServerConnection):
                 identity = parse_identity_from_ssh_principals(cert.principals, cert._key_id)
                 if cert._valid_before - time.time() > _LONGEST_S:
                     raise AuthError("the certificate is valid for longer than any of the journal's")
-                certified = Certified(identity, cert._valid_before)
+                good = Certified(identity, cert._valid_before, cert._valid_after + BACKDATE_S)
+                if self.watcher is None or (revoked := self.watcher.revoked(good)):
+                    raise AuthError(revoked if self.watcher is not None else "the connection is closed")
+                certified = good
             except AuthError as error:
                 key, reason = None, error.message
         if self.watcher is not None:

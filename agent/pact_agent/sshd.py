@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, cast
 
 from pactsh.rpc.ssh import asyncssh  # before asyncssh's own modules: see there
@@ -39,10 +39,13 @@ _CONNECTIONS_PER_SESSION = 2
 
 
 class Sshd:
-    """Listens, and knows every connection."""
+    """Listens, and knows every connection. `revoked(principal, signed_at)` says why a certificate counts no more."""
 
-    def __init__(self, config: Ssh, limits: Limits, services: Services, refusals: Refusals) -> None:
+    def __init__(
+        self, config: Ssh, limits: Limits, services: Services, refusals: Refusals, revoked: Callable[[str, float], str]
+    ) -> None:
         self._config, self.limits, self.services, self._refusals = config, limits, services, refusals
+        self.revoked = revoked
         self._server: asyncio.Server | None = None
         self._options: SSHServerConnectionOptions | None = None
         self.peers: set[Peer] = set()
@@ -132,6 +135,11 @@ class Sshd:
         """How many connections a person has."""
         return sum(1 for p in self.peers if p.identity is not None and p.identity.principal == principal)
 
+    def end_revoked(self) -> None:
+        """End the connections of those whose certificate counts no more, and what runs on them."""
+        for peer in list(self.peers):
+            peer.end_revoked()
+
     def expire_idle(self) -> None:
         """Close connections on which nothing has been open for the idle timeout; tidy up after those that ended."""
         if self._ended:
@@ -218,6 +226,10 @@ class Peer(asyncssh.SSHServer):
             self._reasons.append(reason)
         return False
 
+    def revoked(self, certified: Certified) -> str:
+        """Why it counts no more."""
+        return self._server.revoked(certified.identity.principal, certified.signed_at)
+
     def certificate_checked(self, certified: Certified | None, reason: str) -> None:
         """Keep whom the certificate last checked speaks for; authentication completes for that one alone."""
         self._candidate = certified
@@ -237,6 +249,10 @@ class Peer(asyncssh.SSHServer):
         if certified is None:
             self._add_reason("no certificate was checked")
             self.disconnect("not authenticated")
+            return
+        if reason := self.revoked(certified):  # since the certificate was checked
+            self._add_reason(reason)
+            self.disconnect(reason)
             return
         principal = certified.identity.principal
         limit = self._server.limits.sessions_per_identity * _CONNECTIONS_PER_SESSION
@@ -298,6 +314,19 @@ class Peer(asyncssh.SSHServer):
         """The client does not read (or does again): hold everything that writes to it."""
         for session in self.sessions:
             session.block("connection", blocked)
+
+    def end_revoked(self) -> None:
+        """End the connection if its certificate counts no more. What runs on it ends as if it had been lost; the ends
+        of its sessions say why."""
+        if self.identity is None or self._candidate is None or not (reason := self.revoked(self._candidate)):
+            return
+        for session in self._server.services.sessions.all():
+            if session.source == "ssh" and session.peer == self.peer:
+                session.hang_up(reason)
+        for channel in self.sessions:
+            channel.notice(f"{reason}: this connection ends", "warning")
+        self.refuse("connection", reason)
+        self.disconnect(reason)
 
     def disconnect(self, reason: str) -> None:
         """End the connection."""

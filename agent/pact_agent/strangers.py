@@ -36,8 +36,8 @@ class Issuers(Protocol):
     async def providers(self) -> list[Provider]:
         """How people sign in; raises `UnreachableError`."""
 
-    async def verify_token(self, token: str) -> Identity:
-        """Who a token is; raises `AuthError`, `UnreachableError`."""
+    async def verify_token(self, token: str) -> tuple[Identity, float]:
+        """Who a token is, and when it was issued (s since the epoch); raises `AuthError`, `UnreachableError`."""
 
 
 class Strangers:
@@ -53,8 +53,9 @@ class Strangers:
         for task in self._meeting:
             task.cancel()
 
-    async def meet(self, channel: Channel, uid: int, peer: str) -> Identity | None:
-        """Tell a stranger so, and let them sign in: who they are then, or None when they have been sent away."""
+    async def meet(self, channel: Channel, uid: int, peer: str) -> tuple[Identity, float] | None:
+        """Tell a stranger so, and let them sign in: who they are then, and when their token was issued; None when they
+        have been sent away."""
         recorded = self._is_news(uid)
         if not self._issuers.configured or not self._has_room(uid):
             await self._greet(channel, peer, recorded=recorded, offers=False)
@@ -102,7 +103,7 @@ class Strangers:
         uids = list(self._meeting.values())
         return uids.count(uid) < _MOST_OF_ONE and len(uids) < _MOST_SIGNING_IN
 
-    async def _sign_in(self, channel: Channel, peer: str, *, recorded: bool) -> Identity | None:
+    async def _sign_in(self, channel: Channel, peer: str, *, recorded: bool) -> tuple[Identity, float] | None:
         try:
             if await _frame(channel, "sign-in", _ASK_S) is None:
                 return None
@@ -113,7 +114,7 @@ class Strangers:
             if shown is None:
                 return None
             async with asyncio.timeout(_JOURNAL_S):
-                identity = await self._issuers.verify_token(shown.text("token"))
+                identity, issued_at = await self._issuers.verify_token(shown.text("token"))
             if identity.kind != "human" or not identity.roles:
                 raise AuthError(f"{identity.principal} has no role that lets people in here")
         except TimeoutError:
@@ -122,7 +123,7 @@ class Strangers:
             problem = error
         else:
             await channel.send({"op": "known", "principal": identity.principal})
-            return identity
+            return identity, issued_at
         if recorded:
             await self.record(NOBODY, peer, f"sign-in: {problem.message}")
         await channel.send({"op": "error", **error_fields(problem)})

@@ -18,10 +18,11 @@ import msgspec
 from pact_agent.backoff import Backoff
 from pact_agent.setaside import SetAside
 from pact_agent.spool import Spool
-from pactsh.errors import PactError, UnreachableError
+from pactsh.errors import AuthError, ForbiddenError, PactError, UnreachableError
 from pactsh.model.approval import Approval
 from pactsh.model.entry import Draft
 from pactsh.model.overlay import Overlay
+from pactsh.model.revocation import Revocation
 from pactsh.rpc import pact_pb2 as pb
 from pactsh.rpc.append import AppendStream
 from pactsh.rpc.client import Journal
@@ -41,6 +42,7 @@ _ASK_S = 0.1
 class Report:
     """What the agent says of its node. `details` is a JSON object."""
 
+    node: str
     vcluster: str
     ssh_address: str
     state: str
@@ -58,7 +60,8 @@ class Uplink:
     `connected` and `last_error` are for whoever shows the state. `open_journal` is called for each connection, so
     renewed certificates are used. `on_policy(document, seq, judged)` gets each policy document (JSON), `on_overlay`
     each overlay of the vCluster, `on_sequenced(number, seq)` the journal's number of each entry, `on_approval` what
-    becomes of those of this node; `open_approvals()` are those it was not told the end of.
+    becomes of those of this node; `open_approvals()` are those it was not told the end of. `on_member` gets the
+    vCluster that the journal has this node in, `on_revoked(revocations, whole)` what was revoked.
     """
 
     def __init__(
@@ -73,6 +76,8 @@ class Uplink:
         on_sequenced: Callable[[int, int], None] = lambda _number, _seq: None,
         on_approval: Callable[[Approval], Awaitable[None]] = _ignore,
         open_approvals: Callable[[], Collection[str]] = list,
+        on_member: Callable[[str], None] = lambda _vcluster: None,
+        on_revoked: Callable[[list[Revocation], bool], None] = lambda _revocations, _whole: None,
         backoff: Backoff | None = None,
     ) -> None:
         self._spool = spool
@@ -81,6 +86,7 @@ class Uplink:
         self._report = report
         self._on_policy, self._on_overlay, self._on_sequenced = on_policy, on_overlay, on_sequenced
         self._on_approval, self._open_approvals = on_approval, open_approvals
+        self._on_member, self._on_revoked = on_member, on_revoked
         self._backoff = backoff or Backoff()
         self._report_now = asyncio.Event()
         self._journal: Journal | None = None
@@ -118,6 +124,7 @@ class Uplink:
                     group.create_task(self._send_reports(journal), name="uplink: reports")
                     group.create_task(self._follow_policy(journal), name="uplink: policy")
                     group.create_task(self._follow_approvals(journal), name="uplink: approvals")
+                    group.create_task(self._follow_revocations(journal), name="uplink: revocations")
             except* (PactError, OSError) as failures:
                 self._lost(_first_of(failures))
             except* Exception as failures:  # the top of the task: an agent without uplink must not go unnoticed
@@ -128,7 +135,10 @@ class Uplink:
     def _lost(self, error: Exception) -> None:
         text = error.message if isinstance(error, PactError) else str(error)
         if self.connected or text != self.last_error:
-            log.warning("uplink: %s", text)
+            if isinstance(error, AuthError):  # no pause mends that
+                log.error("uplink: the journal refuses this agent: %s; %s", text, error.hint or "its log says more")
+            else:
+                log.warning("uplink: %s", text)
         self.connected, self._journal = False, None
         self.last_error = text
 
@@ -207,13 +217,19 @@ class Uplink:
         while True:
             self._report_now.clear()
             report = self._report()
-            interval_s = await journal.report_node(
-                vcluster=report.vcluster,
-                ssh_address=report.ssh_address,
-                state=report.state,
-                version=report.version,
-                details=report.details,
-            )
+            try:
+                interval_s = await journal.report_node(
+                    vcluster=report.vcluster,
+                    ssh_address=report.ssh_address,
+                    state=report.state,
+                    version=report.version,
+                    details=report.details,
+                )
+            except ForbiddenError:
+                if (bound := (await journal.node(report.node)).vcluster) not in ("", report.vcluster):
+                    self._on_member(bound)
+                raise
+            self._on_member(report.vcluster)
             self._answers += 1
             self._alive()
             try:
@@ -223,8 +239,9 @@ class Uplink:
                 continue
 
     def _take_overlay(self, document: pb.PolicyDocument) -> None:
-        if not document.overlay_seq:
-            return  # none was ever applied
+        if not document.overlay_seq:  # none was ever applied
+            self._on_overlay(Overlay(document.vcluster))
+            return
         try:
             self._on_overlay(msgspec.json.decode(document.overlay, type=Overlay))
         except ValueError as error:  # DecodeError, ValidationError: of a journal of another version
@@ -263,6 +280,20 @@ class Uplink:
                 await asyncio.sleep(_POLICY_RETRY_S)
             else:
                 raise UnreachableError("the journal ended the stream of approvals")
+
+    async def _follow_revocations(self, journal: Journal) -> None:
+        """All that there are, then each that comes. An older journal has none."""
+        while True:
+            try:
+                async for revocations, whole in journal.watch_revocations():
+                    self._on_revoked(revocations, whole)
+            except UnreachableError:
+                raise
+            except PactError as error:
+                log.warning("uplink: revocations: %s", error.message)
+                await asyncio.sleep(_POLICY_RETRY_S)
+            else:
+                raise UnreachableError("the journal ended the stream of revocations")
 
 
 def _first_of(failures: BaseExceptionGroup[Exception]) -> Exception:

@@ -22,11 +22,11 @@ from cryptography.hazmat.primitives.serialization import SSHCertificateType
 
 from pactsh.auth import names, private, sshcert, tls
 from pactsh.auth.names import parse_identity_from_ssh_principals
-from pactsh.auth.tls import agent_node, new_agent_request
+from pactsh.auth.tls import agent_node, agent_proof, new_agent_request
 from pactsh.errors import AuthError, UsageError
 from pactsh.model.identity import Identity
 
-__all__ = ["Authority", "agent_node", "new_agent_request", "parse_identity_from_ssh_principals"]
+__all__ = ["Authority", "agent_node", "agent_proof", "new_agent_request", "parse_identity_from_ssh_principals"]
 
 MAX_USER_LIFETIME_S = 8 * 3600
 AGENT_LIFETIME = timedelta(days=3)

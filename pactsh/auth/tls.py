@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -123,8 +124,20 @@ def requested_key(csr_pem: bytes) -> RequestedKey:
     raise AuthError("the certificate request's key is of a type or size that is not certified")
 
 
+class AgentProof(NamedTuple):
+    """What an agent's certificate says: its node, and when it was signed (seconds since the epoch, rounded down)."""
+
+    node: str
+    issued_at: float
+
+
 def agent_node(certificate: bytes) -> str:
-    """The node that a verified client certificate (PEM or DER) names.
+    """The node that a verified client certificate (PEM or DER) names; raises like `agent_proof`."""
+    return agent_proof(certificate).node
+
+
+def agent_proof(certificate: bytes) -> AgentProof:
+    """What a verified client certificate (PEM or DER) says.
 
     The TLS layer has checked chain and dates; this reads the name: exactly one URI
     `pact://agent/<node>`, for client authentication. Raises `AuthError` for anything else.
@@ -143,7 +156,8 @@ def agent_node(certificate: bytes) -> str:
     (uri,) = list(names)
     if not isinstance(uri, x509.UniformResourceIdentifier) or not uri.value.startswith(AGENT_URI):
         raise AuthError("not an agent's certificate", detail=repr(uri))
-    return check_node(uri.value.removeprefix(AGENT_URI))
+    begins = parsed.not_valid_before_utc.timestamp()
+    return AgentProof(check_node(uri.value.removeprefix(AGENT_URI)), begins + BACKDATE_S)
 
 
 def _builder(subject: x509.Name, key: RequestedKey, now: datetime, lifetime: timedelta) -> x509.CertificateBuilder:

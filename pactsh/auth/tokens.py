@@ -69,10 +69,11 @@ class Issuer:
 
 
 class Verified(NamedTuple):
-    """What a token proved, and until when (aware, UTC)."""
+    """What a token proved, until when, and when it was issued (aware, UTC)."""
 
     identity: Identity
     expires_at: datetime
+    issued_at: datetime
 
 
 class Verifier:
@@ -98,7 +99,8 @@ class Verifier:
             raise AuthError("not a token that signs anybody in")
         _check_audience(claims, issuer.audiences)
         expires_at = _check_dates(claims, self._clock().timestamp())
-        return Verified(identity_of(claims, issuer.claims), datetime.fromtimestamp(expires_at, UTC))
+        issued_at = datetime.fromtimestamp(_date(claims, "iat"), UTC)
+        return Verified(identity_of(claims, issuer.claims), datetime.fromtimestamp(expires_at, UTC), issued_at)
 
 
 async def check_id_token(token: str, issuer: Issuer, nonce: str | None, now: float) -> None:

@@ -45,6 +45,8 @@ def describe(entry: Entry) -> str:
     about = _ABOUT.get(entry.type)
     if entry.type.startswith("approval."):
         return " ".join(filter(None, (_text(body, "id"), _approval(body), entry.message)))
+    if entry.type == "revoke" and about is not None:
+        return f"{about(body)}: {entry.message}"
     return entry.message or (about(body) if about else "") or "-"
 
 
@@ -188,7 +190,7 @@ _ABOUT: Mapping[str, Callable[[Body], str]] = {
     "emergency.end": _fields,
     "emergency.stale": _fields,
     "cert.signed": _fields,
-    "cert.revoked": _fields,
+    "revoke": lambda body: f"{_text(body, 'kind')} {_text(body, 'subject')}",
     "node.enrolled": _fields,
     "policy.updated": _fields,
 }
@@ -200,7 +202,7 @@ def _colour(entry: Entry) -> tuple[str, ...]:
         "refusal",
         "connection.refused",
         "audit.degraded",
-        "cert.revoked",
+        "revoke",
         "emergency.start",
         "emergency.stale",
         "overlay.failed",

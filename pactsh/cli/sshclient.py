@@ -154,11 +154,20 @@ async def _connect(place: Place, credentials: SshCredentials) -> asyncssh.SSHCli
     from pactsh.rpc.ssh import asyncssh
 
     where = f"{place.node} ({place.host}:{place.port})"
+    said: list[str] = []
+
+    class Client(asyncssh.SSHClient):
+        def auth_banner_received(self, msg: str, lang: str) -> None:
+            """Why the node does not accept what it was shown; its host certificate has been checked by then."""
+            del lang
+            said.append(msg)
+
     try:
         authority = asyncssh.import_public_key(place.host_ca)
         return await asyncssh.connect(
             place.host,
             place.port,
+            client_factory=Client,
             config=[],
             username=credentials.principal,
             client_keys=[(str(credentials.key), str(credentials.certificate))],
@@ -181,14 +190,25 @@ async def _connect(place: Place, credentials: SshCredentials) -> asyncssh.SSHCli
             hint="this may be another machine at that address; `pact status` shows where the node is",
         ) from error
     except asyncssh.PermissionDenied as error:
+        reasons = "; ".join(told(banner) for banner in said)
         raise AuthError(
-            f"{where}: the node does not accept the certificate of {credentials.principal}",
-            hint="`pact whoami` shows until when it is valid; is the node's clock right?",
+            f"{where}: the node does not accept the certificate of {credentials.principal}"
+            + (f": {reasons}" if reasons else ""),
+            hint="" if reasons else "`pact whoami` shows until when it is valid; is the node's clock right?",
         ) from error
     except (OSError, TimeoutError) as error:
         raise UnreachableError(f"{where}: can't be reached: {str(error) or 'no answer in time'}") from error
     except asyncssh.Error as error:
         raise PactError(f"{where}: SSH: {error.reason}") from error
+
+
+def told(banner: str) -> str:
+    r"""What a node says before it lets somebody in, as text for a terminal.
+
+    >>> told("pact: alice was revoked\r\n")
+    'alice was revoked'
+    """
+    return "".join(c if c.isprintable() else " " for c in banner[:500]).strip().removeprefix("pact: ")
 
 
 def parse_nodes(text: str) -> tuple[str, ...]:

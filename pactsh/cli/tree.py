@@ -62,6 +62,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("blacklist", ADMIN, "Show and change what is no drift.", "pactsh.cli.blacklist"),
     Verb("group", ADMIN, "Show and change vClusters and their policy.", "pactsh.cli.group"),
     Verb("approve", ADMIN, "Approve or deny two-person operations.", "pactsh.cli.approve"),
+    Verb("revoke", ADMIN, "Take back what was issued to a person or a node.", "pactsh.cli.revoke"),
     Verb("node", ADMIN, "Enrol and decommission nodes."),
     Verb("login", ADMIN, "Sign in.", "pactsh.cli.login"),
     Verb("logout", ADMIN, "Sign out, and revoke what sign-in gave.", "pactsh.cli.logout"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Below state_dir, which the agent hides from every command.
 KEYS = "state/keys"
+MEMBERSHIP = "state/config/vcluster"
 
 
 async def enrol(directory: Path, node: str, vcluster: str, journal: JournalPart) -> None:
@@ -30,7 +31,7 @@ async def enrol(directory: Path, node: str, vcluster: str, journal: JournalPart)
     host_line = host_key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     enrolled = await journal.client().enroll_agent(
         node,
-        journal.join_token(node),
+        journal.join_token(node, vcluster),
         csr_pem,
         vcluster=vcluster,
         ssh_host_key=host_line.decode(),
@@ -49,6 +50,7 @@ async def enrol(directory: Path, node: str, vcluster: str, journal: JournalPart)
     }
     for name, content in contents.items():
         _write(directory / KEYS / name, content)
+    (directory / MEMBERSHIP).unlink(missing_ok=True)  # the agent would hold to the vCluster of an earlier enrolment
 
 
 def write_agent_config(

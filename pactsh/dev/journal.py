@@ -125,11 +125,11 @@ class JournalPart:
         assert self._client is not None
         return self._client
 
-    def join_token(self, node: str) -> str:
-        """A token with which the agent of `node` can enrol, once."""
+    def join_token(self, node: str, vcluster: str) -> str:
+        """A token with which the agent of `node` can enrol in `vcluster`, once."""
         from pactsh.journal.datadir import DataDir
 
-        return DataDir(self._layout.journal).join_tokens().create(node)
+        return DataDir(self._layout.journal).join_tokens().create(node, vcluster)
 
     async def has_reported(self, node: str) -> bool:
         """Whether the agent of `node` has reported since the journal started."""

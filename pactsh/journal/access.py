@@ -27,6 +27,7 @@ class Need(enum.Enum):
     WRITER = "an agent, or a person whose role appends; each draft is checked on its own"
     READER = "an agent, or any role that reads status and log"
     ASKER = "an agent, for what people want on its node; or a person whose role may do it alone"
+    ADMIN = "a platform admin"
     DECIDER = "a person whose role approves there, and who has not asked for it"
 
 
@@ -42,6 +43,8 @@ RULES: Mapping[str, Need] = {
     "Certificates/RenewAgent": Need.AGENT,
     "Certificates/EnrollAgent": Need.ANYONE,  # proves itself by its join token
     "Certificates/Trust": Need.ANYONE,
+    "Certificates/Revoke": Need.ADMIN,
+    "Certificates/Revocations": Need.AGENT,
     "Nodes/List": Need.READER,
     "Nodes/Get": Need.READER,
     "Nodes/Report": Need.AGENT,
@@ -122,6 +125,7 @@ def authorize(method: str, identity: Identity | None) -> None:
         Need.PERSON: not is_agent,
         Need.AGENT: is_agent,
         Need.WRITER: is_agent or ADMIN in identity.roles,
+        Need.ADMIN: not is_agent and ADMIN in identity.roles,
         Need.READER: reads,
         Need.ASKER: reads,
         Need.DECIDER: reads,

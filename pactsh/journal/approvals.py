@@ -28,6 +28,7 @@ from pactsh.journal.service import JournalService
 from pactsh.model.approval import APPROVED, DENIED, DONE, EXPIRED, REQUESTED, Approval
 from pactsh.model.entry import Author, Draft
 from pactsh.model.identity import Identity
+from pactsh.model.revocation import PERSON, key_of
 from pactsh.policy.model import Policy, parse_policy
 from pactsh.policy.rbac import may
 from pactsh.rpc import pact_pb2 as pb
@@ -159,8 +160,15 @@ class ApprovalsService:
                 hint="it ends by itself, or ask a colleague to deny it",
             )
         if approve:
+            self._check_requester(approval)
             facts: JsonObject = {"params": {"action": approval.action, "requester": approval.requester.principal}}
             await self._judge.check(identity, "approve", approval.vcluster, facts)
+
+    def _check_requester(self, approval: Approval) -> None:
+        """What was asked for with a token or a certificate that counts no more is not done: somebody else may have."""
+        found = self._views.revoked.get(key_of(PERSON, approval.requester.principal))
+        if found is not None and found.covers(datetime.fromisoformat(approval.requested).timestamp()):
+            raise ConflictError(f"{approval.id}: {found}, after asking for it", hint="it has to be asked for again")
 
     def _check_open(self, approval: Approval) -> None:
         if approval.state != "pending":

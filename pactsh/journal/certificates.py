@@ -15,19 +15,22 @@ from pactsh.journal.access import agent_node_of
 from pactsh.journal.gate import Caller, Handler
 from pactsh.journal.heads import key_id, public_bytes
 from pactsh.journal.ledger import Ledger
+from pactsh.journal.revocations import Proof, Revocations
 from pactsh.model.entry import Author, JsonObject
+from pactsh.model.revocation import PERSON
 from pactsh.rpc import pact_pb2 as pb
 
 MAX_HOST_NAMES = 8
 
 
 class CertificatesService:
-    """The handlers. A certificate leaves only after its entry is durable."""
+    """The handlers. A certificate leaves only after its entry is durable, unless its owner was revoked meanwhile."""
 
-    def __init__(self, ledger: Ledger, authority: Authority, join_tokens: JoinTokens) -> None:
+    def __init__(self, ledger: Ledger, authority: Authority, join_tokens: JoinTokens, revocations: Revocations) -> None:
         self._ledger = ledger
         self._authority = authority
         self._join_tokens = join_tokens
+        self._revocations = revocations
 
     def handlers(self) -> dict[str, Handler]:
         """Method name to handler."""
@@ -47,6 +50,8 @@ class CertificatesService:
         if not identity.roles:
             raise ForbiddenError(f"{identity.principal} has no role that pact knows")
         now = datetime.now(UTC)
+        # Nodes go by its own date, which must not be before that of a revocation (where an issuer's clock is ahead).
+        self._revocations.check(Proof(PERSON, identity.principal, now.timestamp()))
         left_s = int((caller.expires_at - now).total_seconds())
         lifetime_s = min(left_s, MAX_USER_LIFETIME_S, request.lifetime_s or MAX_USER_LIFETIME_S)
         serial = secrets.randbits(63)
@@ -68,6 +73,7 @@ class CertificatesService:
                 "peer": caller.peer,
             },
         )
+        self._check(caller)
         return pb.SshCertificate(certificate=certificate, key_id=name, lifetime_s=lifetime_s)
 
     async def sign_host(self, caller: Caller, request: pb.SignHostRequest) -> pb.SshCertificate:
@@ -76,40 +82,52 @@ class CertificatesService:
         names = _host_names(node, request.names)
         certificate = self._authority.sign_ssh_host(request.public_key, names)
         await self._record_host(node, names, request.public_key, caller)
+        self._check(caller)
         return pb.SshCertificate(certificate=certificate, key_id=f"pact host {node}")
 
     async def enroll_agent(self, caller: Caller, request: pb.EnrollAgentRequest) -> pb.Enrollment:
-        """Certificates for a new agent, for one join token."""
+        """Certificates for a new agent, for one join token, which says where the node belongs."""
         node = check_node(request.node)
-        vcluster = check_node(request.vcluster) if request.vcluster else ""
         names = _host_names(node, request.ssh_host_names)
+        await self._revocations.wait_to_issue(node)
         # Signed first, so that a bad request does not use the token up; handed out last.
         certificate = self._authority.agent_certificate(node, request.csr_pem)
         host = self._authority.sign_ssh_host(request.ssh_host_key, names) if request.ssh_host_key else ""
-        self._join_tokens.consume(request.join_token, node)
+        joining = self._join_tokens.consume(request.join_token, node, request.vcluster)
+        self._revocations.check_joining(node, joining.issued_at)
         author = Author(f"agent:{node}", (), "agent")
         await self._record(
             "node.enrolled",
             f"node:{node}",
             author,
-            f"{node} enrolled",
-            {"vcluster": vcluster, "peer": caller.peer},
+            f"{node} enrolled in vCluster {joining.vcluster}",
+            {"vcluster": joining.vcluster, "peer": caller.peer},
         )
         await self._record_agent(node, certificate, caller)
         if host:
             await self._record_host(node, names, request.ssh_host_key, caller)
-        return pb.Enrollment(certificate_pem=certificate, ssh_host_certificate=host, trust=self._trust())
+        self._revocations.check_joining(node, joining.issued_at)
+        return pb.Enrollment(
+            certificate_pem=certificate, ssh_host_certificate=host, trust=self._trust(), vcluster=joining.vcluster
+        )
 
     async def renew_agent(self, caller: Caller, request: pb.RenewAgentRequest) -> pb.Enrollment:
         """Another certificate for the calling agent's own node; its key may be another one."""
         node = agent_node_of(caller.known)
         certificate = self._authority.agent_certificate(node, request.csr_pem)
         await self._record_agent(node, certificate, caller)
+        self._check(caller)
         return pb.Enrollment(certificate_pem=certificate, trust=self._trust())
 
     async def trust(self, _caller: Caller, _request: pb.TrustRequest) -> pb.TrustReply:
         """What anyone may know: the public halves."""
         return self._trust()
+
+    def _check(self, caller: Caller) -> None:
+        """The last thing before a certificate leaves: see `revocations`."""
+        if caller.proof is None:
+            raise AuthError("what proves who is asking is not known")
+        self._revocations.check(caller.proof)
 
     def _trust(self) -> pb.TrustReply:
         head_key = public_bytes(self._authority.head_key)

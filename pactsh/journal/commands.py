@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
     join = commands.add_parser("join-token", help="print a token with which one agent can enrol, once")
     join.add_argument("node")
+    join.add_argument("--vcluster", required=True, metavar="V", help="the vCluster that the node is in from then on")
     join.add_argument("--data-dir", type=Path, required=True)
     join.add_argument("--ttl", type=int, default=3600, metavar="S", help="seconds it is good for (3600)")
 
@@ -80,7 +81,7 @@ def run(argv: Sequence[str]) -> int:
     if command == "check-policy":
         return _check_policy(options["directory"])
     data = DataDir(options["data_dir"])
-    sys.stdout.write(data.join_tokens().create(options["node"], options["ttl"]) + "\n")
+    sys.stdout.write(data.join_tokens().create(options["node"], options["vcluster"], options["ttl"]) + "\n")
     return 0
 
 

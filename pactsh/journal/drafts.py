@@ -13,7 +13,7 @@ import msgspec
 
 from pactsh.errors import ForbiddenError, UsageError
 from pactsh.journal.chain import MAX_ENTRY_BYTES
-from pactsh.model import approval
+from pactsh.model import approval, revocation
 from pactsh.model.entry import Draft
 from pactsh.model.identity import Identity
 
@@ -55,7 +55,7 @@ PERSON_TYPES: dict[str, tuple[str, ...]] = {
     "overlay.updated": ("pact-platform-admin", "pact-ops-{}"),
 }
 # Written by the journal itself alone.
-JOURNAL_TYPES = frozenset({"cert.signed", "cert.revoked", "node.enrolled", *approval.TYPES})
+JOURNAL_TYPES = frozenset({"cert.signed", "node.enrolled", revocation.TYPE, *approval.TYPES})
 KNOWN_TYPES = AGENT_TYPES | JOURNAL_TYPES | frozenset(PERSON_TYPES)
 
 NAME = r"[a-z0-9][a-z0-9-]{0,62}"

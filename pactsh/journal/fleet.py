@@ -11,7 +11,7 @@ from pactsh.errors import ForbiddenError, NotFoundError, UsageError
 from pactsh.journal.access import Reach, agent_node_of, reach_of
 from pactsh.journal.gate import Caller, Handler
 from pactsh.journal.ledger import Ledger, now_text
-from pactsh.journal.projections import REPORT_INTERVAL_S, NodeView, PolicyView, Presence, Projections, Report
+from pactsh.journal.projections import REPORT_INTERVAL_S, REVOKED, NodeView, PolicyView, Presence, Projections, Report
 from pactsh.rpc import pact_pb2 as pb
 
 _MAX_DETAILS = 64 << 10
@@ -55,10 +55,13 @@ class FleetService:
         return self._node(request.node)
 
     async def report(self, caller: Caller, request: pb.NodeReport) -> pb.NodeReportReply:
-        """Take an agent's report of its own node."""
+        """Take an agent's report of its own node, in the vCluster that it was enrolled in."""
         node = agent_node_of(caller.known)
         if request.vcluster:
             check_node(request.vcluster)
+            await self._views.catch_up(self._store)
+            if self._bound(node) not in ("", request.vcluster):
+                raise _elsewhere(node, self._bound(node), request.vcluster)
         if any(len(text) > _MAX_TEXT for text in (request.ssh_address, request.state, request.version)):
             raise UsageError("report refused: a field is too long")
         if len(request.details) > _MAX_DETAILS or not _is_object(request.details or b"{}"):
@@ -77,6 +80,10 @@ class FleetService:
         )
         return pb.NodeReportReply(interval_s=REPORT_INTERVAL_S)
 
+    def _bound(self, node: str) -> str:
+        """The vCluster that a node is in, "" where none is known."""
+        return self._views.nodes.get(node, NodeView(node)).vcluster
+
     def _sees(self, reach: Reach, node: str) -> bool:
         return reach.sees(f"node:{node}", {node: self._node(node).vcluster})
 
@@ -93,7 +100,9 @@ class FleetService:
             last_seen=view.last_seen,
             present=self._presence.is_present(name),
         )
-        if report is not None:
+        if view.state == REVOKED:
+            node.present = False  # whatever it said before
+        elif report is not None:
             node.vcluster = view.vcluster or report.vcluster
             node.ssh_address = report.ssh_address or view.ssh_address
             node.state = report.state or view.state
@@ -104,16 +113,16 @@ class FleetService:
 
     async def get_policy(self, caller: Caller, request: pb.PolicyRequest) -> pb.PolicyDocument:
         """A vCluster's policy document and overlay."""
-        self._check_policy(caller, request)
         await self._views.catch_up(self._store)
+        self._check_policy(caller, request)
         return self._policy(request.vcluster)
 
     async def watch_policy(self, caller: Caller, request: pb.PolicyRequest) -> AsyncIterator[pb.PolicyDocument]:
-        """Both now and after each change."""
-        self._check_policy(caller, request)
+        """Both now and after each change, as long as the caller may read them: a node may be moved meanwhile."""
         sent = (-1, -1)
         while True:
             await self._views.catch_up(self._store)
+            self._check_policy(caller, request)
             seen = self._views.seq  # while the document is sent, others fold in what comes next
             document = self._policy(request.vcluster)
             if (document.seq, document.overlay_seq) != sent:
@@ -136,8 +145,18 @@ class FleetService:
     def _check_policy(self, caller: Caller, request: pb.PolicyRequest) -> None:
         check_node(request.vcluster)  # same form of name
         identity = caller.known
-        if identity.kind != "agent" and not reach_of(identity).sees(f"vcluster:{request.vcluster}", {}):
+        if node := agent_node_of(identity):
+            if self._bound(node) != request.vcluster:
+                raise _elsewhere(node, self._bound(node), request.vcluster)
+        elif not reach_of(identity).sees(f"vcluster:{request.vcluster}", {}):
             raise ForbiddenError(f"{identity.principal} may not read the policy of {request.vcluster}")
+
+
+def _elsewhere(node: str, bound: str, claimed: str) -> ForbiddenError:
+    return ForbiddenError(
+        f"{node} was enrolled in vCluster {bound}, not in {claimed}" if bound else f"{node} is in no vCluster yet",
+        hint=f"a new join token moves it: pact-journal join-token {node} --vcluster {claimed}",
+    )
 
 
 def _is_object(data: bytes) -> bool:

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple, Protocol
 
 import grpc
 
-from pactsh.auth.ca import agent_node
+from pactsh.auth.ca import agent_proof
 from pactsh.auth.tokens import Verified
 from pactsh.errors import AuthError, PactError
 from pactsh.journal.access import RULES, Need, authorize
+from pactsh.journal.revocations import Proof, Revocations, refusal
 from pactsh.model.identity import Identity
+from pactsh.model.revocation import NODE, PERSON
 from pactsh.rpc.methods import METHODS, Method
 from pactsh.rpc.status import MAX_TEXT, metadata_of, status_of
 
@@ -27,11 +29,12 @@ LEEWAY_S = 60.0  # what the verifier grants for clocks, streams get too
 
 
 class Caller(NamedTuple):
-    """Who is calling; `identity` is None only where the rule lets anyone in."""
+    """Who is calling; `identity` is None only where the rule lets anyone in. `proof` is what showed it."""
 
     identity: Identity | None
     expires_at: datetime | None
     peer: str
+    proof: Proof | None = None
 
     @property
     def known(self) -> Identity:
@@ -57,8 +60,8 @@ Handler = Unary | Streaming
 class Gate:
     """Turns handlers into gRPC handlers that identify, authorise and report errors."""
 
-    def __init__(self, verifier: TokenVerifier) -> None:
-        self._verifier = verifier
+    def __init__(self, verifier: TokenVerifier, revocations: Revocations) -> None:
+        self._verifier, self._revocations = verifier, revocations
 
     def generic_handlers(self, handlers: Mapping[str, Handler]) -> list[grpc.GenericRpcHandler[Any, Any]]:
         """Handlers for every method of `pact.proto`; raises ValueError unless methods, rules and
@@ -97,19 +100,24 @@ class Gate:
         )
 
     async def _guarded(self, name: str, context: Any, run: Callable[[Caller], Awaitable[Any]]) -> Any:
-        """Identify, authorise, run until the caller's proof expires; errors become statuses."""
+        """Identify, authorise, run until the caller's proof expires, or, of a stream, is revoked; errors become
+        statuses. One question that was let in is answered: it may be the one that revokes."""
         try:
             caller = await self._identify(name, context)
+            if caller.proof is not None:
+                self._revocations.check(caller.proof)
             authorize(name, caller.identity)
-            if caller.expires_at is None:
-                return await run(caller)
-            left_s = (caller.expires_at - datetime.now(UTC)).total_seconds()
-            async with asyncio.timeout(max(left_s, 0.0) + LEEWAY_S) as limit:
-                return await run(caller)
+            async with asyncio.timeout(_left_s(caller)) as limit:
+                if caller.proof is None or not METHODS[name].server_streaming:
+                    return await run(caller)
+                with self._revocations.watched(limit, caller.proof):
+                    return await run(caller)
         except TimeoutError as error:
-            if caller.expires_at is None or not limit.expired():
+            if not limit.expired():
                 raise
-            problem: PactError = AuthError("the token has expired", hint="pact login")
+            revoked = None if caller.proof is None else self._revocations.find(caller.proof)
+            expired = AuthError("the token has expired", hint="pact login")
+            problem: PactError = expired if revoked is None else refusal(revoked)
             problem.__cause__ = error
         except PactError as error:
             problem = error
@@ -127,9 +135,18 @@ class Gate:
         if certificates and tokens:
             raise AuthError("a certificate and a token at once: who is asking is not clear")
         if certificates:
-            node = agent_node(certificates[0])
-            return Caller(Identity(f"agent:{node}", (), "agent", "tls"), None, peer)
+            node, issued_at = agent_proof(certificates[0])
+            return Caller(Identity(f"agent:{node}", (), "agent", "tls"), None, peer, Proof(NODE, node, issued_at))
         if len(tokens) != 1 or not isinstance(tokens[0], str) or not tokens[0].startswith("Bearer "):
             return Caller(None, None, peer)
         verified = await self._verifier.verify(tokens[0].removeprefix("Bearer "))
-        return Caller(verified.identity, verified.expires_at, peer)
+        self._revocations.seen(verified.issued_at)
+        proof = Proof(PERSON, verified.identity.principal, verified.issued_at.timestamp())
+        return Caller(verified.identity, verified.expires_at, peer, proof)
+
+
+def _left_s(caller: Caller) -> float | None:
+    """How long the caller's proof is good for; None: for as long as the connection."""
+    if caller.expires_at is None:
+        return None
+    return max((caller.expires_at - datetime.now(UTC)).total_seconds(), 0.0) + LEEWAY_S

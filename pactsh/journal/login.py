@@ -6,15 +6,17 @@ from collections.abc import Sequence
 
 from pactsh.journal.gate import Caller, Handler, TokenVerifier
 from pactsh.journal.issuers import OidcConfig
+from pactsh.journal.revocations import Proof, Revocations
+from pactsh.model.revocation import PERSON
 from pactsh.rpc import pact_pb2 as pb
 
 
 class LoginService:
     """The handlers."""
 
-    def __init__(self, issuers: Sequence[OidcConfig], verifier: TokenVerifier) -> None:
+    def __init__(self, issuers: Sequence[OidcConfig], verifier: TokenVerifier, revocations: Revocations) -> None:
         self._providers = [one.provider() for one in issuers]
-        self._verifier = verifier
+        self._verifier, self._revocations = verifier, revocations
 
     def handlers(self) -> dict[str, Handler]:
         """Method name to handler."""
@@ -40,9 +42,11 @@ class LoginService:
     async def verify(self, _caller: Caller, request: pb.VerifyTokenRequest) -> pb.VerifiedToken:
         """Who a token is that somebody has shown to the calling agent."""
         found = await self._verifier.verify(request.token)
+        self._revocations.check(Proof(PERSON, found.identity.principal, found.issued_at.timestamp()))
         return pb.VerifiedToken(
             principal=found.identity.principal,
             roles=found.identity.roles,
             kind=found.identity.kind,
             expires_at=found.expires_at.timestamp(),
+            issued_at=found.issued_at.timestamp(),
         )

@@ -12,20 +12,23 @@ import msgspec
 
 from pactsh.journal.chain import canonical_json
 from pactsh.journal.store import Query, Store
-from pactsh.model import approval
+from pactsh.model import approval, revocation
 from pactsh.model.entry import Entry, JsonObject
 
 TYPES = (
     "node.enrolled", "agent.start", "agent.stop", "session.start", "session.end", "policy.updated", "overlay.updated",
-    *approval.TYPES,
+    revocation.TYPE, *approval.TYPES,
 )  # fmt: skip
 _DOCUMENTS = {"policy.updated": "policy", "overlay.updated": "overlay"}
+_STATES = {"node.enrolled": "enrolled", "agent.start": "started", "agent.stop": "stopped"}
+REVOKED = "revoked"  # a node's state until it is enrolled again
 PRESENT_FOR_S = 45.0
 REPORT_INTERVAL_S = 15
 
 
 class NodeView(msgspec.Struct, frozen=True):
-    """A node as the entries tell it."""
+    """A node as the entries tell it. `vcluster` is the one its join token named: what it says of itself counts only
+    where that named none (enrolments before tokens did), and then the first time alone."""
 
     node: str
     vcluster: str = ""
@@ -67,6 +70,7 @@ class Projections:
         self.policies: dict[str, PolicyView] = {}
         self.overlays: dict[str, PolicyView] = {}
         self.approvals: dict[str, approval.Approval] = {}
+        self.revoked: dict[revocation.Key, revocation.Revocation] = {}
 
     def apply(self, entry: Entry) -> None:
         """Fold one entry in."""
@@ -80,6 +84,10 @@ class Projections:
             self._apply_session(entry)
         elif entry.type in approval.TYPES:
             approval.fold(self.approvals, entry)
+        elif entry.type == revocation.TYPE:
+            made = revocation.fold(self.revoked, entry)
+            if made is not None and made.kind == revocation.NODE and made.subject in self.nodes:
+                self.nodes[made.subject] = msgspec.structs.replace(self.nodes[made.subject], state=REVOKED)
         elif entry.type in _DOCUMENTS and kind == "vcluster":
             field = _DOCUMENTS[entry.type]
             document = (entry.body or {}).get(field)
@@ -105,11 +113,12 @@ class Projections:
             gone = [key for key, session in self.sessions.items() if session.scope == entry.scope]
             for key in gone:
                 del self.sessions[key]
+        said = _text(entry.body, "vcluster")
         self.nodes[name] = NodeView(
             node=name,
-            vcluster=_text(entry.body, "vcluster") or old.vcluster,
+            vcluster=said or old.vcluster if entry.type == "node.enrolled" else old.vcluster or said,
             ssh_address=_text(entry.body, "ssh_address") or old.ssh_address,
-            state={"agent.start": "started", "agent.stop": "stopped"}.get(entry.type, old.state),
+            state=_STATES[entry.type],
             version=_text(entry.body, "version") or old.version,
             last_seen=max(old.last_seen, entry.time),
         )

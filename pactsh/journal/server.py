@@ -34,6 +34,8 @@ from pactsh.journal.judging import Judge, JudgeService
 from pactsh.journal.ledger import Ledger, now_text
 from pactsh.journal.login import LoginService
 from pactsh.journal.projections import Projections
+from pactsh.journal.revocations import Revocations
+from pactsh.journal.revoking import RevokingService
 from pactsh.journal.service import JournalService
 from pactsh.journal.sqlite import SqliteStore
 from pactsh.rpc.methods import MAX_MESSAGE_BYTES
@@ -99,19 +101,20 @@ class Server:
             await ledger.start()
             views = Projections()
             await views.catch_up(store)
-            judge = Judge(engine)
+            judge, revocations = Judge(engine), Revocations(views.revoked, utc_now)
             journal = JournalService(ledger, views, judge)
             approvals = ApprovalsService(ledger, views, journal, judge)
             handlers = {
                 **journal.handlers(),
                 **approvals.handlers(),
-                **CertificatesService(ledger, authority, data.join_tokens()).handlers(),
+                **CertificatesService(ledger, authority, data.join_tokens(), revocations).handlers(),
+                **RevokingService(ledger, views, revocations, judge).handlers(),
                 **FleetService(ledger, views, judged=engine is not None).handlers(),
                 **JudgeService(judge, ledger, views).handlers(),
-                **LoginService(config.oidc, verifier).handlers(),
+                **LoginService(config.oidc, verifier, revocations).handlers(),
             }
             server = aio.server(options=_OPTIONS)
-            gate = Gate(verifier)
+            gate = Gate(verifier, revocations)
             server.add_generic_rpc_handlers(tuple(gate.generic_handlers(handlers)))
             self._listen(server, authority)
             await server.start()

@@ -16,10 +16,11 @@ from pactsh.errors import AuthError, PactError, UnreachableError
 from pactsh.model.approval import Approval
 from pactsh.model.entry import Draft, Entry, Head
 from pactsh.model.identity import Identity
+from pactsh.model.revocation import Revocation
 from pactsh.rpc import pact_pb2 as pb
 from pactsh.rpc.append import AppendStream, batches
 from pactsh.rpc.connection import Connection
-from pactsh.rpc.wire import Ack, approval_of, draft_bytes, entry_of, head_of
+from pactsh.rpc.wire import Ack, approval_of, draft_bytes, entry_of, head_of, revocation_of
 
 
 class Journal(Connection):
@@ -150,7 +151,8 @@ class Journal(Connection):
         ssh_host_key: str = "",
         ssh_host_names: Sequence[str] = (),
     ) -> pb.Enrollment:
-        """Trade a join token for the node's TLS client certificate and SSH host certificate."""
+        """Trade a join token for the node's TLS client certificate and SSH host certificate. The token says which
+        vCluster the node is in; naming another one raises `AuthError`."""
         request = pb.EnrollAgentRequest(
             node=node,
             vcluster=vcluster,
@@ -172,12 +174,24 @@ class Journal(Connection):
         reply: pb.TrustReply = await self.call("Certificates/Trust", pb.TrustRequest())
         return reply
 
+    async def revoke(self, kind: str, subject: str, message: str) -> pb.RevokeReply:
+        """Take back all that was issued to a `person` or a `node` until now. Platform admins only."""
+        request = pb.RevokeRequest(kind=kind, subject=subject, message=message)
+        reply: pb.RevokeReply = await self.call("Certificates/Revoke", request)
+        return reply
+
+    async def watch_revocations(self) -> AsyncIterator[tuple[builtins.list[Revocation], bool]]:
+        """Those there are, then each that comes, until the connection ends; true once all there were have been told."""
+        async for reply in self.stream("Certificates/Revocations", pb.RevocationsRequest(), endless=True):
+            yield [revocation_of(message) for message in reply.revocations], reply.whole
+
     # -- nodes and policy
 
     async def report_node(
         self, *, vcluster: str, ssh_address: str = "", state: str = "", version: str = "", details: bytes = b"{}"
     ) -> int:
-        """Report the calling agent's node; returns the seconds within which to report again."""
+        """Report the calling agent's node; returns the seconds within which to report again. Raises `ForbiddenError`
+        when it was enrolled in another vCluster."""
         request = pb.NodeReport(
             vcluster=vcluster, ssh_address=ssh_address, state=state, version=version, details=details
         )
@@ -222,9 +236,9 @@ class Journal(Connection):
         ]
 
     async def verify_token(self, token: str) -> tuple[Identity, float]:
-        """Who a token is that somebody has shown to the calling agent, and until when (s since the epoch)."""
+        """Who a token is that somebody has shown to the calling agent, and when it was issued (s since the epoch)."""
         found = await self.call("Login/Verify", pb.VerifyTokenRequest(token=token))
-        return Identity(found.principal, tuple(found.roles), found.kind, "token"), found.expires_at
+        return Identity(found.principal, tuple(found.roles), found.kind, "token"), found.issued_at
 
     # -- approvals
 

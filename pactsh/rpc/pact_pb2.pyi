@@ -179,14 +179,16 @@ class RenewAgentRequest(_message.Message):
     def __init__(self, csr_pem: _Optional[bytes] = ...) -> None: ...
 
 class Enrollment(_message.Message):
-    __slots__ = ("certificate_pem", "ssh_host_certificate", "trust")
+    __slots__ = ("certificate_pem", "ssh_host_certificate", "trust", "vcluster")
     CERTIFICATE_PEM_FIELD_NUMBER: _ClassVar[int]
     SSH_HOST_CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
     TRUST_FIELD_NUMBER: _ClassVar[int]
+    VCLUSTER_FIELD_NUMBER: _ClassVar[int]
     certificate_pem: bytes
     ssh_host_certificate: str
     trust: TrustReply
-    def __init__(self, certificate_pem: _Optional[bytes] = ..., ssh_host_certificate: _Optional[str] = ..., trust: _Optional[_Union[TrustReply, _Mapping]] = ...) -> None: ...
+    vcluster: str
+    def __init__(self, certificate_pem: _Optional[bytes] = ..., ssh_host_certificate: _Optional[str] = ..., trust: _Optional[_Union[TrustReply, _Mapping]] = ..., vcluster: _Optional[str] = ...) -> None: ...
 
 class TrustRequest(_message.Message):
     __slots__ = ()
@@ -375,13 +377,61 @@ class VerifyTokenRequest(_message.Message):
     def __init__(self, token: _Optional[str] = ...) -> None: ...
 
 class VerifiedToken(_message.Message):
-    __slots__ = ("principal", "roles", "kind", "expires_at")
+    __slots__ = ("principal", "roles", "kind", "expires_at", "issued_at")
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     ROLES_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    ISSUED_AT_FIELD_NUMBER: _ClassVar[int]
     principal: str
     roles: _containers.RepeatedScalarFieldContainer[str]
     kind: str
     expires_at: float
-    def __init__(self, principal: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ..., kind: _Optional[str] = ..., expires_at: _Optional[float] = ...) -> None: ...
+    issued_at: float
+    def __init__(self, principal: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ..., kind: _Optional[str] = ..., expires_at: _Optional[float] = ..., issued_at: _Optional[float] = ...) -> None: ...
+
+class RevokeRequest(_message.Message):
+    __slots__ = ("kind", "subject", "message")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    subject: str
+    message: str
+    def __init__(self, kind: _Optional[str] = ..., subject: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class Revocation(_message.Message):
+    __slots__ = ("kind", "subject", "before", "by", "time", "seq")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    subject: str
+    before: int
+    by: str
+    time: str
+    seq: int
+    def __init__(self, kind: _Optional[str] = ..., subject: _Optional[str] = ..., before: _Optional[int] = ..., by: _Optional[str] = ..., time: _Optional[str] = ..., seq: _Optional[int] = ...) -> None: ...
+
+class RevokeReply(_message.Message):
+    __slots__ = ("revocation", "known")
+    REVOCATION_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    revocation: Revocation
+    known: bool
+    def __init__(self, revocation: _Optional[_Union[Revocation, _Mapping]] = ..., known: _Optional[bool] = ...) -> None: ...
+
+class RevocationsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class RevocationList(_message.Message):
+    __slots__ = ("revocations", "whole")
+    REVOCATIONS_FIELD_NUMBER: _ClassVar[int]
+    WHOLE_FIELD_NUMBER: _ClassVar[int]
+    revocations: _containers.RepeatedCompositeFieldContainer[Revocation]
+    whole: bool
+    def __init__(self, revocations: _Optional[_Iterable[_Union[Revocation, _Mapping]]] = ..., whole: _Optional[bool] = ...) -> None: ...

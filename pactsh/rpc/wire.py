@@ -10,6 +10,7 @@ import msgspec
 from pactsh.errors import PactError
 from pactsh.model.approval import Approval
 from pactsh.model.entry import Draft, Entry, Head
+from pactsh.model.revocation import Revocation
 from pactsh.rpc import pact_pb2 as pb
 
 _encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -68,3 +69,13 @@ def approval_message(approval: Approval) -> pb.Approval:
 def approval_of(message: pb.Approval) -> Approval:
     """An approval as it came."""
     return msgspec.convert(json.loads(message.json), Approval)
+
+
+def revocation_message(one: Revocation) -> pb.Revocation:
+    """A revocation as it travels: without the reason, which is in the entry alone."""
+    return pb.Revocation(kind=one.kind, subject=one.subject, before=one.before, by=one.by, time=one.time, seq=one.seq)
+
+
+def revocation_of(message: pb.Revocation) -> Revocation:
+    """A revocation as it came."""
+    return Revocation(message.kind, message.subject, message.before, message.by, message.time, seq=message.seq)

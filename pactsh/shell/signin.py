@@ -46,6 +46,7 @@ def sign_in(connection: Connection) -> None:
         raise SignInError(error) from error
     connection.send({"op": "token", "token": tokens.token})
     name = _answer(connection, "known").text("principal")
+    connection.inherited = True  # there is no other for who has not signed in again
     write_error(f"Signed in as {visible(name)}\n")
 
 

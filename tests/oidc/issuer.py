@@ -7,6 +7,7 @@ import json
 import shutil
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from msgspec.structs import replace
+
+from pactsh.auth.oidc.provider import Provider as Issuer
+from pactsh.auth.oidc.signin import SignIn
 
 HERE = Path(__file__).parent
 LIMIT_S = 60.0
@@ -81,6 +86,10 @@ class Provider:
     def browser(self) -> Browser:
         """One that trusts it."""
         return Browser(self.ca)
+
+    def known(self) -> Issuer:
+        """What `pact login` is told of it."""
+        return Issuer(self.issuer, "pact", resource="urn:pact-journal", ca=self.ca.read_text())
 
     def settings(self, **more: Any) -> dict[str, Any]:
         """An `[[oidc]]` of a journal that trusts it."""
@@ -200,3 +209,22 @@ def without_answer(running: Provider) -> Iterator[None]:
         yield
     finally:
         running.tell("go on")
+
+
+def token_of(op: Provider, name: str, **more: Any) -> str:
+    """Sign in as a person, by browser."""
+    known = replace(op.known(), **more)
+    acting: list[threading.Thread] = []
+
+    def show(url: str) -> None:
+        acting.append(threading.Thread(target=op.browser().sign_in, args=(url, name)))
+        acting[0].start()
+
+    tokens = SignIn(known).by_browser(show)
+    acting[0].join()
+    return tokens.token
+
+
+def service_token(op: Provider) -> str:
+    """The token of a program."""
+    return SignIn(replace(op.known(), client_id="ci-bot", scopes=()), secret=SECRET).as_service().token

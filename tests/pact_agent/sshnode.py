@@ -51,10 +51,16 @@ def new_key(path: Path) -> Key:
 class SshNode:
     """The agent, its keys, and a person's."""
 
-    def __init__(self, directory: Path, extra: str = "", roles: str = '"pact-platform-admin"') -> None:
+    def __init__(
+        self,
+        directory: Path,
+        extra: str = "",
+        roles: str = '"pact-platform-admin"',
+        authority: Authority | None = None,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.authority = Authority.create(directory / "ca")
+        self.authority = authority or Authority.create(directory / "ca")
         host = new_key(directory / "host")
         certificate = self.authority.sign_ssh_host(host.public, ("node042",))
         (directory / "host-cert.pub").write_text(certificate + "\n")

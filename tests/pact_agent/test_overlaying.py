@@ -74,6 +74,16 @@ def test_it_is_applied_and_is_what_is_declared_from_then_on(node: Recording) -> 
     assert (node.value("vm.swappiness"), drift(node)) == ("10", [])
 
 
+def test_a_node_that_was_moved_goes_by_nothing_of_the_vcluster_that_it_left(node: Recording) -> None:
+    take(node, overlay(1, vm__swappiness="10"))
+    take(node, Overlay("ml-training"))  # a journal that lost it takes nothing back
+    assert (node.value("vm.swappiness"), len(entries(node, "overlay.applied"))) == ("10", 1)
+    take(node, Overlay("hpc"))
+    assert (node.value("vm.swappiness"), drift(node)) == ("60", [])
+    take(node, Overlay("hpc"))
+    assert len(entries(node, "overlay.applied")) == 2
+
+
 def test_what_it_no_longer_names_is_as_it_was_before(node: Recording) -> None:
     take(node, overlay(1, vm__swappiness="10", vm__dirty_ratio="5"))
     take(node, overlay(2, vm__dirty_ratio="5"))

@@ -15,11 +15,9 @@ import pytest
 
 from pactsh.auth.ca import new_agent_request
 from pactsh.auth.join import JoinTokens
-from pactsh.auth.oidc.provider import Provider as Issuer
-from pactsh.auth.oidc.signin import SignIn
 from pactsh.model.entry import Entry
 from pactsh.rpc.client import Journal
-from tests.oidc.issuer import SECRET, Provider, provider
+from tests.oidc.issuer import Provider, provider, service_token, token_of
 from tests.pact_agent.localnode import BIN, LocalNode
 from tests.pactsh.cli.conftest import RunningJournal
 from tests.pactsh.cli.test_login import trusting
@@ -35,9 +33,9 @@ class Site:
     journal: RunningJournal
     node: LocalNode
 
-    def console(self) -> pexpect.spawn[str]:
+    def console(self, term: str = "dumb") -> pexpect.spawn[str]:
         """A terminal at which somebody starts pactsh."""
-        env = {"PACT_AGENT_SOCKET": str(self.node.socket), "TERM": "dumb", "PATH": "/usr/bin:/bin"}
+        env = {"PACT_AGENT_SOCKET": str(self.node.socket), "TERM": term, "PATH": "/usr/bin:/bin"}
         return pexpect.spawn(str(BIN / "pactsh"), ["-l"], env=env, encoding="utf-8", timeout=LIMIT_S)
 
     def entries(self, *types: str) -> list[Entry]:
@@ -88,7 +86,7 @@ async def enrol(journal: RunningJournal, directory: Path) -> None:
     """Give the node its certificate."""
     from pactsh.auth.ca import utc_now
 
-    token = JoinTokens(journal.directory / "join", clock=utc_now).create("node042")
+    token = JoinTokens(journal.directory / "join", clock=utc_now).create("node042", "ml")
     key, request = new_agent_request("node042")
     async with Journal(journal.endpoint, ca=journal.ca.read_bytes()) as stranger:
         enrolled = await stranger.enroll_agent("node042", token, request, vcluster="ml")
@@ -109,11 +107,6 @@ def approve(child: pexpect.spawn[str], op: Provider, name: str) -> None:
     op.browser().sign_in(page_of(child), name)
 
 
-def token_of(op: Provider, client: str, secret: str = "") -> str:
-    known = Issuer(op.issuer, client, (), resource="urn:pact-journal", ca=op.ca.read_text())
-    return SignIn(known, secret=secret).as_service().token
-
-
 def test_at_a_terminal_they_sign_in(site: Site) -> None:
     child = site.console()
     child.expect_exact("This user is nobody to pact on this node: sign in to go on.")
@@ -132,6 +125,36 @@ def test_at_a_terminal_they_sign_in(site: Site) -> None:
     assert (begun.author.principal, body["source"]) == ("alice@org", "token")
     assert re.fullmatch(r"uid=\d+ pid=\d+", str(body["peer"]))
     assert "eyJ" not in site.node.log() + repr(site.entries()), "how every JWT begins"
+
+
+def test_who_is_revoked_is_sent_away_and_does_not_come_back_with_that_token(site: Site) -> None:
+    child = site.console("xterm")
+    approve(child, site.op, "alice@org")
+    child.expect_exact("Signed in as alice@org")
+    child.expect_exact("pact:node042")
+    child.expect_exact("alice@org")  # in the toolbar
+    revoke(site, token_of(site.op, "root@org"), "alice@org")
+    child.expect_exact("alice@org was revoked by root@org")
+    child.expect(pexpect.EOF)
+    child.close()
+    old = token_of(site.op, "alice@org")
+    revoke(site, token_of(site.op, "root@org"), "alice@org")
+    with site.node.connect() as wire:
+        wire.until("error")
+        wire.send({"op": "sign-in"})
+        wire.until("issuers")
+        wire.send({"op": "token", "token": old})
+        assert "alice@org was revoked by root@org" in wire.until("error")["message"]
+    (end,) = site.entries("session.end")
+    assert str((end.body or {})["reason"]).startswith("alice@org was revoked by root@org")
+
+
+def revoke(site: Site, token: str, name: str) -> None:
+    async def ask() -> None:
+        async with Journal(site.journal.endpoint, ca=site.journal.ca.read_bytes(), token=token) as journal:
+            await journal.revoke("person", name, "laptop stolen")
+
+    asyncio.run(ask())
 
 
 def test_who_has_no_role_stays_out(site: Site) -> None:
@@ -159,7 +182,7 @@ def test_what_is_no_persons_token_opens_nothing(site: Site, shown: str) -> None:
         wire.send({"op": "sign-in"})
         (offered,) = wire.until("issuers")["issuers"]
         assert (offered["issuer"], offered["client_id"]) == (site.op.issuer, "pact")
-        wire.send({"op": "token", "token": token_of(site.op, "ci-bot", SECRET) if shown == "service" else shown})
+        wire.send({"op": "token", "token": service_token(site.op) if shown == "service" else shown})
         wire.send({"op": "session", "kind": "script", "term": "dumb"})
         assert wire.until("error")["code"] == 2
         assert wire.receive() is None

@@ -109,7 +109,7 @@ class World:
             self.spool,
             lambda: Journal(f"127.0.0.1:{self.journal.port}", ca=self.authority.ca_pem, timeout_s=5),
             SetAside(self.refused, self.spool, SystemClock()),
-            report=lambda: Report("vc", "127.0.0.1:22", self.state, "1"),
+            report=lambda: Report("n1", "vc", "127.0.0.1:22", self.state, "1"),
             on_policy=lambda document, seq, _judged: self.policies.append((document, seq)),
             backoff=Backoff(0.01, 0.02, 0.1, random.Random(1)),
         )

@@ -19,10 +19,12 @@ def opened(directory: Path, *, later_s: float = 0) -> JoinTokens:
 
 def test_a_token_is_good_once_for_its_node(tmp_path: Path) -> None:
     tokens = opened(tmp_path / "join")
-    token = tokens.create("node042", 60)
-    with pytest.raises(AuthError):
-        tokens.consume(token, "node043")
-    tokens.consume(token, "node042")
+    token = tokens.create("node042", "ml", 60)
+    for node, vcluster in (("node043", ""), ("node042", "other"), ("node042", "m"), ("node042", "ml ")):
+        with pytest.raises(AuthError):
+            tokens.consume(token, node, vcluster)
+    joining = tokens.consume(token, "node042", "ml")
+    assert (joining.vcluster, joining.issued_at) == ("ml", NOW.timestamp())
     with pytest.raises(AuthError):
         tokens.consume(token, "node042")
     with pytest.raises(AuthError):
@@ -30,21 +32,33 @@ def test_a_token_is_good_once_for_its_node(tmp_path: Path) -> None:
 
 
 def test_a_token_ends(tmp_path: Path) -> None:
-    token = opened(tmp_path / "join").create("node042", 60)
+    token = opened(tmp_path / "join").create("node042", "ml", 60)
     with pytest.raises(AuthError):
         opened(tmp_path / "join", later_s=60).consume(token, "node042")
     opened(tmp_path / "join", later_s=59).consume(token, "node042")
 
 
 def test_expired_tokens_do_not_pile_up(tmp_path: Path) -> None:
-    opened(tmp_path / "join").create("node042", 60)
-    opened(tmp_path / "join", later_s=61).create("node043", 60)
+    opened(tmp_path / "join").create("node042", "ml", 60)
+    opened(tmp_path / "join", later_s=61).create("node043", "ml", 60)
     assert len(list((tmp_path / "join").iterdir())) == 1
+
+
+def test_a_token_that_names_no_vcluster_is_good_for_nothing(tmp_path: Path) -> None:
+    """Versions before made such ones: a node could say by itself where it belongs."""
+    tokens = opened(tmp_path / "join")
+    token = tokens.create("node042", "ml")
+    (path,) = (tmp_path / "join").iterdir()
+    path.write_text('{"node": "node042", "expires_at": 99999999999}')
+    with pytest.raises(AuthError):
+        tokens.consume(token, "node042")
+    tokens.create("node043", "ml")
+    assert not path.exists()
 
 
 def test_nothing_on_disk_is_the_token(tmp_path: Path) -> None:
     tokens = opened(tmp_path / "join")
-    token = tokens.create("node042")
+    token = tokens.create("node042", "ml")
     (path,) = (tmp_path / "join").iterdir()
     secret = token.removeprefix("pact-join-")
     assert len(secret) >= 22  # 128 bits in base64
@@ -53,12 +67,12 @@ def test_nothing_on_disk_is_the_token(tmp_path: Path) -> None:
     for guess in ("", path.name, path.read_text(), token[:-1], token + "x", "../" + path.name, "\udcff", "\0"):
         with pytest.raises(AuthError):
             tokens.consume(guess, "node042")
-    assert tokens.create("node042") != token
+    assert tokens.create("node042", "ml") != token
 
 
 def test_refusals_do_not_say_which_reason(tmp_path: Path) -> None:
     tokens = opened(tmp_path / "join")
-    token = tokens.create("node042", 60)
+    token = tokens.create("node042", "ml", 60)
     attempts = [(tokens, "pact-join-x", "node042"), (tokens, token, "node043")]
     attempts.append((opened(tmp_path / "join", later_s=99), token, "node042"))
     said = set()
@@ -83,7 +97,7 @@ def test_of_racing_processes_one_wins(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(4, mp_context=context) as pool:
         for _round in range(20):
-            token = tokens.create("node042")
+            token = tokens.create("node042", "ml")
             won = list(pool.map(_try, [tmp_path / "join"] * 8, [token] * 8))
             assert won.count(True) == 1
 
@@ -92,9 +106,12 @@ def test_bad_requests_and_places(tmp_path: Path) -> None:
     tokens = opened(tmp_path / "join")
     for ttl_s in (0, -1, 30 * 86400 + 1):
         with pytest.raises(UsageError):
-            tokens.create("node042", ttl_s)
+            tokens.create("node042", "ml", ttl_s)
     with pytest.raises(AuthError):
-        tokens.create("../x")
+        tokens.create("../x", "ml")
+    for vcluster in ("", "ML", "a/b", "x" * 64):
+        with pytest.raises(UsageError, match="vCluster"):
+            tokens.create("node042", vcluster)
     (tmp_path / "join").chmod(0o755)
     with pytest.raises(UsageError, match="others"):
         opened(tmp_path / "join")

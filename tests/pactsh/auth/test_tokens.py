@@ -96,10 +96,11 @@ def verify(text: str, **claims: Any) -> Verified:
     ],
 )
 def test_issuers_signatures_count(header: dict[str, str], sign: Callable[[bytes], bytes]) -> None:
-    identity, expires_at = verify(make(header, CLAIMS, sign))
+    identity, expires_at, issued_at = verify(make(header, CLAIMS, sign))
     assert identity == Identity("alice@example.org", ("pact-ops-ml",), "human", "token")
     assert expires_at.timestamp() == T + 600
-    assert expires_at.tzinfo is UTC
+    assert issued_at.timestamp() == CLAIMS["iat"]
+    assert expires_at.tzinfo is issued_at.tzinfo is UTC
 
 
 def test_an_unsigned_token_is_refused() -> None:
@@ -217,7 +218,7 @@ def test_roles_are_known_ones_or_none(changes: dict[str, Any], roles: tuple[str,
 
 def test_services_and_audience_lists() -> None:
     changes = {"sub": "backup", "pact_principal_type": "service", "aud": ["other", "pact-journal"]}
-    identity, _ = verify(token(**changes))
+    identity, *_ = verify(token(**changes))
     assert (identity.principal, identity.kind) == ("backup", "service")
 
 
@@ -236,7 +237,7 @@ CI = {"clients": {"ci-bot": ("pact-ops-a", "made-up-role")}}
 
 @pytest.mark.parametrize("name", ["client_id", "azp"])
 def test_a_client_that_acts_for_itself_is_a_service_whatever_its_subject(name: str) -> None:
-    identity, _ = verify(token(**{name: "ci-bot"}), **CI)
+    identity, *_ = verify(token(**{name: "ci-bot"}), **CI)
     assert identity.principal == "service:ci-bot"
     assert (identity.kind, identity.roles) == ("service", ("pact-ops-a", "pact-ops-ml"))
 

@@ -60,7 +60,7 @@ class RunningJournal:
         async def run() -> None:
             ca = self.ca.read_bytes()
             key, request = new_agent_request(NODE)
-            command = [PROGRAM, "join-token", NODE, "--data-dir", str(self.directory)]
+            command = [PROGRAM, "join-token", NODE, "--vcluster", VCLUSTER, "--data-dir", str(self.directory)]
             joined = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
             async with Journal(self.endpoint, ca=ca) as stranger:
                 enrolled = await stranger.enroll_agent(NODE, joined, request, vcluster=VCLUSTER)

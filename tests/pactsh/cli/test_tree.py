@@ -21,8 +21,8 @@ BUILT = [verb for verb in VERBS if verb.module]
 # Verbs of the contract (CLI.md).
 CONTRACT = """
 status diff commit rollback log apply promote watch extend emergency conflicts exec shell service diag cap blacklist
-group approve node login logout whoami ssh-config reboot reimage drain undrain cordon uncordon jobs queue cluster audit
-accounting health dag budget backup nodes dev
+group approve revoke node login logout whoami ssh-config reboot reimage drain undrain cordon uncordon jobs queue cluster
+audit accounting health dag budget backup nodes dev
 """
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pactsh.auth.ca import utc_now
 from pactsh.errors import AuthError, ForbiddenError
 from pactsh.journal.access import RULES, Need, authorize, reach_of
 from pactsh.journal.gate import Gate
+from pactsh.journal.revocations import Revocations
 from pactsh.model.identity import Identity
 from pactsh.rpc.methods import METHODS
 
@@ -65,7 +67,7 @@ def test_a_method_without_a_rule_or_a_rule_without_a_method_can_not_be_registere
 
     async def handler(*_: object) -> None: ...
 
-    gate = Gate(NoTokens())  # type: ignore[arg-type]
+    gate = Gate(NoTokens(), Revocations({}, utc_now))  # type: ignore[arg-type]
     handlers = dict.fromkeys(METHODS, handler)
     assert len(gate.generic_handlers(handlers)) == 6
     for broken in (

@@ -122,6 +122,23 @@ def test_who_may_decide(tmp_path: Path, who: str, approve: bool) -> None:
     asyncio.run(go())
 
 
+def test_what_was_asked_for_before_its_requester_was_revoked_is_not_done(tmp_path: Path) -> None:
+    """Whoever had stolen the laptop has asked for it."""
+
+    async def go() -> None:
+        async with pending(tmp_path) as (site, approval), site.person("bob@org", OPS) as bob:
+            async with site.admin() as admin:
+                before = (await admin.revoke("person", "Alice@org", "laptop stolen")).revocation.before
+            with pytest.raises(ConflictError, match=r"Alice@org was revoked by .*, after asking"):
+                await bob.decide_approval(approval.id, approve=True)
+            assert (await bob.decide_approval(approval.id, approve=False, reason="no")).state == "denied"
+            await asyncio.sleep(max(0.0, before - datetime.now(UTC).timestamp()))
+            again = await asked(site)
+            assert (await bob.decide_approval(again.id, approve=True)).state == "approved"
+
+    asyncio.run(go())
+
+
 def test_an_agent_decides_nothing_and_asks_for_its_own_node(tmp_path: Path) -> None:
     async def go() -> None:
         async with pending(tmp_path) as (site, approval), site.agent() as agent, site.agent("node666") as other:

@@ -87,7 +87,7 @@ def test_a_node_gets_a_host_certificate_for_its_own_names_alone(tmp_path: Path) 
 def test_enrolment_is_once_for_one_node_and_recorded(tmp_path: Path) -> None:
     async def run() -> None:
         async with running(tmp_path) as site:
-            join_token = site.server.data.join_tokens().create("node042")
+            join_token = site.server.data.join_tokens().create("node042", "ml")
             key, request = new_agent_request("node042")
             async with site.anonymous() as nobody:
                 _, other = new_agent_request("node043")
@@ -99,11 +99,13 @@ def test_enrolment_is_once_for_one_node_and_recorded(tmp_path: Path) -> None:
                 ):
                     with pytest.raises(AuthError):
                         await nobody.enroll_agent(node, token, csr)
+                with pytest.raises(AuthError, match="vCluster"):
+                    await nobody.enroll_agent("node042", join_token, request, vcluster="other")
                 done = await nobody.enroll_agent("node042", join_token, request, vcluster="ml", ssh_host_key=ssh_key())
                 with pytest.raises(AuthError, match="join token"):
                     await nobody.enroll_agent("node042", join_token, request)
                 trust = await nobody.trust()
-            assert names(parsed(done.ssh_host_certificate)) == ["node042"]
+            assert (names(parsed(done.ssh_host_certificate)), done.vcluster) == (["node042"], "ml")
             assert trust == done.trust
             assert trust.ca_pem == site.ca
             endpoint = site.server.agents_endpoint

@@ -143,6 +143,8 @@ def test_missing_files_are_errors_that_name_them(tmp_path: Path) -> None:
 
 
 def test_a_join_token_is_printed_once(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(["join-token", "node042", "--data-dir", str(data_dir)]) == 0
+    assert command(["join-token", "node042", "--vcluster", "ml", "--data-dir", str(data_dir)]) == 0
     token = capsys.readouterr().out.strip()
-    DataDir(data_dir).join_tokens().consume(token, "node042")
+    assert DataDir(data_dir).join_tokens().consume(token, "node042").vcluster == "ml"
+    with pytest.raises(UsageError, match="--vcluster"):
+        command(["join-token", "node042", "--data-dir", str(data_dir)])

@@ -4,42 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 from pydantic import ValidationError
 
-from pactsh.auth.oidc.provider import Provider as Issuer
-from pactsh.auth.oidc.signin import SignIn
 from pactsh.errors import AuthError, ForbiddenError, UnreachableError, UsageError
 from pactsh.journal.config import Config
 from pactsh.rpc.client import Journal
-from tests.oidc.issuer import PEOPLE, SECRET, Provider, provider
+from tests.oidc.issuer import PEOPLE, Provider, provider, service_token, token_of
 from tests.pactsh.journal.site import Site, running
 
 
 @pytest.fixture
 def op(tmp_path: Path) -> Iterator[Provider]:
     yield from provider(tmp_path / "op")
-
-
-def token_of(op: Provider, name: str, **more: Any) -> str:
-    """Sign in as a person, by browser."""
-    known = Issuer(op.issuer, "pact", resource="urn:pact-journal", ca=op.ca.read_text())
-    acting: list[threading.Thread] = []
-
-    def show(url: str) -> None:
-        acting.append(threading.Thread(target=op.browser().sign_in, args=(url, name)))
-        acting[0].start()
-
-    tokens = SignIn(replace(known, **more)).by_browser(show)
-    acting[0].join()
-    return tokens.token
 
 
 def at_journal(tmp_path: Path, op: Provider, work: Callable[[Site], Awaitable[None]], **more: Any) -> None:
@@ -57,9 +39,15 @@ def person(site: Site, token: str) -> Journal:
 async def who(site: Site, token: str) -> tuple[str, list[str], str]:
     """What an agent is told to whom the token was shown."""
     async with site.agent() as agent:
-        identity, until = await agent.verify_token(token)
-    assert until > time.time()
+        identity, issued_at = await agent.verify_token(token)
+    assert issued_at <= time.time() + 1
     return identity.principal, list(identity.roles), identity.kind
+
+
+async def who_is_refused(site: Site, token: str) -> None:
+    async with site.agent() as agent:
+        with pytest.raises(AuthError, match="was revoked by"):
+            await agent.verify_token(token)
 
 
 async def refused(site: Site, token: str, error: type[Exception] = AuthError) -> None:
@@ -83,9 +71,20 @@ def test_people_have_the_roles_of_their_groups(tmp_path: Path, op: Provider) -> 
     at_journal(tmp_path, op, go)
 
 
+def test_a_revoked_person_is_nobody_to_nodes_either(tmp_path: Path, op: Provider) -> None:
+    alice, root = token_of(op, "alice@org"), token_of(op, "root@org")
+
+    async def go(site: Site) -> None:
+        async with person(site, root) as admin:
+            await admin.revoke("person", "ALICE@org", "laptop stolen")
+        await refused(site, alice)
+        await who_is_refused(site, alice)
+
+    at_journal(tmp_path, op, go)
+
+
 def test_services_are_services(tmp_path: Path, op: Provider) -> None:
-    service = Issuer(op.issuer, "ci-bot", (), resource="urn:pact-journal", ca=op.ca.read_text())
-    token = SignIn(service, secret=SECRET).as_service().token
+    token = service_token(op)
 
     async def go(site: Site) -> None:
         assert await who(site, token) == ("service:ci-bot", ["pact-ops-ml"], "service")

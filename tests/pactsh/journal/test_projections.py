@@ -49,6 +49,22 @@ def test_the_fold() -> None:
     assert views.policies == {"ml": PolicyView(b'{"a":1,"b":2}', 7)}
 
 
+def vcluster_after(*claims: tuple[str, str]) -> str:
+    views = Projections()
+    for entry in entries([draft(n, type=kind, body={"vcluster": name}) for n, (kind, name) in enumerate(claims)]):
+        views.apply(entry)
+    return views.nodes["node042"].vcluster
+
+
+def test_a_node_is_where_its_join_token_said_whatever_it_says_itself() -> None:
+    enrolled, started = "node.enrolled", "agent.start"
+    assert vcluster_after((enrolled, "ml"), (started, "hpc"), ("agent.stop", "hpc")) == "ml"
+    assert vcluster_after((enrolled, "ml"), (started, "ml"), (enrolled, "hpc"), (started, "ml")) == "hpc"
+    # Enrolments of before named none: then the first that it said itself.
+    assert vcluster_after((enrolled, ""), (started, "ml"), (started, "hpc")) == "ml"
+    assert vcluster_after((enrolled, ""), (started, "ml"), (enrolled, "hpc")) == "hpc"
+
+
 def test_a_new_agent_process_ends_the_sessions_of_the_old_one() -> None:
     views = Projections()
     for entry in entries([*HISTORY, draft(10, type="agent.start", body=START)]):
