@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pactsh.auth.names import CERTIFIED_KINDS, check_principal
 from pactsh.errors import ConflictError, ForbiddenError, NotFoundError, PactError, UsageError
 from pactsh.journal.access import agent_node_of, reach_of
 from pactsh.journal.chain import Record
@@ -25,7 +26,7 @@ from pactsh.journal.judging import Judge
 from pactsh.journal.ledger import Ledger, now_text
 from pactsh.journal.projections import PolicyView, Projections
 from pactsh.journal.service import JournalService
-from pactsh.model.approval import APPROVED, DENIED, DONE, EXPIRED, REQUESTED, Approval
+from pactsh.model.approval import APPROVED, DENIED, DONE, EXPIRED, ON_NODES, REQUESTED, Approval, requested
 from pactsh.model.entry import Author, Draft
 from pactsh.model.identity import Identity
 from pactsh.model.revocation import PERSON, key_of
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _REQUEST, _DECISION, _DONE = 1, 2, 3  # the numbers of an approval's entries
 _TICK_S = 1.0
-_MOST_OPERATION, _LONGEST_TEXT, _MOST_OPEN = 950 << 10, 1000, 1000
+_MOST_OPERATION, _LONGEST_TEXT, _MOST_OPEN, _MOST_OF_ONE = 950 << 10, 1000, 1000, 50
 _ID_BYTES = (2, 2, 2, 2, 3, 4, 8)
 AT_JOURNAL = {"apply": "overlay.updated", "policy_update": "policy.updated"}
 """Actions that the journal executes itself, and the type of the entry that does it."""
@@ -81,8 +82,7 @@ class ApprovalsService:
         if request.action in AT_JOURNAL:
             await self._check_own(caller.known, request.action, scope, operation)
         summary = " ".join(request.summary.split())[:_LONGEST_TEXT]
-        if sum(a.is_open and a.vcluster == vcluster for a in self._views.approvals.values()) >= _MOST_OPEN:
-            raise ConflictError(f"{_MOST_OPEN} approvals are open on vcluster {vcluster}", hint="pact approve list")
+        self._check_room(who, vcluster)
         timeout = timedelta(seconds=self._policy(vcluster).approval_timeout_seconds)
         body: JsonObject = {
             "action": request.action,
@@ -98,6 +98,14 @@ class ApprovalsService:
                 return await self._answer(id_)
         raise ConflictError("no id is free for the approval", hint="try again")
 
+    def _check_room(self, who: Author, vcluster: str) -> None:
+        """Raises `ConflictError` where more are open than anybody would look through."""
+        there = [a for a in self._views.open_approvals.values() if a.vcluster == vcluster]
+        theirs = sum(a.requester.principal.casefold() == who.principal.casefold() for a in there)
+        if len(there) >= _MOST_OPEN or theirs >= _MOST_OF_ONE:
+            whose = f"{theirs} approvals of {who.principal}" if theirs >= _MOST_OF_ONE else f"{_MOST_OPEN} approvals"
+            raise ConflictError(f"{whose} are open on vcluster {vcluster}", hint="pact approve list shows them")
+
     def _requester(self, caller: Caller, request: pb.ApprovalRequest) -> tuple[Author, str, str]:
         """Who asks, the scope and the vCluster; raises `ForbiddenError`, `UsageError`."""
         identity = caller.known
@@ -107,8 +115,10 @@ class ApprovalsService:
             except msgspec.ValidationError as error:
                 raise UsageError(f"requester: {error}") from error
             vcluster = self._views.nodes[node].vcluster if node in self._views.nodes else ""
-            if request.action in AT_JOURNAL or not vcluster:
-                raise ForbiddenError(f"the agent of {node} may not ask for {request.action or 'nothing'}")
+            if request.action not in ON_NODES or not vcluster:
+                raise ForbiddenError(f"the agent of {node} may not ask for {request.action[:40] or 'nothing'}")
+            if author.kind not in CERTIFIED_KINDS or check_principal(author.principal).startswith("pact-journal"):
+                raise UsageError("requester: expected a person or a service")
             return author, f"node:{node}", vcluster
         vcluster = request.scope.removeprefix("vcluster:")
         if request.action not in AT_JOURNAL or request.scope != f"vcluster:{vcluster}" or not vcluster:
@@ -197,9 +207,21 @@ class ApprovalsService:
     async def list(self, caller: Caller, request: pb.ApprovalsRequest) -> AsyncIterator[pb.Approval]:
         """Those within reach, oldest first; only open ones unless asked for all."""
         await self._views.catch_up(self._store)
-        for approval in [*self._views.approvals.values()]:
+        if request.id:
+            known = self._views.approvals.get(request.id)
+            among = [] if known is None else [await self._whole(known)]
+        else:
+            among = [*(self._views.approvals if request.all else self._views.open_approvals).values()]
+        for approval in among:
             if self._is_wanted(caller, request, approval):
                 yield approval_message(approval)
+
+    async def _whole(self, approval: Approval) -> Approval:
+        """The same with its operation, which is not kept in memory once it is over."""
+        record = None if approval.is_open else await self._store.get(approval.asked)
+        if record is None:
+            return approval
+        return msgspec.structs.replace(approval, operation=requested(record.entry()).operation)
 
     def _is_wanted(self, caller: Caller, request: pb.ApprovalsRequest, approval: Approval) -> bool:
         return (
@@ -212,17 +234,25 @@ class ApprovalsService:
     async def watch(self, caller: Caller, request: pb.ApprovalsRequest) -> AsyncIterator[pb.Approval]:
         """Those of `list` now, then each that changes, without end. One that was sent open is sent closed as well.
         An empty message comes first: whoever connects learns that it stands."""
-        sent: dict[str, int] = {}
+        sent: dict[str, int] = {}  # the open ones, as they were told
         yield pb.Approval()
+        await self._views.catch_up(self._store)
+        told = -1
         while True:
-            await self._views.catch_up(self._store)
             seen = self._views.seq  # while something is sent, others fold in what comes next
-            for approval in [*self._views.approvals.values()]:
-                wanted = approval.id in sent or self._is_wanted(caller, request, approval)
-                if wanted and sent.get(approval.id) != approval.seq:
-                    sent[approval.id] = approval.seq
+            if told != self._views.approvals_seq:
+                first, told = told < 0, self._views.approvals_seq
+                for id_ in dict.fromkeys([*self._views.open_approvals, *sent, *([request.id] if first else [])]):
+                    approval = self._views.approvals.get(id_)
+                    wanted = approval is not None and (id_ in sent or self._is_wanted(caller, request, approval))
+                    if approval is None or not wanted or sent.get(id_) == approval.seq:
+                        continue
+                    sent[id_] = approval.seq
+                    if not approval.is_open:
+                        del sent[id_]
                     yield approval_message(approval)
             await self._store.wait_beyond(seen)
+            await self._views.catch_up(self._store)
 
     # -- what happens by itself
 
@@ -237,7 +267,7 @@ class ApprovalsService:
 
     async def _tick(self) -> None:
         await self._views.catch_up(self._store)
-        for approval in [*self._views.approvals.values()]:
+        for approval in [*self._views.open_approvals.values()]:
             if approval.state == "pending" and self._is_over(approval):
                 async with self._deciding:
                     await self._append(

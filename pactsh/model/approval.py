@@ -23,11 +23,14 @@ REQUESTED, APPROVED, DENIED, EXPIRED, DONE = (
     "approval.requested", "approval.approved", "approval.denied", "approval.expired", "approval.done",
 )  # fmt: skip
 TYPES = (REQUESTED, APPROVED, DENIED, EXPIRED, DONE)
+ON_NODES = frozenset({"shell", "exec", "commit", "rollback", "blacklist", "emergency_start", "emergency_end"})
+"""Actions that an agent executes."""
 _STATES = {APPROVED: "approved", DENIED: "denied", EXPIRED: "expired"}
 
 
 class Approval(msgspec.Struct, frozen=True):
-    """One request. `operation` is all it takes to do it later; `expires` is when nobody may decide any more (RFC 3339).
+    """One request, which is the entry `asked`. `operation` is all it takes to do it later, and is left to that entry
+    once it is over; `expires` is when nobody may decide any more (RFC 3339).
 
     `state`: `pending`, then `approved`, `denied` or `expired`; `done` once it was executed, with the exit status that
     would have been the requester's, and the kind and text of an error.
@@ -49,6 +52,7 @@ class Approval(msgspec.Struct, frozen=True):
     kind: str = ""
     message: str = ""
     seq: int = 0
+    asked: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -76,7 +80,12 @@ def fold(known: dict[str, Approval], entry: Entry) -> None:
         return
     if entry.type in _STATES and old.state == "pending":
         known[id_] = msgspec.structs.replace(
-            old, state=_STATES[entry.type], by=entry.author.principal, reason=entry.message, seq=entry.seq
+            old,
+            state=_STATES[entry.type],
+            by=entry.author.principal,
+            reason=entry.message,
+            seq=entry.seq,
+            operation=old.operation if entry.type == APPROVED else {},
         )
     elif entry.type == DONE and old.state == "approved":
         status = body.get("status")
@@ -87,6 +96,7 @@ def fold(known: dict[str, Approval], entry: Entry) -> None:
             kind=str(body.get("kind") or ""),
             message=entry.message,
             seq=entry.seq,
+            operation={},
         )
 
 
@@ -105,4 +115,5 @@ def requested(entry: Entry) -> Approval:
         expires=str(body.get("expires")),
         operation=operation if isinstance(operation, dict) else {},
         seq=entry.seq,
+        asked=entry.seq,
     )

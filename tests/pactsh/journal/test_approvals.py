@@ -154,6 +154,68 @@ def test_an_agent_decides_nothing_and_asks_for_its_own_node(tmp_path: Path) -> N
     asyncio.run(go())
 
 
+WHO: dict[str, object] = {"principal": "alice@org", "roles": [OPS], "kind": "human"}
+
+
+@pytest.mark.parametrize(
+    ("action", "operation", "requester", "error"),
+    [
+        ("", b"{}", WHO, ForbiddenError),
+        ("approve", b"{}", WHO, ForbiddenError),
+        ("extend", b"{}", WHO, ForbiddenError),
+        ("commit", b"[]", WHO, UsageError),
+        ("commit", b'{"x": "' + "\u20ac".encode() * (300 << 10) + b'"}', WHO, UsageError),
+        ("commit", b"{}", {}, UsageError),
+        ("commit", b"{}", WHO | {"principal": ""}, PactError),
+        ("commit", b"{}", WHO | {"principal": "agent:node042"}, PactError),
+        ("commit", b"{}", WHO | {"principal": "pact-journal"}, UsageError),
+        ("commit", b"{}", WHO | {"principal": "a b"}, PactError),
+        ("commit", b"{}", WHO | {"kind": "agent"}, UsageError),
+        ("commit", b"{}", WHO | {"kind": "god"}, UsageError),
+        ("commit", b"{}", WHO | {"more": 1}, UsageError),
+    ],
+)
+def test_what_an_agent_may_not_ask_for_is_not_on_record(
+    tmp_path: Path, action: str, operation: bytes, requester: dict[str, object], error: type[PactError]
+) -> None:
+    async def go() -> None:
+        async with running(tmp_path) as site, site.agent() as agent:
+            await enrolled(site)
+            with pytest.raises(error):
+                await agent.request_approval(action, operation, "x", requester=json.dumps(requester).encode())
+            assert await agent.approvals() == []
+            assert [e.type for e in await agent.list(10)] == ["agent.start"]
+
+    asyncio.run(go())
+
+
+def test_one_person_alone_does_not_fill_the_list(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with running(tmp_path) as site, site.agent() as agent, site.person("bob@org", OPS) as bob:
+            await enrolled(site)
+            made = [await agent.request_approval("commit", b"{}", "x", requester=ALICE) for _ in range(50)]
+            again = ALICE.replace(b"alice", b"Alice")
+            with pytest.raises(ConflictError, match="50 approvals of Alice@org are open"):
+                await agent.request_approval("commit", b"{}", "x", requester=again)
+            await agent.request_approval("commit", b"{}", "x", requester=ALICE.replace(b"alice", b"carol"))
+            await bob.decide_approval(made[0].id, approve=False, reason="no")
+            await agent.request_approval("commit", b"{}", "x", requester=ALICE)
+
+    asyncio.run(go())
+
+
+def test_one_that_is_over_still_says_what_it_was(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with pending(tmp_path) as (site, approval), site.person("bob@org", OPS) as bob:
+            assert (await bob.decide_approval(approval.id, approve=False, reason="no")).state == "denied"
+            (shown,) = await bob.approvals(id_=approval.id)
+            assert (shown.state, shown.operation) == ("denied", {"method": "commit"})
+            assert await bob.approvals() == []
+            assert [a.id for a in await bob.approvals(closed=True)] == [approval.id]
+
+    asyncio.run(go())
+
+
 def test_it_is_decided_once(tmp_path: Path) -> None:
     """Though everybody decides at the same moment, one way or the other."""
 
