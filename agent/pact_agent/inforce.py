@@ -6,6 +6,7 @@ commands away, or enforces, must not lose its hold by pulling a cable.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 
@@ -21,10 +22,13 @@ _log = logging.getLogger(__name__)
 
 
 class PolicyInForce:
-    """Starts as `default`; the last document is kept in `path`. `judged`: the site's own policy has to be asked too."""
+    """Starts as `default`; the last document is kept in `path`. `judged`: the site's own policy has to be asked too.
+    `heard`: the journal has said, now or earlier, what is in force here, be it nothing."""
 
     def __init__(self, default: Policy, catalog: Catalog, path: Path) -> None:
         self.current, self._catalog, self._path = default, catalog, path
+        self.heard = asyncio.Event()
+        self._none = path.with_suffix(".none")  # there while the journal has said that none was ever set
         self._mark = path.with_suffix(".judged")  # there while a policy in Rego is in force
         self.judged = self._mark.exists()
 
@@ -38,23 +42,36 @@ class PolicyInForce:
         try:
             document = self._path.read_bytes()
         except FileNotFoundError:
+            if self._none.exists():
+                self.heard.set()
             return False
         except OSError as error:
             _log.error("%s: %s", self._path, error.strerror)
             return False
-        return self._take(document, "kept")
+        taken = self._take(document, "kept")
+        if taken:
+            self.heard.set()
+        return taken
 
     def arrived(self, document: bytes, seq: int, judged: bool = False) -> None:
         """Take over the journal's; one that can't be read leaves the old one in force."""
         self._judge(judged)
-        if document.strip() in {b"", b"{}"}:
-            return  # none was ever set
-        if self._take(document, str(seq)):
-            try:
-                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                replace_file(self._path, document)
-            except OSError as error:
-                _log.error("policy %d is not kept for a start without journal: %s", seq, error.strerror)
+        if document.strip() in {b"", b"{}"}:  # none was ever set
+            self._keep(self._none, b"", seq)
+        elif self._take(document, str(seq)):
+            self._keep(self._path, document, seq)
+        else:
+            return
+        self.heard.set()
+
+    def _keep(self, path: Path, content: bytes, seq: int) -> None:
+        if path == self._none and (self._path.exists() or path.exists()):
+            return
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace_file(path, content)
+        except OSError as error:
+            _log.error("policy %d is not kept for a start without journal: %s", seq, error.strerror)
 
     def _judge(self, judged: bool) -> None:
         if judged == self.judged:

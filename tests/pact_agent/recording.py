@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -170,8 +171,27 @@ def no_policy(policy: Policy | None = None) -> Judging:
     async def ask(_given: bytes) -> pb.Judgement:
         raise AssertionError("nobody is asked")
 
+    return judging(ask, policy)
+
+
+def judging(
+    ask: Callable[[bytes], Awaitable[pb.Judgement]],
+    policy: Policy | None = None,
+    *,
+    emergency: bool = False,
+    heard: asyncio.Event | None = None,
+) -> Judging:
+    """What judges here, without modules; `heard`: once the journal has told of the policy (None: it has)."""
+    if heard is None:
+        heard = asyncio.Event()
+        heard.set()
     return Judging(
-        "node042", lambda: policy or Policy("ml-training"), ask, in_force=lambda: False, emergency=lambda: False
+        "node042",
+        lambda: policy or Policy("ml-training"),
+        ask,
+        heard=heard,
+        in_force=lambda: False,
+        emergency=lambda: emergency,
     )
 
 

@@ -32,6 +32,28 @@ def test_the_journals_is_in_force_at_the_next_start_too(tmp_path: Path) -> None:
     assert (tmp_path / "config/policy.json").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("document", [b"", b"{}", DOCUMENT])
+def test_what_the_journal_said_is_known_at_the_next_start_too(tmp_path: Path, document: bytes) -> None:
+    first = policy(tmp_path)
+    assert (first.load(), first.heard.is_set()) == (False, False)
+    first.arrived(b"nonsense", 1)
+    first.arrived(b'{"vcluster": "other"}', 2)
+    assert not first.heard.is_set(), "that was none"
+    first.arrived(document, 12)
+    again = policy(tmp_path)
+    again.load()
+    assert (first.heard.is_set(), again.heard.is_set()) == (True, True)
+
+
+def test_one_that_was_damaged_is_not_known(tmp_path: Path) -> None:
+    first = policy(tmp_path)
+    first.arrived(b"{}", 1)
+    first.arrived(DOCUMENT, 12)
+    (tmp_path / "config/policy.json").write_bytes(DOCUMENT[:40])
+    again = policy(tmp_path)
+    assert (again.load(), again.heard.is_set()) == (False, False)
+
+
 @pytest.mark.parametrize("document", [b"", b"{}", b"nonsense", b'{"vcluster": "other"}', b'{"vcluster": "ml", "x": 1}'])
 def test_none_and_one_that_cannot_be_read_leave_the_old_one(tmp_path: Path, document: bytes) -> None:
     found = policy(tmp_path)
