@@ -28,6 +28,7 @@ from pactsh.journal.approvals import ApprovalsService
 from pactsh.journal.certificates import CertificatesService
 from pactsh.journal.config import Config
 from pactsh.journal.datadir import DataDir
+from pactsh.journal.events import Events
 from pactsh.journal.fleet import FleetService
 from pactsh.journal.gate import Gate
 from pactsh.journal.judging import Judge, JudgeService
@@ -126,6 +127,7 @@ class Server:
         self._tasks = [
             asyncio.create_task(ledger.sign_at_intervals(), name="sign heads"),
             asyncio.create_task(approvals.run(), name="approvals"),
+            asyncio.create_task(Events(store).run(views.seq), name="events"),
             *(asyncio.create_task(keys.run(), name="issuer's keys") for _, keys in trusted),
         ]
         for task in self._tasks:
