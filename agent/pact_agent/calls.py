@@ -118,6 +118,8 @@ class Calls:
                     self._emergency.check_end(identity, force=params.get("force") is True)
                 yield await self._second_person.ask_verb(caller, _CHANGING[method], method, params)
                 return
+        elif action is not None:
+            await self._judging.check(identity, action, {"params": _told(params)}, changes=False)
         async for item in self._perform(caller, identity, method, params):
             yield item
 

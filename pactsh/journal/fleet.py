@@ -10,6 +10,7 @@ from pactsh.auth.names import check_node
 from pactsh.errors import ForbiddenError, NotFoundError, UsageError
 from pactsh.journal.access import Reach, agent_node_of, reach_of
 from pactsh.journal.gate import Caller, Handler
+from pactsh.journal.judging import Judge
 from pactsh.journal.ledger import Ledger, now_text
 from pactsh.journal.projections import REPORT_INTERVAL_S, REVOKED, NodeView, PolicyView, Presence, Projections, Report
 from pactsh.rpc import pact_pb2 as pb
@@ -19,10 +20,10 @@ _MAX_TEXT = 256
 
 
 class FleetService:
-    """The handlers. `judged`: a policy in Rego is in force."""
+    """The handlers. `judge` is asked about what people read here."""
 
-    def __init__(self, ledger: Ledger, views: Projections, *, judged: bool = False) -> None:
-        self._store, self._judged = ledger.store, judged
+    def __init__(self, ledger: Ledger, views: Projections, judge: Judge) -> None:
+        self._store, self._judge = ledger.store, judge
         self._views = views
         self._presence = Presence(time.monotonic)
 
@@ -39,6 +40,8 @@ class FleetService:
     async def list_nodes(self, caller: Caller, request: pb.NodesRequest) -> AsyncIterator[pb.NodeList]:
         """Nodes within the caller's reach, by name."""
         await self._views.catch_up(self._store)
+        scope = f"vcluster:{request.vcluster}" if request.vcluster else ""
+        await self._judge.check_read(caller.known, "status", scope, {})
         reach = reach_of(caller.known)
         names = sorted({*self._views.nodes, *self._presence.nodes()})
         nodes = [self._node(name) for name in names if self._sees(reach, name)]
@@ -52,6 +55,9 @@ class FleetService:
         known = request.node in self._views.nodes or self._presence.get(request.node) is not None
         if not known or not self._sees(reach_of(caller.known), request.node):
             raise NotFoundError(f"no node {request.node!r}", hint="pact node list shows those there are")
+        vcluster = self._views.nodes.get(request.node, NodeView(request.node)).vcluster
+        scope = f"node:{request.node}"
+        await self._judge.check_read(caller.known, "status", scope, {request.node: vcluster})
         return self._node(request.node)
 
     async def report(self, caller: Caller, request: pb.NodeReport) -> pb.NodeReportReply:
@@ -139,7 +145,7 @@ class FleetService:
             seq=view.seq,
             overlay=overlay.document,
             overlay_seq=overlay.seq,
-            judged=self._judged,
+            judged=self._judge.is_in_force,
         )
 
     def _check_policy(self, caller: Caller, request: pb.PolicyRequest) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pactsh.errors import PolicyError, UsageError
@@ -47,6 +48,19 @@ class Judge:
         if verdict.deny:
             raise PolicyError(f"{action}: {'; '.join(verdict.deny)}", hint="this is the site's policy")
         return verdict
+
+    async def check_read(self, identity: Identity, action: str, scope: str, vclusters: Mapping[str, str]) -> None:
+        """Raise `PolicyError` when a person may not read that here; agents read what their node needs. `vclusters` maps
+        nodes to theirs."""
+        if self._engine is None or identity.kind == "agent":
+            return
+        kind, _, name = scope.partition(":")
+        vcluster = name if kind == "vcluster" else vclusters.get(name, "")
+        given = question(
+            identity, action, vcluster=vcluster, node=name if kind == "node" else "", facts={"params": {"scope": scope}}
+        )
+        if (verdict := await self.verdict(given)).deny:
+            raise PolicyError(f"{action}: {'; '.join(verdict.deny)}", hint="this is the site's policy")
 
 
 class JudgeService:

@@ -110,7 +110,7 @@ class Server:
                 **approvals.handlers(),
                 **CertificatesService(ledger, authority, data.join_tokens(), revocations).handlers(),
                 **RevokingService(ledger, views, revocations, judge).handlers(),
-                **FleetService(ledger, views, judged=engine is not None).handlers(),
+                **FleetService(ledger, views, judge).handlers(),
                 **JudgeService(judge, ledger, views).handlers(),
                 **LoginService(config.oidc, verifier, revocations).handlers(),
             }

@@ -39,7 +39,7 @@ _LARGEST_SEQ = (1 << 63) - 1  # the wire holds larger numbers, no store does
 
 class JournalService:
     """The handlers. `views` is caught up before each question that needs it; `judge` is asked about what people
-    change here."""
+    change and read here."""
 
     def __init__(self, ledger: Ledger, views: Projections, judge: Judge) -> None:
         self._ledger, self._judge = ledger, judge
@@ -149,6 +149,7 @@ class JournalService:
     async def list(self, caller: Caller, request: pb.ListRequest) -> AsyncIterator[pb.Entries]:
         """Up to `n` entries, newest first unless asked otherwise."""
         query = await self._query(caller, request.filter)
+        await self._judge.check_read(caller.known, "log", request.filter.scope, self._vclusters())
         left = min(request.n or 20, MAX_LIST)
         low, high = 1, (await self._store.last()).seq
         if request.before_seq:
@@ -176,6 +177,7 @@ class JournalService:
     async def get(self, caller: Caller, request: pb.GetRequest) -> pb.Entry:
         """One entry. What is out of reach can't be told from what isn't there."""
         reach = await self._reach(caller)
+        await self._judge.check_read(caller.known, "log", "", {})
         record = await self._store.get(request.seq) if request.seq <= _LARGEST_SEQ else None
         if record is None or not reach.sees(record.entry().scope, self._vclusters()):
             raise NotFoundError(f"there is no entry seq:{request.seq} that {caller.known.principal} may read")
@@ -184,6 +186,8 @@ class JournalService:
     async def watch(self, caller: Caller, request: pb.WatchRequest) -> AsyncIterator[pb.Entries]:
         """Entries from `from_seq` on, without end. Reads from the store at the reader's pace:
         a slow one holds one chunk of memory, however far behind it is."""
+        await self._views.catch_up(self._store)
+        await self._judge.check_read(caller.known, "log", request.filter.scope, self._vclusters())
         next_seq = request.from_seq or (await self._store.last()).seq + 1
         # Says where the watch stands, so that a reader cut off before the first entry resumes there.
         yield pb.Entries(through=next_seq - 1)
@@ -212,6 +216,7 @@ class JournalService:
         """The chain as it is kept, up to its present end. Out of reach: without the JSON, so that
         the links can be checked all the same."""
         reach = await self._reach(caller)
+        await self._judge.check_read(caller.known, "log", "", {})
         vclusters = self._vclusters()
         next_seq, end = max(1, request.from_seq), (await self._store.last()).seq
         while next_seq <= end:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pact_agent.approvals import Approvals
+from pact_agent.calls import Calls, History
 from pact_agent.config import Limits
 from pact_agent.configcalls import Caller, ConfigCalls
 from pact_agent.declared import Declared
@@ -178,10 +179,12 @@ def judging(
     ask: Callable[[bytes], Awaitable[pb.Judgement]],
     policy: Policy | None = None,
     *,
+    in_force: bool = False,
     emergency: bool = False,
     heard: asyncio.Event | None = None,
 ) -> Judging:
-    """What judges here, without modules; `heard`: once the journal has told of the policy (None: it has)."""
+    """What judges here, asking only where the site has modules (`in_force`); `heard`: once the journal has told of the
+    policy (None: it has)."""
     if heard is None:
         heard = asyncio.Event()
         heard.set()
@@ -190,8 +193,31 @@ def judging(
         lambda: policy or Policy("ml-training"),
         ask,
         heard=heard,
-        in_force=lambda: False,
+        in_force=lambda: in_force,
         emergency=lambda: emergency,
+    )
+
+
+def calls_of(
+    node: Recording,
+    judges: Judging | None = None,
+    *,
+    policy: Policy | None = None,
+    history: History | None = None,
+    emergency: Emergency | None = None,
+) -> Calls:
+    """What answers the node's own `pact`."""
+    from tests.pact_agent.test_facts import facts_of
+
+    return Calls(
+        facts_of(node),
+        node.sessions,
+        lambda: policy or Policy("ml-training"),
+        history,
+        emergency or emergency_of(node),
+        config_calls(node),
+        judges or no_policy(policy),
+        second_person(node),
     )
 
 

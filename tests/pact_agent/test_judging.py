@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 
 import pytest
 
-from pactsh.errors import UnreachableError
+from pactsh.errors import PolicyError, UnreachableError
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
 from pactsh.rpc import pact_pb2 as pb
-from tests.pact_agent.recording import ALICE, judging
+from tests.pact_agent.recording import ALICE, calls_of, judging, recording
 
 ROOT = Identity("root@org", ("pact-platform-admin",), "human", "uid")
 TWO = Policy("ml-training", two_person_approval=True)
@@ -40,6 +42,28 @@ def test_a_node_that_knows_no_policy_changes_nothing(monkeypatch: pytest.MonkeyP
     assert not check(ALICE, "exec", changes=False), "it is read"
     assert check(ROOT, "exec", changes=True, emergency=True), "by the policy that is known"
     assert check(ROOT, "emergency_start", changes=True)
+
+
+def test_what_is_read_is_asked_about_too_and_goes_on_without_the_journal(tmp_path: Path) -> None:
+    asked: list[dict[str, object]] = []
+
+    async def ask(given: bytes) -> pb.Judgement:
+        asked.append(json.loads(given))
+        if len(asked) > 2:
+            raise UnreachableError("the journal can't be reached")
+        return pb.Judgement(deny=["not the log"] if asked[-1]["action"] == "log" else [])
+
+    with recording(tmp_path) as node:
+        calls = calls_of(node, judging(ask, in_force=True))
+
+        async def answers(method: str) -> int:
+            return len([item async for item in calls.answer(ALICE, method, {"n": 3})])
+
+        assert asyncio.run(answers("status")) == 1
+        with pytest.raises(PolicyError, match="not the log"):
+            asyncio.run(answers("log"))
+        assert asyncio.run(answers("diff")) == 1
+    assert [(given["action"], given["command"]) for given in asked] == [("status", None), ("log", None), ("diff", None)]
 
 
 def test_who_comes_just_before_it_is_told_waits_for_it() -> None:

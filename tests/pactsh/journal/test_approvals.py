@@ -430,7 +430,7 @@ def test_what_changes_while_somebody_is_told_is_told_as_well(tmp_path: Path) -> 
         async with pending(tmp_path) as (site, approval):
             ledger, views, judge = site.server.ledger, Projections(), Judge(None)
             approvals = ApprovalsService(ledger, views, JournalService(ledger, views, judge), judge)
-            fleet = FleetService(ledger, views)
+            fleet = FleetService(ledger, views, Judge(None))
             admin = Caller(Identity("root@org", (ADMIN,), "human", "token"), None, "")
             watching = approvals.watch(admin, pb.ApprovalsRequest())
             following = fleet.watch_policy(admin, pb.PolicyRequest(vcluster="ml"))
