@@ -218,10 +218,11 @@ def test_a_full_disk_under_the_journal_loses_nothing(tmp_path: Path) -> None:
 
 async def full_spool(directory: Path, ballast: Path) -> None:
     async with site(directory) as where:
-        fill(ballast)  # the reservation is the spool's all the same
-        await where.kill_journal()
         swappiness = Path("/proc/sys/vm/swappiness").read_text().strip()
         change = f"sysctl -w vm.swappiness={swappiness}"
+        assert (await pactsh(where, change)).returncode == 0, "the node has heard its policy"
+        fill(ballast)  # the reservation is the spool's all the same
+        await where.kill_journal()
         assert (await pactsh(where, change)).returncode == 0
         ran = 0
 
