@@ -7,7 +7,6 @@ each number: of two who decide at the same moment one has decided, and nothing i
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -19,6 +18,7 @@ import msgspec
 from pactsh.errors import ConflictError, ForbiddenError, NotFoundError, PactError, UsageError
 from pactsh.journal.access import agent_node_of, reach_of
 from pactsh.journal.chain import Record
+from pactsh.journal.documents import parse_object
 from pactsh.journal.drafts import authorize_draft
 from pactsh.journal.gate import Caller, Handler
 from pactsh.journal.judging import Judge
@@ -76,7 +76,7 @@ class ApprovalsService:
         """Put an operation on record that waits for a second person."""
         await self._views.catch_up(self._store)
         who, scope, vcluster = self._requester(caller, request)
-        operation = _object(request.operation, "operation")
+        operation = parse_object(request.operation, "operation", _MOST_OPERATION)
         if request.action in AT_JOURNAL:
             await self._check_own(caller.known, request.action, scope, operation)
         summary = " ".join(request.summary.split())[:_LONGEST_TEXT]
@@ -102,7 +102,7 @@ class ApprovalsService:
         identity = caller.known
         if node := agent_node_of(identity):
             try:
-                author = msgspec.convert(_object(request.requester, "requester"), Author)
+                author = msgspec.convert(parse_object(request.requester, "requester", _MOST_OPERATION), Author)
             except msgspec.ValidationError as error:
                 raise UsageError(f"requester: {error}") from error
             vcluster = self._views.nodes[node].vcluster if node in self._views.nodes else ""
@@ -294,15 +294,3 @@ def _text(moment: datetime) -> str:
 
 def _mapping(value: object) -> JsonObject:
     return value if isinstance(value, dict) else {}
-
-
-def _object(data: bytes, name: str) -> JsonObject:
-    if len(data) > _MOST_OPERATION:
-        raise UsageError(f"{name}: more than {_MOST_OPERATION} bytes")
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{name}: not JSON") from error
-    if not isinstance(value, dict):
-        raise UsageError(f"{name}: expected an object")
-    return value

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncIterator
 
 from pactsh.auth.names import check_node
 from pactsh.errors import ForbiddenError, NotFoundError, UsageError
 from pactsh.journal.access import Reach, agent_node_of, reach_of
+from pactsh.journal.documents import parse_object
 from pactsh.journal.gate import Caller, Handler
 from pactsh.journal.ledger import Ledger, now_text
 from pactsh.journal.projections import REPORT_INTERVAL_S, NodeView, PolicyView, Presence, Projections, Report
@@ -61,8 +61,7 @@ class FleetService:
             check_node(request.vcluster)
         if any(len(text) > _MAX_TEXT for text in (request.ssh_address, request.state, request.version)):
             raise UsageError("report refused: a field is too long")
-        if len(request.details) > _MAX_DETAILS or not _is_object(request.details or b"{}"):
-            raise UsageError(f"report refused: details must be a JSON object of at most {_MAX_DETAILS} bytes")
+        parse_object(request.details or b"{}", "report refused: details", _MAX_DETAILS)
         self._presence.report(
             node,
             Report(
@@ -138,10 +137,3 @@ class FleetService:
         identity = caller.known
         if identity.kind != "agent" and not reach_of(identity).sees(f"vcluster:{request.vcluster}", {}):
             raise ForbiddenError(f"{identity.principal} may not read the policy of {request.vcluster}")
-
-
-def _is_object(data: bytes) -> bool:
-    try:
-        return isinstance(json.loads(data), dict)
-    except (ValueError, RecursionError):
-        return False
