@@ -19,13 +19,13 @@ from pactsh.errors import ConflictError, ForbiddenError, NotFoundError, PactErro
 from pactsh.journal.access import agent_node_of, reach_of
 from pactsh.journal.chain import Record
 from pactsh.journal.documents import parse_object
-from pactsh.journal.drafts import authorize_draft
+from pactsh.journal.drafts import PERSONS, authorize_draft, check_draft
 from pactsh.journal.gate import Caller, Handler
 from pactsh.journal.judging import Judge
 from pactsh.journal.ledger import Ledger, now_text
 from pactsh.journal.projections import PolicyView, Projections
 from pactsh.journal.service import JournalService
-from pactsh.model.approval import APPROVED, DENIED, DONE, EXPIRED, REQUESTED, Approval
+from pactsh.model.approval import APPROVED, AT_NODE, DENIED, DONE, EXPIRED, REQUESTED, Approval
 from pactsh.model.entry import Author, Draft
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy, parse_policy
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _REQUEST, _DECISION, _DONE = 1, 2, 3  # the numbers of an approval's entries
 _TICK_S = 1.0
-_MOST_OPERATION, _LONGEST_TEXT, _MOST_OPEN = 950 << 10, 1000, 1000
+_MOST_OPERATION, _MOST_REQUESTER, _LONGEST_TEXT, _MOST_OPEN = 950 << 10, 16 << 10, 1000, 1000
 _ID_BYTES = (2, 2, 2, 2, 3, 4, 8)
 AT_JOURNAL = {"apply": "overlay.updated", "policy_update": "policy.updated"}
 """Actions that the journal executes itself, and the type of the entry that does it."""
@@ -101,14 +101,12 @@ class ApprovalsService:
         """Who asks, the scope and the vCluster; raises `ForbiddenError`, `UsageError`."""
         identity = caller.known
         if node := agent_node_of(identity):
-            try:
-                author = msgspec.convert(parse_object(request.requester, "requester", _MOST_OPERATION), Author)
-            except msgspec.ValidationError as error:
-                raise UsageError(f"requester: {error}") from error
             vcluster = self._views.nodes[node].vcluster if node in self._views.nodes else ""
             if request.action in AT_JOURNAL or not vcluster:
                 raise ForbiddenError(f"the agent of {node} may not ask for {request.action or 'nothing'}")
-            return author, f"node:{node}", vcluster
+            if request.action not in AT_NODE:
+                raise UsageError(f"action {request.action[:64]!r}: expected one of {', '.join(sorted(AT_NODE))}")
+            return _vouched_for(request.requester), f"node:{node}", vcluster
         vcluster = request.scope.removeprefix("vcluster:")
         if request.action not in AT_JOURNAL or request.scope != f"vcluster:{vcluster}" or not vcluster:
             raise UsageError(f"approvals are asked for {' and '.join(AT_JOURNAL)} of a vCluster, or by agents")
@@ -261,6 +259,7 @@ class ApprovalsService:
             client=f"journal:approval:{id_}", number=number, time=now_text(), type=kind, scope=scope, author=author,
             message=message, body=body,
         )  # fmt: skip
+        check_draft(draft)
         record = await self._ledger.append(draft)
         await self._views.catch_up(self._store)
         return record
@@ -272,6 +271,17 @@ class ApprovalsService:
     def _policy(self, vcluster: str) -> Policy:
         view = self._views.policies.get(vcluster, PolicyView())
         return Policy(vcluster) if view.seq == 0 else parse_policy(view.document)
+
+
+def _vouched_for(requester: bytes) -> Author:
+    """Whoever an agent asks for: a person, or a service; raises `UsageError`."""
+    try:
+        author = msgspec.convert(parse_object(requester, "requester", _MOST_REQUESTER), Author)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"requester: {error}") from error
+    if not author.principal.strip() or author.kind not in PERSONS:
+        raise UsageError("requester: expected a principal, and a kind of human or service")
+    return author
 
 
 def _entry_of(id_: str, action: str, scope: str, author: Author, operation: JsonObject) -> Draft:

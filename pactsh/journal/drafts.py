@@ -65,7 +65,8 @@ _TIME = re.compile(
 )
 _CLIENT = re.compile(r"(agent|user|journal):[!-~]{1,200}")
 _SESSION = re.compile(r"[!-~]{0,128}")
-KINDS = ("human", "agent", "service")
+PERSONS = ("human", "service")
+KINDS = (*PERSONS, "agent")
 
 
 def is_time(text: str) -> bool:

@@ -23,6 +23,8 @@ REQUESTED, APPROVED, DENIED, EXPIRED, DONE = (
     "approval.requested", "approval.approved", "approval.denied", "approval.expired", "approval.done",
 )  # fmt: skip
 TYPES = (REQUESTED, APPROVED, DENIED, EXPIRED, DONE)
+AT_NODE = frozenset({"commit", "rollback", "blacklist", "emergency_start", "emergency_end", "shell", "exec"})
+"""Actions that a node's agent asks for, and executes."""
 _STATES = {APPROVED: "approved", DENIED: "denied", EXPIRED: "expired"}
 
 

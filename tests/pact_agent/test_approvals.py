@@ -9,11 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from pact_agent.approvals import BEGUN, Approvals
+from pact_agent.calls import _CHANGING
 from pact_agent.pipeline import LineRun
 from pact_agent.secondperson import SecondPerson
 
 from pactsh.errors import ConflictError, NotFoundError, PactError, PolicyError, UnreachableError
-from pactsh.model.approval import Approval
+from pactsh.model.approval import AT_NODE, Approval
 from pactsh.model.entry import Author
 from pactsh.model.identity import Identity
 from pactsh.policy.decision import Decision
@@ -83,6 +84,11 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
 
 def done(node: Recording) -> list[tuple[object, object]]:
     return [(body_of(e)["status"], body_of(e)["kind"]) for e in node.entries() if e.type == "approval.done"]
+
+
+def test_the_journal_knows_every_action_that_may_wait_for_somebody() -> None:
+    """Though a longer window, which changes nothing on the node, waits for nobody."""
+    assert {*_CHANGING.values(), "shell", "exec"} - {"extend"} == AT_NODE
 
 
 def test_what_is_approved_is_done_once_however_often_it_is_told(node: Recording) -> None:

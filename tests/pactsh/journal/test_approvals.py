@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -133,6 +134,46 @@ def test_an_agent_decides_nothing_and_asks_for_its_own_node(tmp_path: Path) -> N
                 await agent.request_approval("policy_update", b"{}", "x", scope="vcluster:ml", requester=ALICE)
             assert [a.id for a in await agent.approvals()] == [approval.id]
             assert await other.approvals() == []
+
+    asyncio.run(go())
+
+
+def who(**keys: object) -> bytes:
+    return json.dumps({"principal": "alice@org", "roles": [OPS], "kind": "human"} | keys).encode()
+
+
+UNFIT: dict[str, tuple[str, bytes, bytes, str]] = {
+    "no action": ("", b"{}", ALICE, "action '': expected one of blacklist, commit"),
+    "unknown action": ("reboot", b"{}", ALICE, "action 'reboot'"),
+    "no requester": ("commit", b"{}", b"", "requester: missing"),
+    "requester is no object": ("commit", b"{}", b"[]", "requester: expected an object"),
+    "requester without a name": ("commit", b"{}", who(principal=""), "requester: expected a principal"),
+    "requester of blanks": ("commit", b"{}", who(principal="  "), "requester: expected a principal"),
+    "requester with a number": ("commit", b"{}", who(principal=7), "requester: Expected `str`"),
+    "requester with more": ("commit", b"{}", who(admin=True), "requester: Object contains unknown field"),
+    "requester is an agent": ("commit", b"{}", who(kind="agent"), "kind of human or service"),
+    "requester is unheard of": ("commit", b"{}", who(kind="god"), "kind of human or service"),
+    "name without end": ("commit", b"{}", who(principal="x" * 257), "draft refused: author"),
+    "roles without end": ("commit", b"{}", who(roles=["x" * 20_000]), "requester: more than 16384 bytes"),
+    "no operation": ("commit", b"", ALICE, "operation: missing"),
+    "operation without end": ("commit", b'{"a":"' + b"x" * (950 << 10) + b'"}', ALICE, "operation: more than"),
+    "operation of no number": ("commit", b'{"a":NaN}', ALICE, "operation: not JSON"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_what_an_agent_asks_for_is_something_and_for_somebody(tmp_path: Path, case: str) -> None:
+    action, operation, requester, why = UNFIT[case]
+
+    async def go() -> None:
+        async with running(tmp_path) as site:
+            await enrolled(site)
+            async with site.agent() as agent, site.admin() as admin:
+                with pytest.raises(UsageError, match=re.escape(why)):
+                    await agent.request_approval(action, operation, "x", requester=requester)
+                assert await admin.approvals() == []
+                service = await agent.request_approval("exec", b"{}", "x", requester=who(kind="service"))
+                assert service.requester.kind == "service"
 
     asyncio.run(go())
 
