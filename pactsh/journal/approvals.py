@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -80,7 +80,7 @@ class ApprovalsService:
         if request.action in AT_JOURNAL:
             await self._check_own(caller.known, request.action, scope, operation)
         summary = " ".join(request.summary.split())[:_LONGEST_TEXT]
-        if sum(a.is_open and a.vcluster == vcluster for a in self._views.approvals.values()) >= _MOST_OPEN:
+        if sum(a.vcluster == vcluster for a in self._views.approvals.open()) >= _MOST_OPEN:
             raise ConflictError(f"{_MOST_OPEN} approvals are open on vcluster {vcluster}", hint="pact approve list")
         timeout = timedelta(seconds=self._policy(vcluster).approval_timeout_seconds)
         body: JsonObject = {
@@ -187,9 +187,16 @@ class ApprovalsService:
     async def list(self, caller: Caller, request: pb.ApprovalsRequest) -> AsyncIterator[pb.Approval]:
         """Those within reach, oldest first; only open ones unless asked for all."""
         await self._views.catch_up(self._store)
-        for approval in [*self._views.approvals.values()]:
+        for approval in self._asked_for(request):
             if self._is_wanted(caller, request, approval):
                 yield approval_message(approval)
+
+    def _asked_for(self, request: pb.ApprovalsRequest) -> Sequence[Approval]:
+        """Those among which there may be wanted ones."""
+        views = self._views.approvals
+        if request.id:
+            return [found] if (found := views.get(request.id)) is not None else []
+        return views.all() if request.all else views.open()
 
     def _is_wanted(self, caller: Caller, request: pb.ApprovalsRequest, approval: Approval) -> bool:
         return (
@@ -202,17 +209,19 @@ class ApprovalsService:
     async def watch(self, caller: Caller, request: pb.ApprovalsRequest) -> AsyncIterator[pb.Approval]:
         """Those of `list` now, then each that changes, without end. One that was sent open is sent closed as well.
         An empty message comes first: whoever connects learns that it stands."""
-        sent: dict[str, int] = {}
+        sent: set[str] = set()  # and open then
         yield pb.Approval()
+        await self._views.catch_up(self._store)
+        fresh = self._asked_for(request)
         while True:
-            await self._views.catch_up(self._store)
             seen = self._views.seq  # while something is sent, others fold in what comes next
-            for approval in [*self._views.approvals.values()]:
-                wanted = approval.id in sent or self._is_wanted(caller, request, approval)
-                if wanted and sent.get(approval.id) != approval.seq:
-                    sent[approval.id] = approval.seq
+            for approval in fresh:
+                if approval.id in sent or self._is_wanted(caller, request, approval):
+                    (sent.add if approval.is_open else sent.discard)(approval.id)
                     yield approval_message(approval)
             await self._store.wait_beyond(seen)
+            await self._views.catch_up(self._store)
+            fresh = self._views.approvals.changed_since(seen)
 
     # -- what happens by itself
 
@@ -227,7 +236,7 @@ class ApprovalsService:
 
     async def _tick(self) -> None:
         await self._views.catch_up(self._store)
-        for approval in [*self._views.approvals.values()]:
+        for approval in self._views.approvals.open():
             if approval.state == "pending" and self._is_over(approval):
                 async with self._deciding:
                     await self._append(

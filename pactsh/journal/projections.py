@@ -66,7 +66,7 @@ class Projections:
         self.sessions: dict[str, SessionView] = {}
         self.policies: dict[str, PolicyView] = {}
         self.overlays: dict[str, PolicyView] = {}
-        self.approvals: dict[str, approval.Approval] = {}
+        self.approvals = approval.ApprovalsView()
 
     def apply(self, entry: Entry) -> None:
         """Fold one entry in."""

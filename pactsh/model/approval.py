@@ -6,6 +6,7 @@ first decision is the only one: the journal keeps one entry for each step of an 
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -63,26 +64,68 @@ class Approval(msgspec.Struct, frozen=True):
         return self.scope.removeprefix("node:") if self.scope.startswith("node:") else ""
 
 
-def fold(known: dict[str, Approval], entry: Entry) -> None:
+class ApprovalsView:
+    """All requests that the entries tell of. Those that are open, and those that have changed, are found without going
+    through the rest: a journal holds years of them, and every agent asks again at every change."""
+
+    def __init__(self) -> None:
+        self._all: dict[str, Approval] = {}
+        self._open: dict[str, Approval] = {}
+        self._changed: dict[str, None] = {}  # ids, the one that changed last at the end
+
+    def get(self, id_: str) -> Approval | None:
+        """The one of that id, if there is one."""
+        return self._all.get(id_)
+
+    def __getitem__(self, id_: str) -> Approval:
+        return self._all[id_]
+
+    def all(self) -> list[Approval]:
+        """All of them, oldest first."""
+        return [*self._all.values()]
+
+    def open(self) -> list[Approval]:
+        """Those that are open, oldest first."""
+        return [*self._open.values()]
+
+    def changed_since(self, seq: int) -> list[Approval]:
+        """Those that an entry after `seq` is about, in the order of their last ones."""
+        latest = takewhile(lambda approval: approval.seq > seq, (self._all[id_] for id_ in reversed(self._changed)))
+        return [*latest][::-1]
+
+    def keep(self, approval: Approval) -> None:
+        """Take it in the place of what was known of it; its `seq` is above all others."""
+        self._all[approval.id] = approval
+        self._changed.pop(approval.id, None)
+        self._changed[approval.id] = None
+        if approval.is_open:
+            self._open[approval.id] = approval
+        else:
+            self._open.pop(approval.id, None)
+
+
+def fold(known: ApprovalsView, entry: Entry) -> None:
     """Take one entry in. What does not belong to a request that is known is left out."""
     body = entry.body or {}
     id_ = body.get("id")
     if not isinstance(id_, str):
         return
     if entry.type == REQUESTED:
-        if id_ not in known:
-            known[id_] = requested(entry)
+        if known.get(id_) is None:
+            known.keep(requested(entry))
         return
     old = known.get(id_)
     if old is None or (entry.type == DONE and entry.scope != old.scope):
         return
     if entry.type in _STATES and old.state == "pending":
-        known[id_] = msgspec.structs.replace(
-            old, state=_STATES[entry.type], by=entry.author.principal, reason=entry.message, seq=entry.seq
+        state = _STATES[entry.type]
+        decided = msgspec.structs.replace(
+            old, state=state, by=entry.author.principal, reason=entry.message, seq=entry.seq
         )
+        known.keep(decided)
     elif entry.type == DONE and old.state == "approved":
         status = body.get("status")
-        known[id_] = msgspec.structs.replace(
+        done = msgspec.structs.replace(
             old,
             state="done",
             status=status if isinstance(status, int) else None,
@@ -90,6 +133,7 @@ def fold(known: dict[str, Approval], entry: Entry) -> None:
             message=entry.message,
             seq=entry.seq,
         )
+        known.keep(done)
 
 
 def requested(entry: Entry) -> Approval:
