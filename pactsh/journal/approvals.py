@@ -25,7 +25,7 @@ from pactsh.journal.judging import Judge
 from pactsh.journal.ledger import Ledger, now_text
 from pactsh.journal.projections import PolicyView, Projections
 from pactsh.journal.service import JournalService
-from pactsh.model.approval import APPROVED, AT_NODE, DENIED, DONE, EXPIRED, REQUESTED, Approval
+from pactsh.model.approval import APPROVED, AT_NODE, DENIED, DONE, EXPIRED, REQUESTED, Approval, requested
 from pactsh.model.entry import Author, Draft
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy, parse_policy
@@ -185,11 +185,18 @@ class ApprovalsService:
     # -- listing
 
     async def list(self, caller: Caller, request: pb.ApprovalsRequest) -> AsyncIterator[pb.Approval]:
-        """Those within reach, oldest first; only open ones unless asked for all."""
+        """Those within reach, oldest first; only open ones unless asked for all. Of one that is over its operation is
+        told when it is asked for by its id."""
         await self._views.catch_up(self._store)
         for approval in self._asked_for(request):
             if self._is_wanted(caller, request, approval):
-                yield approval_message(approval)
+                yield approval_message(await self._whole(approval) if request.id else approval)
+
+    async def _whole(self, approval: Approval) -> Approval:
+        record = None if approval.is_open else await self._store.by_number(_client(approval.id), _REQUEST)
+        if record is None:
+            return approval
+        return msgspec.structs.replace(approval, operation=requested(record.entry()).operation)
 
     def _asked_for(self, request: pb.ApprovalsRequest) -> Sequence[Approval]:
         """Those among which there may be wanted ones."""
@@ -265,7 +272,7 @@ class ApprovalsService:
     ) -> Record:
         """The entry of that step: ours, or the one that is there already."""
         draft = Draft(
-            client=f"journal:approval:{id_}", number=number, time=now_text(), type=kind, scope=scope, author=author,
+            client=_client(id_), number=number, time=now_text(), type=kind, scope=scope, author=author,
             message=message, body=body,
         )  # fmt: skip
         check_draft(draft)
@@ -280,6 +287,11 @@ class ApprovalsService:
     def _policy(self, vcluster: str) -> Policy:
         view = self._views.policies.get(vcluster, PolicyView())
         return Policy(vcluster) if view.seq == 0 else parse_policy(view.document)
+
+
+def _client(id_: str) -> str:
+    """Under which the entries of an approval are kept."""
+    return f"journal:approval:{id_}"
 
 
 def _vouched_for(requester: bytes) -> Author:

@@ -30,7 +30,8 @@ _STATES = {APPROVED: "approved", DENIED: "denied", EXPIRED: "expired"}
 
 
 class Approval(msgspec.Struct, frozen=True):
-    """One request. `operation` is all it takes to do it later; `expires` is when nobody may decide any more (RFC 3339).
+    """One request. `operation` is all it takes to do it later, {} once it is over; `expires` is when nobody may decide
+    any more (RFC 3339).
 
     `state`: `pending`, then `approved`, `denied` or `expired`; `done` once it was executed, with the exit status that
     would have been the requester's, and the kind and text of an error.
@@ -95,6 +96,8 @@ class ApprovalsView:
 
     def keep(self, approval: Approval) -> None:
         """Take it in the place of what was known of it; its `seq` is above all others."""
+        if not approval.is_open:
+            approval = msgspec.structs.replace(approval, operation={})  # up to 1 MiB each; its entry has it for ever
         self._all[approval.id] = approval
         self._changed.pop(approval.id, None)
         self._changed[approval.id] = None

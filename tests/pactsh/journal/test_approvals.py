@@ -236,6 +236,18 @@ def test_a_denial_says_why(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
+def test_what_it_would_have_done_can_be_read_when_it_is_over(tmp_path: Path) -> None:
+    """Of the one that is asked for; a list of all that ever were does without."""
+
+    async def go() -> None:
+        async with pending(tmp_path) as (site, approval), site.person("bob@org", OPS) as bob:
+            await bob.decide_approval(approval.id, approve=False, reason="not on a Friday")
+            assert [a.operation for a in await bob.approvals(id_=approval.id)] == [{"method": "commit"}]
+            assert [a.operation for a in await bob.approvals(closed=True)] == [{}]
+
+    asyncio.run(go())
+
+
 def test_who_waits_hears_of_it_at_once(tmp_path: Path) -> None:
     async def go() -> None:
         async with pending(tmp_path) as (site, approval), site.agent() as agent, site.person("bob@org", OPS) as bob:

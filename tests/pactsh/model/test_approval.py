@@ -36,6 +36,13 @@ def test_the_first_decision_counts() -> None:
     assert folded(APPROVED, DONE).all() == []
 
 
+def test_what_it_would_have_done_is_kept_as_long_as_it_may_be_done() -> None:
+    """A spec or a policy may have close to 1 MiB, and requests add up for years."""
+    assert folded(REQUESTED, APPROVED)["ap-7f3a"].operation == {"method": "commit"}
+    for end in ((DENIED,), (EXPIRED,), (APPROVED, DONE)):
+        assert folded(REQUESTED, *end)["ap-7f3a"].operation == {}
+
+
 def test_what_changes_last_is_told_last() -> None:
     view = ApprovalsView()
     for seq, (kind, id_) in enumerate(
