@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _REQUEST, _DECISION, _DONE = 1, 2, 3  # the numbers of an approval's entries
 _TICK_S = 1.0
-_MOST_OPERATION, _MOST_REQUESTER, _LONGEST_TEXT, _MOST_OPEN = 950 << 10, 16 << 10, 1000, 1000
+_MOST_OPERATION, _MOST_REQUESTER, _LONGEST_TEXT = 950 << 10, 16 << 10, 1000
+_MOST_OPEN, _MOST_OF_ONE = 1000, 50  # on a vCluster, and of those of a requester: nobody fills it alone
 _ID_BYTES = (2, 2, 2, 2, 3, 4, 8)
 AT_JOURNAL = {"apply": "overlay.updated", "policy_update": "policy.updated"}
 """Actions that the journal executes itself, and the type of the entry that does it."""
@@ -59,7 +60,7 @@ class ApprovalsService:
     ) -> None:
         self._ledger, self._store, self._views, self._journal = ledger, ledger.store, views, journal
         self._judge, self._clock = judge, clock
-        self._deciding = asyncio.Lock()
+        self._asking, self._deciding = asyncio.Lock(), asyncio.Lock()
 
     def handlers(self) -> dict[str, Handler]:
         """Method name to handler."""
@@ -80,8 +81,6 @@ class ApprovalsService:
         if request.action in AT_JOURNAL:
             await self._check_own(caller.known, request.action, scope, operation)
         summary = " ".join(request.summary.split())[:_LONGEST_TEXT]
-        if sum(a.vcluster == vcluster for a in self._views.approvals.open()) >= _MOST_OPEN:
-            raise ConflictError(f"{_MOST_OPEN} approvals are open on vcluster {vcluster}", hint="pact approve list")
         timeout = timedelta(seconds=self._policy(vcluster).approval_timeout_seconds)
         body: JsonObject = {
             "action": request.action,
@@ -90,12 +89,24 @@ class ApprovalsService:
             "expires": _text(self._clock() + timeout),
             "nonce": secrets.token_hex(8),  # tells this request from one that has the id already
         }
-        for size in _ID_BYTES:
-            id_ = f"ap-{secrets.token_hex(size)}"
-            record = await self._append(id_, _REQUEST, REQUESTED, scope, who, summary, body | {"id": id_})
-            if (record.entry().body or {}).get("nonce") == body["nonce"]:
-                return await self._answer(id_)
+        async with self._asking:  # or several at once would all be the last that is allowed
+            self._check_number(who.principal, vcluster)
+            for size in _ID_BYTES:
+                id_ = f"ap-{secrets.token_hex(size)}"
+                record = await self._append(id_, _REQUEST, REQUESTED, scope, who, summary, body | {"id": id_})
+                if (record.entry().body or {}).get("nonce") == body["nonce"]:
+                    return await self._answer(id_)
         raise ConflictError("no id is free for the approval", hint="try again")
+
+    def _check_number(self, principal: str, vcluster: str) -> None:
+        """Raises `ConflictError` where enough is open already. Of each person less than of all, so that nobody keeps
+        others from asking."""
+        open_ = [approval for approval in self._views.approvals.open() if approval.vcluster == vcluster]
+        name, where = principal.casefold(), f"are open on vcluster {vcluster}"
+        if sum(approval.requester.principal.casefold() == name for approval in open_) >= _MOST_OF_ONE:
+            raise ConflictError(f"{_MOST_OF_ONE} approvals of {principal} {where}", hint="pact approve list")
+        if len(open_) >= _MOST_OPEN:
+            raise ConflictError(f"{_MOST_OPEN} approvals {where}", hint="pact approve list")
 
     def _requester(self, caller: Caller, request: pb.ApprovalRequest) -> tuple[Author, str, str]:
         """Who asks, the scope and the vCluster; raises `ForbiddenError`, `UsageError`."""

@@ -178,6 +178,31 @@ def test_what_an_agent_asks_for_is_something_and_for_somebody(tmp_path: Path, ca
     asyncio.run(go())
 
 
+def test_nobody_keeps_others_from_asking(tmp_path: Path) -> None:
+    """Though asking for 60 things at the same moment, in small letters and in capitals."""
+
+    async def go() -> None:
+        async with running(tmp_path) as site:
+            await enrolled(site)
+            async with site.agent() as agent, site.person("bob@org", OPS) as bob:
+                names = [who(principal="Alice@org" if number % 2 else "alice@org") for number in range(60)]
+                answers = await asyncio.gather(
+                    *(agent.request_approval("exec", b"{}", "x", requester=name) for name in names),
+                    return_exceptions=True,
+                )
+                refused = [answer for answer in answers if isinstance(answer, BaseException)]
+                assert len(refused) == 10
+                assert all(re.match("50 approvals of (?i:alice)@org are open", str(error)) for error in refused)
+                await agent.request_approval("exec", b"{}", "x", requester=who(principal="carol@org"))
+                first = (await bob.approvals())[0]
+                await bob.decide_approval(first.id, approve=False, reason="one is enough")
+                await agent.request_approval("exec", b"{}", "x", requester=ALICE)
+                with pytest.raises(ConflictError):
+                    await agent.request_approval("exec", b"{}", "x", requester=ALICE)
+
+    asyncio.run(go())
+
+
 def test_it_is_decided_once(tmp_path: Path) -> None:
     """Though everybody decides at the same moment, one way or the other."""
 
