@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pactsh.errors import PolicyError, UnreachableError
 from pactsh.model.identity import Identity
@@ -19,20 +19,9 @@ from pactsh.policy.rbac import ADMIN, role_in
 
 if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject
+    from pactsh.rpc import pact_pb2 as pb
 
 _LIMIT_S = 4.0
-
-
-class Judgement(Protocol):
-    """What the journal answers (`pact_pb2.Judgement`)."""
-
-    @property
-    def deny(self) -> object:
-        """The reasons why not, none when it may be done."""
-
-    @property
-    def approval(self) -> bool:
-        """Whether a second person has to agree."""
 
 
 class Judging:
@@ -43,7 +32,7 @@ class Judging:
         self,
         node: str,
         policy: Callable[[], Policy],
-        ask: Callable[[bytes], Awaitable[Judgement]],
+        ask: Callable[[bytes], Awaitable[pb.Judgement]],
         *,
         in_force: Callable[[], bool],
         emergency: Callable[[], bool],
@@ -70,9 +59,8 @@ class Judging:
                     hint="platform admins go on in an emergency: pact emergency --reason WHY",
                 ) from error
             return approval
-        reasons = [str(reason) for reason in answer.deny]  # type: ignore[attr-defined]
-        if reasons:
-            raise PolicyError("; ".join(reasons), hint="this is the site's policy, not pact's")
+        if answer.deny:
+            raise PolicyError("; ".join(answer.deny), hint="this is the site's policy, not pact's")
         return approval or (changes and answer.approval)
 
     def _goes_on(self, identity: Identity, action: str) -> bool:
