@@ -22,7 +22,7 @@ from pactsh.journal.documents import parse_object
 from pactsh.journal.drafts import PERSONS, authorize_draft, check_draft
 from pactsh.journal.gate import Caller, Handler
 from pactsh.journal.judging import Judge
-from pactsh.journal.ledger import Ledger, now_text
+from pactsh.journal.ledger import Ledger, now_text, time_text
 from pactsh.journal.projections import PolicyView, Projections
 from pactsh.journal.service import JournalService
 from pactsh.model.approval import APPROVED, AT_NODE, DENIED, DONE, EXPIRED, REQUESTED, Approval, requested
@@ -86,7 +86,7 @@ class ApprovalsService:
             "action": request.action,
             "vcluster": vcluster,
             "operation": operation,
-            "expires": _text(self._clock() + timeout),
+            "expires": time_text(self._clock() + timeout),
             "nonce": secrets.token_hex(8),  # tells this request from one that has the id already
         }
         async with self._asking:  # or several at once would all be the last that is allowed
@@ -180,7 +180,7 @@ class ApprovalsService:
             raise ConflictError(f"{approval.id} has expired", hint="it has to be asked for again")
 
     def _is_over(self, approval: Approval) -> bool:
-        return _text(self._clock()) >= approval.expires
+        return time_text(self._clock()) >= approval.expires
 
     async def _find(self, caller: Caller, id_: str) -> Approval:
         await self._views.catch_up(self._store)
@@ -328,10 +328,6 @@ def _entry_of(id_: str, action: str, scope: str, author: Author, operation: Json
         message=str(operation.get("message") or "")[:_LONGEST_TEXT],
         body=_mapping(operation.get("body")),
     )
-
-
-def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _mapping(value: object) -> JsonObject:
