@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pact_agent.approvals import Approvals
 from pact_agent.clock import Clock
 from pact_agent.configcalls import Caller
@@ -60,17 +62,10 @@ class SecondPerson:
         return {"node": self._node, "approval": self._item(approval)}
 
     async def over(self, id_: str) -> Item:
-        """How it ended; waits for that."""
+        """It, once it is over, without what it was to do; waits for that."""
         approval = await self._approvals.over(id_)
-        return {
-            "id": id_,
-            "state": approval.state,
-            "by": approval.by,
-            "reason": approval.reason,
-            "status": approval.status,
-            "kind": approval.kind,
-            "message": approval.message,
-        }
+        item: Item = msgspec.to_builtins(msgspec.structs.replace(approval, operation={}))
+        return item
 
     # -- lines
 

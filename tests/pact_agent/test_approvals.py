@@ -282,6 +282,17 @@ def test_who_waits_for_the_end_hears_of_it(node: Recording) -> None:
     run(go)
 
 
+def test_who_asks_the_agent_how_it_ended_is_told_all_but_what_it_was_to_do(node: Recording) -> None:
+    async def go() -> None:
+        here = Here(node)
+        second = SecondPerson("node042", here.made, node.lifecycle, node.clock)
+        ended = approval("denied", by="bob@org", reason="no")
+        await here.made.arrived(msgspec.structs.replace(ended, operation={"line": "x"}))
+        assert msgspec.convert(await second.over(ended.id), Approval) == ended
+
+    run(go)
+
+
 def test_without_a_journal_nobody_can_be_asked(node: Recording) -> None:
     async def go() -> None:
         with pytest.raises(UnreachableError):
