@@ -9,12 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pact_agent.approvals import Approvals
+from pact_agent.calls import Calls, History
 from pact_agent.config import Limits
 from pact_agent.configcalls import Caller, ConfigCalls
 from pact_agent.declared import Declared
 from pact_agent.dimensions import ApplyError, Dimension, Holder
 from pact_agent.dimensions.kernel import Kernel
 from pact_agent.emergency import Emergency
+from pact_agent.facts import Link, NodeFacts
 from pact_agent.judging import Judging
 from pact_agent.lifecycle import Lifecycle
 from pact_agent.observers import Observers
@@ -35,6 +37,17 @@ from pactsh.rpc import pact_pb2 as pb
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ALICE = Identity("alice@org", ("pact-ops-ml-training",), "human", "uid")
 BOB = Identity("bob@org", ("pact-viewer-ml-training",), "human", "ssh")
+
+
+ENFORCED: dict[str, object] = {
+    "landlock_abi": 6,
+    "seccomp": True,
+    "masks": 12,
+    "masks_error": "",
+    "capabilities": True,
+    "cgroups": True,
+    "bounded": True,
+}
 
 
 class FakeClock:
@@ -203,6 +216,44 @@ def emergency_of(node: Recording, boot: str = "boot-1") -> Emergency:
     )
     made.resume(boot)
     return made
+
+
+def facts_of(
+    node: Recording, *, link: Link | None = None, features: dict[str, object] | None = None, required: str = "required"
+) -> NodeFacts:
+    """What the node knows of itself; all is enforced but for what `features` say."""
+    return NodeFacts(
+        "node042",
+        "ml-training",
+        clock=node.clock,
+        sessions=node.sessions,
+        backlog=node.spool,
+        link=lambda: link,
+        features=ENFORCED | (features or {}),
+        containment=lambda: required,
+        missing=("no hardware",),
+        configuration=lambda: node.lifecycle,
+    )
+
+
+def calls_of(
+    node: Recording,
+    *,
+    emergency: Emergency | None = None,
+    policy: Policy | None = None,
+    history: History | None = None,
+) -> Calls:
+    """What answers `pact` on this node, where `policy` holds."""
+    return Calls(
+        facts_of(node),
+        node.sessions,
+        lambda: policy or Policy("ml-training"),
+        history,
+        emergency or emergency_of(node),
+        config_calls(node),
+        no_policy(policy),
+        second_person(node),
+    )
 
 
 @contextmanager

@@ -9,23 +9,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from pact_agent.calls import ACTIONS, Calls, History, Item, Params
+from pact_agent.calls import ACTIONS, History, Item, Params
 
 from pactsh.errors import ForbiddenError, UnreachableError, UsageError
 from pactsh.model.entry import Author, Entry
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
-from tests.pact_agent.recording import (
-    ALICE,
-    BOB,
-    Recording,
-    config_calls,
-    emergency_of,
-    no_policy,
-    recording,
-    second_person,
-)
-from tests.pact_agent.test_facts import facts_of
+from tests.pact_agent.recording import ALICE, BOB, Recording, calls_of, emergency_of, recording
 
 STRANGER = Identity("eve@org", ("pact-ops-other",), "human", "ssh")
 
@@ -56,16 +46,7 @@ def ask_under(
     policy: Policy, node: Recording, who: Identity, method: str, history: History | None = None, **params: object
 ) -> list[Item]:
     """What is answered where `policy` holds."""
-    calls = Calls(
-        facts_of(node),
-        node.sessions,
-        lambda: policy,
-        history,
-        emergency_of(node),
-        config_calls(node),
-        no_policy(policy),
-        second_person(node),
-    )
+    calls = calls_of(node, policy=policy, history=history)
 
     async def go() -> list[Item]:
         return [item async for item in calls.answer(who, method, params)]

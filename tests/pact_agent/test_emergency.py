@@ -10,17 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pact_agent.calls import Calls
 from pact_agent.emergency import LENGTH_S, Emergency
 from pact_agent.lastresort import KMSG, LastResort
 from pact_agent.recorder import Recorder
 
 from pactsh.errors import ConflictError, ForbiddenError, PactError, UsageError
 from pactsh.model.identity import Identity
-from pactsh.policy.model import Policy
 from tests.pact_agent.localnode import BIN, LocalNode, body_of
-from tests.pact_agent.recording import ALICE, Recording, config_calls, emergency_of, no_policy, recording, second_person
-from tests.pact_agent.test_facts import facts_of
+from tests.pact_agent.recording import ALICE, Recording, calls_of, emergency_of, recording
 
 MakeNode = Callable[..., LocalNode]
 ROOT = Identity("root@org", ("pact-platform-admin",), "human", "ssh")
@@ -154,16 +151,7 @@ def test_a_disk_that_keeps_nothing_does_not_stop_one(tmp_path: Path) -> None:
 
 def ended(node: Recording, emergency: Emergency, who: Identity = ROOT, **params: Any) -> list[str]:
     """End it as `pact emergency --end` does; the entries that there are then."""
-    calls = Calls(
-        facts_of(node),
-        node.sessions,
-        lambda: Policy("ml-training"),
-        None,
-        emergency,
-        config_calls(node),
-        no_policy(),
-        second_person(node),
-    )
+    calls = calls_of(node, emergency=emergency)
 
     async def ask() -> None:
         async for _ in calls.answer(who, "emergency_end", params, "s1"):
@@ -226,16 +214,7 @@ def test_where_nothing_has_drifted_it_just_ends(tmp_path: Path) -> None:
 def test_viewers_and_machines_neither_begin_nor_end_one(tmp_path: Path, who: Identity, method: str) -> None:
     with recording(tmp_path) as node:
         emergency = emergency_of(node)
-        calls = Calls(
-            facts_of(node),
-            node.sessions,
-            lambda: Policy("ml-training"),
-            None,
-            emergency,
-            config_calls(node),
-            no_policy(),
-            second_person(node),
-        )
+        calls = calls_of(node, emergency=emergency)
 
         async def ask() -> None:
             async for _ in calls.answer(who, method, {"reason": "x"}):
