@@ -85,17 +85,20 @@ class SecondPerson:
         deciding = asyncio.create_task(self._approvals.decided(approval.id))
         ending = asyncio.create_task(run.ended.wait())
         agreed: Approval | None = None
+        left = f"{approval.id} stays pending: it is done when somebody approves it"
         try:
             await asyncio.wait({deciding, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if deciding.done() and not (run.ended.is_set() and deciding.result().state == "approved"):
-                agreed = deciding.result()  # who leaves just as it is approved leaves it to be done here
+            agreed = deciding.result() if deciding.done() else None
+            if agreed is not None and agreed.state == "approved" and run.ended.is_set():
+                left = f"{agreed.id} was approved by {agreed.by}: it is done without this terminal"
+                agreed = None  # who leaves just then leaves it to be done here
         finally:
             deciding.cancel()
             ending.cancel()
             if agreed is None:
                 self._approvals.leave(approval.id)
         if agreed is None:
-            sink.notice(f"{approval.id} stays pending: it is done when somebody approves it", "info")
+            sink.notice(left, "info")
             return None
         if agreed.state == "approved":
             sink.notice(f"Approved by {agreed.by}.", "info")

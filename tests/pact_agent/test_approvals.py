@@ -220,6 +220,9 @@ def test_an_interrupt_just_as_it_is_decided_neither_loses_nor_repeats_it(node: R
         await here.settled()
         assert here.executed == (["ap-7f3a"] if by == "here" else [])
         assert (outcome is None) == (by == "here")
+        assert screen.told[3:] == (
+            ["ap-7f3a was approved by bob@org: it is done without this terminal"] * (by == "here")
+        )
 
     run(go)
     assert done(node) == ([(0, "")] if by == "here" else [])
