@@ -85,32 +85,39 @@ class SecondPerson:
         deciding = asyncio.create_task(self._approvals.decided(approval.id))
         ending = asyncio.create_task(run.ended.wait())
         agreed: Approval | None = None
-        left = f"{approval.id} stays pending: it is done when somebody approves it"
         try:
             await asyncio.wait({deciding, ending}, return_when=asyncio.FIRST_COMPLETED)
             agreed = deciding.result() if deciding.done() else None
-            if agreed is not None and agreed.state == "approved" and run.ended.is_set():
-                left = f"{agreed.id} was approved by {agreed.by}: it is done without this terminal"
-                agreed = None  # who leaves just then leaves it to be done here
         finally:
             deciding.cancel()
             ending.cancel()
             if agreed is None:
                 self._approvals.leave(approval.id)
         if agreed is None:
-            sink.notice(left, "info")
+            sink.notice(f"{approval.id} stays pending: it is done when somebody approves it", "info")
             return None
         if agreed.state == "approved":
-            sink.notice(f"Approved by {agreed.by}.", "info")
-            try:
-                await self._approvals.begin(agreed.id)
-            except PolicyError:  # the news was here before anybody waited for it
-                sink.notice(f"{agreed.id} was run without this terminal", "info")
-                return None
-            return agreed
+            return agreed if await self._begun(agreed, sink, run) else None
         self._approvals.leave(approval.id)
         what = f"denied by {agreed.by}: {agreed.reason}" if agreed.state == "denied" else "nobody decided in time"
         return Refusal(3, f"approval-{agreed.state}", "two-person", f"{agreed.id}: {what}", "pact approve list")
+
+    async def _begun(self, agreed: Approval, sink: Sink, run: LineRun) -> bool:
+        """Whether the line is its caller's to run. Who leaves just as it is approved leaves it to be done here."""
+        try:
+            begun = await self._approvals.begin(agreed.id, unless=run.ended.is_set)
+        except PolicyError:  # the news was here before anybody waited for it
+            sink.notice(f"{agreed.id} was run without this terminal", "info")
+            return False
+        except asyncio.CancelledError:
+            self._approvals.leave(agreed.id)
+            raise
+        if begun:
+            sink.notice(f"Approved by {agreed.by}.", "info")
+            return True
+        self._approvals.leave(agreed.id)
+        sink.notice(f"{agreed.id} was approved by {agreed.by}: it is done without this terminal", "info")
+        return False
 
     async def finish(self, approval: Approval, status: int) -> None:
         """Put on record how an approved line ended."""

@@ -228,6 +228,40 @@ def test_an_interrupt_just_as_it_is_decided_neither_loses_nor_repeats_it(node: R
     assert done(node) == ([(0, "")] if by == "here" else [])
 
 
+@pytest.mark.parametrize("how", ["interrupts", "hangs up"])
+def test_who_leaves_while_it_is_begun_has_it_done_here(node: Recording, how: str) -> None:
+    """The end of another one is being put on record just then, and the disk takes its time."""
+
+    async def go() -> None:
+        here, screen, line = Here(node), Screen(), LineRun()
+        second = SecondPerson("node042", here.made, node.lifecycle, node.clock)
+        session = await node.sessions.open(IDENTITY, kind="interactive", source="ssh", peer="x")
+        decision = Decision("allow", 0, "", "", "", "", None, ())
+        waiting = asyncio.create_task(second.wait_line(session, "x", "shell", decision, screen, line))  # type: ignore[arg-type]
+        while len(screen.told) < 3:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        node.disk.waiting.clear()
+        node.disk.slow.clear()
+        await here.made.arrived(approval("approved", "ap-beef"))
+        await asyncio.to_thread(node.disk.waiting.wait, DEADLINE_S)
+        await here.made.arrived(approval("approved", by="bob@org"))
+        for _ in range(5):  # and it is the next to be begun
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        line.signal("INT")
+        if how == "hangs up":
+            waiting.cancel()
+        node.disk.slow.set()
+        async with asyncio.timeout(DEADLINE_S):
+            await asyncio.wait({waiting})
+        await here.settled()
+        assert here.executed == ["ap-beef", "ap-7f3a"]
+
+    run(go)
+    assert done(node) == [(0, ""), (0, "")]
+
+
 def test_steps_of_several_at_once_are_each_on_record_once(node: Recording) -> None:
     async def go() -> None:
         here = Here(node)
