@@ -161,15 +161,18 @@ class Approvals:
             _log.exception("approval %s", approval.id)
             return PactError("it failed for a fault of pact's: please report it")
 
-    async def begin(self, id_: str) -> None:
-        """Put on disk that it is being done: from here on nobody else does it. Raises `PolicyError` when it was begun
-        before, and what keeping it raises."""
-        async with self._marking:
+    async def begin(self, id_: str, unless: Callable[[], bool] = lambda: False) -> bool:
+        """Put on disk that it is being done: from here on nobody else does it. False when by then it is not to be,
+        for `unless`. Raises `PolicyError` when it was begun before, and what keeping it raises."""
+        async with self._marking:  # which another's end may hold for as long as the disk takes
+            if unless():
+                return False
             saved = self._declared.now
             if id_ in saved.approved:
                 raise PolicyError(f"{id_} is being executed already, or was")
             self._running.add(id_)
             await self._declared.step(msgspec.structs.replace(saved, approved={**saved.approved, id_: BEGUN}))
+            return True
 
     async def finish(self, id_: str, outcome: PactError | int) -> None:
         """Put on record how it ended: an exit status, or an error."""

@@ -139,13 +139,17 @@ class Declared:
                     number = await self._recorder.append(draft)
                     self._saved = _numbered(self._saved, draft, number)
             except PactError:
-                self._take(_without(before, after, self._saved))
+                self._hold(_without(before, after, self._saved))
+                self._settle(drafts)
                 raise
-            finally:
-                rest = tuple(d for d in self._saved.unsent if not any(d is sent for sent in drafts))
-                self._saved = msgspec.structs.replace(self._saved, unsent=rest)
-            self._keep()
+            self._settle(drafts)
             return number
+
+    def _settle(self, drafts: Sequence[Unnumbered]) -> None:
+        """They are on record, or refused, and must go from what is kept: the next start records what is left there."""
+        rest = tuple(d for d in self._saved.unsent if not any(d is settled for settled in drafts))
+        self._saved = msgspec.structs.replace(self._saved, unsent=rest)
+        self._keep()
 
     def _keep(self) -> None:
         """Have on disk what only says that something was done: where that fails, the next start finds it out."""
@@ -177,10 +181,13 @@ class Declared:
 
     def _take(self, saved: Saved) -> None:
         self._files.save(saved)
+        self._hold(saved)
+        self._changed()
+
+    def _hold(self, saved: Saved) -> None:
         if saved.deltas is not self._saved.deltas or saved.overlay is not self._saved.overlay:
             self._state = None
         self._saved = saved
-        self._changed()
 
     def sequenced(self, number: int, seq: int) -> None:
         """The journal has given entry `number` of the spool its own number."""

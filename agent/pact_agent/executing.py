@@ -9,10 +9,22 @@ from pact_agent.configcalls import Caller
 from pact_agent.executor import Executor
 from pact_agent.io import Io, Refusal
 from pact_agent.session import Sessions
-from pactsh.errors import UsageError, error_of
+from pactsh.errors import (
+    ConflictError,
+    ForbiddenError,
+    NotWhitelistedError,
+    PactError,
+    PolicyError,
+    UnreachableError,
+    UsageError,
+    error_of,
+)
 from pactsh.model.approval import Approval
 from pactsh.model.entry import Author
 from pactsh.model.identity import Identity
+
+_REFUSED = (ForbiddenError, PolicyError, ConflictError, UnreachableError, NotWhitelistedError)
+_KINDS = {error.code: error.kind for error in _REFUSED}  # of a refusal only the status is told
 
 
 class _Nobody:
@@ -73,6 +85,5 @@ class Executing:
             os.close(nothing)
             await self._sessions.close(session, status=status, reason="approved line")
         if (refusal := nobody.refusal) is not None:
-            kind = {2: "forbidden", 3: "policy", 4: "conflict", 5: "timeout", 6: "not-whitelisted"}
-            raise error_of(kind.get(refusal.status, "error"), refusal.reason, refusal.hint)
+            raise error_of(_KINDS.get(refusal.status, PactError.kind), refusal.reason, refusal.hint)
         return status

@@ -16,10 +16,10 @@ from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
 from pactsh.policy.question import question
 from pactsh.policy.rbac import ADMIN, role_in
-from pactsh.rpc import pact_pb2 as pb
 
 if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject
+    from pactsh.rpc import pact_pb2 as pb
 
 _LIMIT_S = 4.0
 

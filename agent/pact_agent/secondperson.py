@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from pact_agent.approvals import Approvals
 from pact_agent.clock import Clock
 from pact_agent.configcalls import Caller
@@ -60,17 +62,10 @@ class SecondPerson:
         return {"node": self._node, "approval": self._item(approval)}
 
     async def over(self, id_: str) -> Item:
-        """How it ended; waits for that."""
+        """It, once it is over, without what it was to do; waits for that."""
         approval = await self._approvals.over(id_)
-        return {
-            "id": id_,
-            "state": approval.state,
-            "by": approval.by,
-            "reason": approval.reason,
-            "status": approval.status,
-            "kind": approval.kind,
-            "message": approval.message,
-        }
+        item: Item = msgspec.to_builtins(msgspec.structs.replace(approval, operation={}))
+        return item
 
     # -- lines
 
@@ -92,8 +87,7 @@ class SecondPerson:
         agreed: Approval | None = None
         try:
             await asyncio.wait({deciding, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if deciding.done() and not (run.ended.is_set() and deciding.result().state == "approved"):
-                agreed = deciding.result()  # who leaves just as it is approved leaves it to be done here
+            agreed = deciding.result() if deciding.done() else None
         finally:
             deciding.cancel()
             ending.cancel()
@@ -103,16 +97,27 @@ class SecondPerson:
             sink.notice(f"{approval.id} stays pending: it is done when somebody approves it", "info")
             return None
         if agreed.state == "approved":
-            sink.notice(f"Approved by {agreed.by}.", "info")
-            try:
-                await self._approvals.begin(agreed.id)
-            except PolicyError:  # the news was here before anybody waited for it
-                sink.notice(f"{agreed.id} was run without this terminal", "info")
-                return None
-            return agreed
+            return agreed if await self._begun(agreed, sink, run) else None
         self._approvals.leave(approval.id)
         what = f"denied by {agreed.by}: {agreed.reason}" if agreed.state == "denied" else "nobody decided in time"
         return Refusal(3, f"approval-{agreed.state}", "two-person", f"{agreed.id}: {what}", "pact approve list")
+
+    async def _begun(self, agreed: Approval, sink: Sink, run: LineRun) -> bool:
+        """Whether the line is its caller's to run. Who leaves just as it is approved leaves it to be done here."""
+        try:
+            begun = await self._approvals.begin(agreed.id, unless=run.ended.is_set)
+        except PolicyError:  # the news was here before anybody waited for it
+            sink.notice(f"{agreed.id} was run without this terminal", "info")
+            return False
+        except asyncio.CancelledError:
+            self._approvals.leave(agreed.id)
+            raise
+        if begun:
+            sink.notice(f"Approved by {agreed.by}.", "info")
+            return True
+        self._approvals.leave(agreed.id)
+        sink.notice(f"{agreed.id} was approved by {agreed.by}: it is done without this terminal", "info")
+        return False
 
     async def finish(self, approval: Approval, status: int) -> None:
         """Put on record how an approved line ended."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -150,34 +150,30 @@ class Decided:
 def run_approve(ctx: Context, args: ApproveArgs) -> Decided:
     """Approve, and wait a while for it to be done; raises what doing it came to."""
     approval = _decide(ctx, args.id, approve=True)
-    for known in _follow(ctx, approval):
-        approval = known
+    if approval.is_open:
+        approval = _followed(ctx, approval)
     if approval.state == "done" and approval.status:
         raise error_of(approval.kind, f"{approval.id} is approved, and failed: {approval.message or approval.status}")
     return Decided(approval.id, approval.state, approval.action, _where(approval), approval.by)
 
 
-def _follow(ctx: Context, approval: Approval) -> Iterator[Approval]:
-    """What becomes of it within a while."""
+def _followed(ctx: Context, approval: Approval) -> Approval:
+    """What has become of it within a while."""
     import asyncio
 
     from pactsh.cli.remote import ask
     from pactsh.rpc.client import Journal
 
-    async def until_done(journal: Journal) -> list[Approval]:
-        found = [approval]
-        try:
+    async def until_done(journal: Journal) -> Approval:
+        latest = approval
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_WAIT_S):
-                async for known in journal.watch_approvals(id_=approval.id):
-                    found.append(known)
-                    if not known.is_open:
+                async for latest in journal.watch_approvals(id_=approval.id):
+                    if not latest.is_open:
                         break
-        except TimeoutError:
-            pass
-        return found
+        return latest
 
-    if approval.is_open:
-        yield from ask(ctx, until_done)
+    return ask(ctx, until_done)
 
 
 def run_deny(ctx: Context, args: DenyArgs) -> Decided:

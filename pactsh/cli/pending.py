@@ -14,10 +14,10 @@ import msgspec
 from pactsh.cli.context import Context
 from pactsh.cli.settled import Outcome, SettledError
 from pactsh.errors import PolicyError, UnreachableError, error_of
+from pactsh.model.approval import Approval
 
 if TYPE_CHECKING:
     from pactsh.cli.local import LocalAgent
-    from pactsh.model.approval import Approval
     from pactsh.model.entry import Draft
 
 _AGAIN_S = 1.0
@@ -32,18 +32,6 @@ class Pending(msgspec.Struct, frozen=True):
     left_s: int
 
 
-class Over(msgspec.Struct, frozen=True):
-    """How one ended: its state, who decided and why; of an executed one its exit status, and its error."""
-
-    id: str
-    state: str
-    by: str = ""
-    reason: str = ""
-    status: int | None = None
-    kind: str = ""
-    message: str = ""
-
-
 def is_pending(item: Mapping[str, object]) -> bool:
     """Whether an agent's answer is that a second person has to agree."""
     return isinstance(item.get("approval"), dict)
@@ -55,7 +43,7 @@ def settle_here(ctx: Context, agent: LocalAgent, item: Mapping[str, object], wha
     where = str(item.get("node") or pending.vcluster)
     _announce(ctx, pending, what, where)
     try:
-        over = msgspec.convert(agent.ask("approval", {"id": pending.id}, endless=True), Over)
+        over = msgspec.convert(agent.ask("approval", {"id": pending.id}, endless=True), Approval)
     except KeyboardInterrupt:
         raise SettledError(Outcome(pending.id, "pending", what, where)) from None
     _end(over, what, where)
@@ -65,16 +53,10 @@ def settle_elsewhere(ctx: Context, pending: Pending, what: str, where: str) -> N
     """Wait with the journal; raises like `settle_here`."""
     _announce(ctx, pending, what, where)
     try:
-        approval = _watch(ctx, pending.id)
+        over = _watch(ctx, pending.id)
     except KeyboardInterrupt:
         raise SettledError(Outcome(pending.id, "pending", what, where)) from None
-    _end(
-        Over(
-            approval.id, approval.state, approval.by, approval.reason, approval.status, approval.kind, approval.message
-        ),
-        what,
-        where,
-    )
+    _end(over, what, where)
 
 
 def pending_of(ctx: Context, approval: Approval) -> Pending:
@@ -120,7 +102,7 @@ def _watch(ctx: Context, id_: str) -> Approval:
         ctx.sleep(_AGAIN_S)
 
 
-def _end(over: Over, what: str, where: str) -> None:
+def _end(over: Approval, what: str, where: str) -> None:
     if over.state == "denied":
         raise PolicyError(f"{what}: {over.id} was denied by {over.by}: {over.reason}")
     if over.state == "expired":

@@ -7,26 +7,26 @@ each number: of two who decide at the same moment one has decided, and nothing i
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from pactsh.auth.names import CERTIFIED_KINDS, check_principal
-from pactsh.errors import ConflictError, ForbiddenError, NotFoundError, PactError, UsageError
+from pactsh.auth.names import check_principal
+from pactsh.errors import AuthError, ConflictError, ForbiddenError, NotFoundError, PactError, UsageError
 from pactsh.journal.access import agent_node_of, reach_of
 from pactsh.journal.chain import Record
-from pactsh.journal.drafts import authorize_draft
+from pactsh.journal.documents import parse_object
+from pactsh.journal.drafts import PERSONS, authorize_draft, check_draft
 from pactsh.journal.gate import Caller, Handler
 from pactsh.journal.judging import Judge
-from pactsh.journal.ledger import Ledger, now_text
+from pactsh.journal.ledger import Ledger, now_text, time_text
 from pactsh.journal.projections import PolicyView, Projections
 from pactsh.journal.service import JournalService
-from pactsh.model.approval import APPROVED, DENIED, DONE, EXPIRED, ON_NODES, REQUESTED, Approval, requested
+from pactsh.model.approval import APPROVED, AT_NODE, DENIED, DONE, EXPIRED, REQUESTED, Approval, requested
 from pactsh.model.entry import Author, Draft
 from pactsh.model.identity import Identity
 from pactsh.model.revocation import PERSON, key_of
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _REQUEST, _DECISION, _DONE = 1, 2, 3  # the numbers of an approval's entries
 _TICK_S = 1.0
-_MOST_OPERATION, _LONGEST_TEXT, _MOST_OPEN, _MOST_OF_ONE = 950 << 10, 1000, 1000, 50
+_MOST_OPERATION, _MOST_REQUESTER, _LONGEST_TEXT = 950 << 10, 16 << 10, 1000
+_MOST_OPEN, _MOST_OF_ONE = 1000, 50  # on a vCluster, and of those of a requester: nobody fills it alone
 _ID_BYTES = (2, 2, 2, 2, 3, 4, 8)
 AT_JOURNAL = {"apply": "overlay.updated", "policy_update": "policy.updated"}
 """Actions that the journal executes itself, and the type of the entry that does it."""
@@ -61,7 +62,7 @@ class ApprovalsService:
     ) -> None:
         self._ledger, self._store, self._views, self._journal = ledger, ledger.store, views, journal
         self._judge, self._clock = judge, clock
-        self._deciding = asyncio.Lock()
+        self._asking, self._deciding = asyncio.Lock(), asyncio.Lock()
 
     def handlers(self) -> dict[str, Handler]:
         """Method name to handler."""
@@ -78,48 +79,47 @@ class ApprovalsService:
         """Put an operation on record that waits for a second person."""
         await self._views.catch_up(self._store)
         who, scope, vcluster = self._requester(caller, request)
-        operation = _object(request.operation, "operation")
+        operation = parse_object(request.operation, "operation", _MOST_OPERATION)
         if request.action in AT_JOURNAL:
             await self._check_own(caller.known, request.action, scope, operation)
         summary = " ".join(request.summary.split())[:_LONGEST_TEXT]
-        self._check_room(who, vcluster)
         timeout = timedelta(seconds=self._policy(vcluster).approval_timeout_seconds)
         body: JsonObject = {
             "action": request.action,
             "vcluster": vcluster,
             "operation": operation,
-            "expires": _text(self._clock() + timeout),
+            "expires": time_text(self._clock() + timeout),
             "nonce": secrets.token_hex(8),  # tells this request from one that has the id already
         }
-        for size in _ID_BYTES:
-            id_ = f"ap-{secrets.token_hex(size)}"
-            record = await self._append(id_, _REQUEST, REQUESTED, scope, who, summary, body | {"id": id_})
-            if (record.entry().body or {}).get("nonce") == body["nonce"]:
-                return await self._answer(id_)
+        async with self._asking:  # or several at once would all be the last that is allowed
+            self._check_number(who.principal, vcluster)
+            for size in _ID_BYTES:
+                id_ = f"ap-{secrets.token_hex(size)}"
+                record = await self._append(id_, _REQUEST, REQUESTED, scope, who, summary, body | {"id": id_})
+                if (record.entry().body or {}).get("nonce") == body["nonce"]:
+                    return await self._answer(id_)
         raise ConflictError("no id is free for the approval", hint="try again")
 
-    def _check_room(self, who: Author, vcluster: str) -> None:
-        """Raises `ConflictError` where more are open than anybody would look through."""
-        there = [a for a in self._views.open_approvals.values() if a.vcluster == vcluster]
-        theirs = sum(a.requester.principal.casefold() == who.principal.casefold() for a in there)
-        if len(there) >= _MOST_OPEN or theirs >= _MOST_OF_ONE:
-            whose = f"{theirs} approvals of {who.principal}" if theirs >= _MOST_OF_ONE else f"{_MOST_OPEN} approvals"
-            raise ConflictError(f"{whose} are open on vcluster {vcluster}", hint="pact approve list shows them")
+    def _check_number(self, principal: str, vcluster: str) -> None:
+        """Raises `ConflictError` where enough is open already. Of each person less than of all, so that nobody keeps
+        others from asking."""
+        open_ = [approval for approval in self._views.approvals.open() if approval.vcluster == vcluster]
+        name, where = principal.casefold(), f"are open on vcluster {vcluster}"
+        if sum(approval.requester.principal.casefold() == name for approval in open_) >= _MOST_OF_ONE:
+            raise ConflictError(f"{_MOST_OF_ONE} approvals of {principal} {where}", hint="pact approve list")
+        if len(open_) >= _MOST_OPEN:
+            raise ConflictError(f"{_MOST_OPEN} approvals {where}", hint="pact approve list")
 
     def _requester(self, caller: Caller, request: pb.ApprovalRequest) -> tuple[Author, str, str]:
         """Who asks, the scope and the vCluster; raises `ForbiddenError`, `UsageError`."""
         identity = caller.known
         if node := agent_node_of(identity):
-            try:
-                author = msgspec.convert(_object(request.requester, "requester"), Author)
-            except msgspec.ValidationError as error:
-                raise UsageError(f"requester: {error}") from error
             vcluster = self._views.nodes[node].vcluster if node in self._views.nodes else ""
-            if request.action not in ON_NODES or not vcluster:
-                raise ForbiddenError(f"the agent of {node} may not ask for {request.action[:40] or 'nothing'}")
-            if author.kind not in CERTIFIED_KINDS or check_principal(author.principal).startswith("pact-journal"):
-                raise UsageError("requester: expected a person or a service")
-            return author, f"node:{node}", vcluster
+            if request.action in AT_JOURNAL or not vcluster:
+                raise ForbiddenError(f"the agent of {node} may not ask for {request.action or 'nothing'}")
+            if request.action not in AT_NODE:
+                raise UsageError(f"action {request.action[:64]!r}: expected one of {', '.join(sorted(AT_NODE))}")
+            return _vouched_for(request.requester), f"node:{node}", vcluster
         vcluster = request.scope.removeprefix("vcluster:")
         if request.action not in AT_JOURNAL or request.scope != f"vcluster:{vcluster}" or not vcluster:
             raise UsageError(f"approvals are asked for {' and '.join(AT_JOURNAL)} of a vCluster, or by agents")
@@ -189,7 +189,7 @@ class ApprovalsService:
             raise ConflictError(f"{approval.id} has expired", hint="it has to be asked for again")
 
     def _is_over(self, approval: Approval) -> bool:
-        return _text(self._clock()) >= approval.expires
+        return time_text(self._clock()) >= approval.expires
 
     async def _find(self, caller: Caller, id_: str) -> Approval:
         await self._views.catch_up(self._store)
@@ -205,23 +205,25 @@ class ApprovalsService:
     # -- listing
 
     async def list(self, caller: Caller, request: pb.ApprovalsRequest) -> AsyncIterator[pb.Approval]:
-        """Those within reach, oldest first; only open ones unless asked for all."""
+        """Those within reach, oldest first; only open ones unless asked for all. Of one that is over its operation is
+        told when it is asked for by its id."""
         await self._views.catch_up(self._store)
-        if request.id:
-            known = self._views.approvals.get(request.id)
-            among = [] if known is None else [await self._whole(known)]
-        else:
-            among = [*(self._views.approvals if request.all else self._views.open_approvals).values()]
-        for approval in among:
+        for approval in self._asked_for(request):
             if self._is_wanted(caller, request, approval):
-                yield approval_message(approval)
+                yield approval_message(await self._whole(approval) if request.id else approval)
 
     async def _whole(self, approval: Approval) -> Approval:
-        """The same with its operation, which is not kept in memory once it is over."""
-        record = None if approval.is_open else await self._store.get(approval.asked)
+        record = None if approval.is_open else await self._store.by_number(_client(approval.id), _REQUEST)
         if record is None:
             return approval
         return msgspec.structs.replace(approval, operation=requested(record.entry()).operation)
+
+    def _asked_for(self, request: pb.ApprovalsRequest) -> Sequence[Approval]:
+        """Those among which there may be wanted ones."""
+        views = self._views.approvals
+        if request.id:
+            return [found] if (found := views.get(request.id)) is not None else []
+        return views.all() if request.all else views.open()
 
     def _is_wanted(self, caller: Caller, request: pb.ApprovalsRequest, approval: Approval) -> bool:
         return (
@@ -234,25 +236,19 @@ class ApprovalsService:
     async def watch(self, caller: Caller, request: pb.ApprovalsRequest) -> AsyncIterator[pb.Approval]:
         """Those of `list` now, then each that changes, without end. One that was sent open is sent closed as well.
         An empty message comes first: whoever connects learns that it stands."""
-        sent: dict[str, int] = {}  # the open ones, as they were told
+        sent: set[str] = set()  # and open then
         yield pb.Approval()
         await self._views.catch_up(self._store)
-        told = -1
+        fresh = self._asked_for(request)
         while True:
             seen = self._views.seq  # while something is sent, others fold in what comes next
-            if told != self._views.approvals_seq:
-                first, told = told < 0, self._views.approvals_seq
-                for id_ in dict.fromkeys([*self._views.open_approvals, *sent, *([request.id] if first else [])]):
-                    approval = self._views.approvals.get(id_)
-                    wanted = approval is not None and (id_ in sent or self._is_wanted(caller, request, approval))
-                    if approval is None or not wanted or sent.get(id_) == approval.seq:
-                        continue
-                    sent[id_] = approval.seq
-                    if not approval.is_open:
-                        del sent[id_]
+            for approval in fresh:
+                if approval.id in sent or self._is_wanted(caller, request, approval):
+                    (sent.add if approval.is_open else sent.discard)(approval.id)
                     yield approval_message(approval)
             await self._store.wait_beyond(seen)
             await self._views.catch_up(self._store)
+            fresh = self._views.approvals.changed_since(seen)
 
     # -- what happens by itself
 
@@ -267,7 +263,7 @@ class ApprovalsService:
 
     async def _tick(self) -> None:
         await self._views.catch_up(self._store)
-        for approval in [*self._views.open_approvals.values()]:
+        for approval in self._views.approvals.open():
             if approval.state == "pending" and self._is_over(approval):
                 async with self._deciding:
                     await self._append(
@@ -296,9 +292,10 @@ class ApprovalsService:
     ) -> Record:
         """The entry of that step: ours, or the one that is there already."""
         draft = Draft(
-            client=f"journal:approval:{id_}", number=number, time=now_text(), type=kind, scope=scope, author=author,
+            client=_client(id_), number=number, time=now_text(), type=kind, scope=scope, author=author,
             message=message, body=body,
         )  # fmt: skip
+        check_draft(draft)
         record = await self._ledger.append(draft)
         await self._views.catch_up(self._store)
         return record
@@ -310,6 +307,26 @@ class ApprovalsService:
     def _policy(self, vcluster: str) -> Policy:
         view = self._views.policies.get(vcluster, PolicyView())
         return Policy(vcluster) if view.seq == 0 else parse_policy(view.document)
+
+
+def _client(id_: str) -> str:
+    """Under which the entries of an approval are kept."""
+    return f"journal:approval:{id_}"
+
+
+def _vouched_for(requester: bytes) -> Author:
+    """Whoever an agent asks for: a person, or a service; raises `UsageError`."""
+    try:
+        author = msgspec.convert(parse_object(requester, "requester", _MOST_REQUESTER), Author)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"requester: {error}") from error
+    if not author.principal.strip() or author.kind not in PERSONS:
+        raise UsageError("requester: expected a principal, and a kind of human or service")
+    try:
+        check_principal(author.principal)  # nor is anybody called like the journal or an agent
+    except AuthError as error:
+        raise UsageError(f"requester: {error.message}") from error
+    return author
 
 
 def _entry_of(id_: str, action: str, scope: str, author: Author, operation: JsonObject) -> Draft:
@@ -326,21 +343,5 @@ def _entry_of(id_: str, action: str, scope: str, author: Author, operation: Json
     )
 
 
-def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 def _mapping(value: object) -> JsonObject:
     return value if isinstance(value, dict) else {}
-
-
-def _object(data: bytes, name: str) -> JsonObject:
-    if len(data) > _MOST_OPERATION:
-        raise UsageError(f"{name}: more than {_MOST_OPERATION} bytes")
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{name}: not JSON") from error
-    if not isinstance(value, dict):
-        raise UsageError(f"{name}: expected an object")
-    return value

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import NoReturn
 
 import msgspec
 
 from pactsh.errors import ForbiddenError, UsageError
 from pactsh.journal.chain import MAX_ENTRY_BYTES
+from pactsh.journal.documents import no_constant
 from pactsh.model import approval, revocation
 from pactsh.model.entry import Draft
 from pactsh.model.identity import Identity
@@ -65,7 +65,8 @@ _TIME = re.compile(
 )
 _CLIENT = re.compile(r"(agent|user|journal):[!-~]{1,200}")
 _SESSION = re.compile(r"[!-~]{0,128}")
-KINDS = ("human", "agent", "service")
+PERSONS = ("human", "service")
+KINDS = (*PERSONS, "agent")
 
 
 def is_time(text: str) -> bool:
@@ -83,15 +84,11 @@ def parse_draft(data: bytes) -> Draft:
     if len(data) > MAX_ENTRY_BYTES:
         raise UsageError(f"draft of {len(data)} bytes", hint=f"an entry holds at most {MAX_ENTRY_BYTES} bytes")
     try:
-        draft = msgspec.convert(json.loads(data, parse_constant=_no_constant), Draft)
+        draft = msgspec.convert(json.loads(data, parse_constant=no_constant), Draft)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"not a draft: {error}") from error
     check_draft(draft)
     return draft
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def check_draft(draft: Draft) -> None:

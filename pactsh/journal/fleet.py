@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import AsyncIterator
 
 from pactsh.auth.names import check_node
 from pactsh.errors import ForbiddenError, NotFoundError, UsageError
 from pactsh.journal.access import Reach, agent_node_of, reach_of
+from pactsh.journal.documents import parse_object
 from pactsh.journal.gate import Caller, Handler
 from pactsh.journal.judging import Judge
 from pactsh.journal.ledger import Ledger, now_text
@@ -70,8 +70,7 @@ class FleetService:
                 raise _elsewhere(node, self._bound(node), request.vcluster)
         if any(len(text) > _MAX_TEXT for text in (request.ssh_address, request.state, request.version)):
             raise UsageError("report refused: a field is too long")
-        if len(request.details) > _MAX_DETAILS or not _is_object(request.details or b"{}"):
-            raise UsageError(f"report refused: details must be a JSON object of at most {_MAX_DETAILS} bytes")
+        parse_object(request.details or b"{}", "report refused: details", _MAX_DETAILS)
         self._presence.report(
             node,
             Report(
@@ -163,10 +162,3 @@ def _elsewhere(node: str, bound: str, claimed: str) -> ForbiddenError:
         f"{node} was enrolled in vCluster {bound}, not in {claimed}" if bound else f"{node} is in no vCluster yet",
         hint=f"a new join token moves it: pact-journal join-token {node} --vcluster {claimed}",
     )
-
-
-def _is_object(data: bytes) -> bool:
-    try:
-        return isinstance(json.loads(data), dict)
-    except (ValueError, RecursionError):
-        return False

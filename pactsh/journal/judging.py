@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pactsh.errors import PolicyError, UsageError
+from pactsh.errors import PolicyError
 from pactsh.journal.access import agent_node_of
+from pactsh.journal.documents import parse_object
 from pactsh.journal.gate import Caller, Handler
 from pactsh.journal.ledger import Ledger, now_text
 from pactsh.journal.projections import NodeView, Projections
@@ -76,7 +76,7 @@ class JudgeService:
     async def evaluate(self, caller: Caller, request: pb.EvaluateRequest) -> pb.Judgement:
         """The verdict on an act on the calling agent's own node, in the vCluster that the journal has it in."""
         node = agent_node_of(caller.known)
-        given = _document(request.input)
+        given = parse_object(request.input, "input document", _MOST_INPUT)
         await self._views.catch_up(self._store)
         scope = given.get("scope")
         claimed = scope.get("vcluster", "") if isinstance(scope, dict) else ""
@@ -94,15 +94,3 @@ def _plain(value: JsonValue) -> JsonValue:
     if isinstance(value, dict):
         return {str(_plain(name)): _plain(item) for name, item in value.items()}
     return value
-
-
-def _document(data: bytes) -> JsonObject:
-    if len(data) > _MOST_INPUT:
-        raise UsageError(f"an input document of more than {_MOST_INPUT} bytes")
-    try:
-        given = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise UsageError("the input document is not JSON") from error
-    if not isinstance(given, dict):
-        raise UsageError("the input document is not an object")
-    return given

@@ -69,9 +69,7 @@ class Projections:
         self.sessions: dict[str, SessionView] = {}
         self.policies: dict[str, PolicyView] = {}
         self.overlays: dict[str, PolicyView] = {}
-        self.approvals: dict[str, approval.Approval] = {}
-        self.open_approvals: dict[str, approval.Approval] = {}
-        self.approvals_seq = 0  # of the last entry about one
+        self.approvals = approval.ApprovalsView()
         self.revoked: dict[revocation.Key, revocation.Revocation] = {}
 
     def apply(self, entry: Entry) -> None:
@@ -85,7 +83,7 @@ class Projections:
         elif entry.type in {"session.start", "session.end"}:
             self._apply_session(entry)
         elif entry.type in approval.TYPES:
-            self._apply_approval(entry)
+            approval.fold(self.approvals, entry)
         elif entry.type == revocation.TYPE:
             made = revocation.fold(self.revoked, entry)
             if made is not None and made.kind == revocation.NODE and made.subject in self.nodes:
@@ -96,15 +94,6 @@ class Projections:
             if isinstance(document, dict):
                 views = self.policies if field == "policy" else self.overlays
                 views[name] = PolicyView(canonical_json(document).encode(), entry.seq)
-
-    def _apply_approval(self, entry: Entry) -> None:
-        approval.fold(self.approvals, entry)
-        self.approvals_seq = entry.seq
-        known = self.approvals.get(_text(entry.body, "id"))
-        if known is not None:
-            self.open_approvals.pop(known.id, None)
-            if known.is_open:
-                self.open_approvals[known.id] = known
 
     def _apply_session(self, entry: Entry) -> None:
         """A node starts and ends its own sessions, whatever numbers it names: none hides another's."""

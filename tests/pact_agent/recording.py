@@ -17,6 +17,7 @@ from pact_agent.declared import Declared
 from pact_agent.dimensions import ApplyError, Dimension, Holder
 from pact_agent.dimensions.kernel import Kernel
 from pact_agent.emergency import Emergency
+from pact_agent.facts import Link, NodeFacts
 from pact_agent.judging import Judging
 from pact_agent.lifecycle import Lifecycle
 from pact_agent.observers import Observers
@@ -37,6 +38,17 @@ from pactsh.rpc import pact_pb2 as pb
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 ALICE = Identity("alice@org", ("pact-ops-ml-training",), "human", "uid")
 BOB = Identity("bob@org", ("pact-viewer-ml-training",), "human", "ssh")
+
+
+ENFORCED: dict[str, object] = {
+    "landlock_abi": 6,
+    "seccomp": True,
+    "masks": 12,
+    "masks_error": "",
+    "capabilities": True,
+    "cgroups": True,
+    "bounded": True,
+}
 
 
 class FakeClock:
@@ -207,8 +219,6 @@ def calls_of(
     emergency: Emergency | None = None,
 ) -> Calls:
     """What answers the node's own `pact`."""
-    from tests.pact_agent.test_facts import facts_of
-
     return Calls(
         facts_of(node),
         node.sessions,
@@ -249,6 +259,24 @@ def emergency_of(node: Recording, boot: str = "boot-1") -> Emergency:
     )
     made.resume(boot)
     return made
+
+
+def facts_of(
+    node: Recording, *, link: Link | None = None, features: dict[str, object] | None = None, required: str = "required"
+) -> NodeFacts:
+    """What the node knows of itself; all is enforced but for what `features` say."""
+    return NodeFacts(
+        "node042",
+        "ml-training",
+        clock=node.clock,
+        sessions=node.sessions,
+        backlog=node.spool,
+        link=lambda: link,
+        features=ENFORCED | (features or {}),
+        containment=lambda: required,
+        missing=("no hardware",),
+        configuration=lambda: node.lifecycle,
+    )
 
 
 @contextmanager

@@ -9,11 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from pact_agent.approvals import BEGUN, Approvals
+from pact_agent.calls import _CHANGING
 from pact_agent.pipeline import LineRun
 from pact_agent.secondperson import SecondPerson
 
 from pactsh.errors import ConflictError, NotFoundError, PactError, PolicyError, UnreachableError
-from pactsh.model.approval import Approval
+from pactsh.model.approval import AT_NODE, Approval
 from pactsh.model.entry import Author
 from pactsh.model.identity import Identity
 from pactsh.policy.decision import Decision
@@ -83,6 +84,11 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
 
 def done(node: Recording) -> list[tuple[object, object]]:
     return [(body_of(e)["status"], body_of(e)["kind"]) for e in node.entries() if e.type == "approval.done"]
+
+
+def test_the_journal_knows_every_action_that_may_wait_for_somebody() -> None:
+    """Though a longer window, which changes nothing on the node, waits for nobody."""
+    assert {*_CHANGING.values(), "shell", "exec"} - {"extend"} == AT_NODE
 
 
 def test_what_is_approved_is_done_once_however_often_it_is_told(node: Recording) -> None:
@@ -214,9 +220,46 @@ def test_an_interrupt_just_as_it_is_decided_neither_loses_nor_repeats_it(node: R
         await here.settled()
         assert here.executed == (["ap-7f3a"] if by == "here" else [])
         assert (outcome is None) == (by == "here")
+        assert screen.told[3:] == (
+            ["ap-7f3a was approved by bob@org: it is done without this terminal"] * (by == "here")
+        )
 
     run(go)
     assert done(node) == ([(0, "")] if by == "here" else [])
+
+
+@pytest.mark.parametrize("how", ["interrupts", "hangs up"])
+def test_who_leaves_while_it_is_begun_has_it_done_here(node: Recording, how: str) -> None:
+    """The end of another one is being put on record just then, and the disk takes its time."""
+
+    async def go() -> None:
+        here, screen, line = Here(node), Screen(), LineRun()
+        second = SecondPerson("node042", here.made, node.lifecycle, node.clock)
+        session = await node.sessions.open(IDENTITY, kind="interactive", source="ssh", peer="x")
+        decision = Decision("allow", 0, "", "", "", "", None, ())
+        waiting = asyncio.create_task(second.wait_line(session, "x", "shell", decision, screen, line))  # type: ignore[arg-type]
+        while len(screen.told) < 3:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        node.disk.waiting.clear()
+        node.disk.slow.clear()
+        await here.made.arrived(approval("approved", "ap-beef"))
+        await asyncio.to_thread(node.disk.waiting.wait, DEADLINE_S)
+        await here.made.arrived(approval("approved", by="bob@org"))
+        for _ in range(5):  # and it is the next to be begun
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        line.signal("INT")
+        if how == "hangs up":
+            waiting.cancel()
+        node.disk.slow.set()
+        async with asyncio.timeout(DEADLINE_S):
+            await asyncio.wait({waiting})
+        await here.settled()
+        assert here.executed == ["ap-beef", "ap-7f3a"]
+
+    run(go)
+    assert done(node) == [(0, ""), (0, "")]
 
 
 def test_steps_of_several_at_once_are_each_on_record_once(node: Recording) -> None:
@@ -272,6 +315,17 @@ def test_who_waits_for_the_end_hears_of_it(node: Recording) -> None:
             assert (await here.made.over(asked.id)).state == "done", "who asks late hears it too"
         with pytest.raises(NotFoundError):
             await here.made.over("ap-beef")
+
+    run(go)
+
+
+def test_who_asks_the_agent_how_it_ended_is_told_all_but_what_it_was_to_do(node: Recording) -> None:
+    async def go() -> None:
+        here = Here(node)
+        second = SecondPerson("node042", here.made, node.lifecycle, node.clock)
+        ended = approval("denied", by="bob@org", reason="no")
+        await here.made.arrived(msgspec.structs.replace(ended, operation={"line": "x"}))
+        assert msgspec.convert(await second.over(ended.id), Approval) == ended
 
     run(go)
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from pact_agent.capability import capabilities
 
-from tests.pact_agent.recording import recording
-from tests.pact_agent.test_facts import facts_of
+from tests.pact_agent.recording import facts_of, recording
 
 
 def test_it_is_this_machine(tmp_path: Path) -> None:

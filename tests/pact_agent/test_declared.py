@@ -21,6 +21,7 @@ from pact_agent.dimensions.kernel import Kernel
 from pact_agent.saved import StateFiles
 from pact_agent.spool import Spool
 
+from pactsh.errors import PactError
 from pactsh.model.entry import Author
 from pactsh.model.overlay import Overlay
 from tests.pact_agent.localnode import body_of
@@ -230,3 +231,75 @@ def test_a_delta_whose_time_is_over_is_undone(tmp_path: Path) -> None:
         asyncio.run(node.lifecycle.tick())
 
     assert set(at_each_step(tmp_path, DRIFT, act, gone_back)) == {"0 commits", "1 commits", "after"}
+
+
+def committing_fails(node: Recording, *, also_files: bool) -> None:
+    """A commit whose entry the disk does not take; nor the node's files from then on."""
+    node.set("vm.swappiness", "10")
+    asyncio.run(node.lifecycle.look())
+    node.disk.slow.clear()
+
+    async def go() -> None:
+        node.disk.waiting.clear()
+        committing = asyncio.create_task(node.lifecycle.commit(ALICE, "x"))
+        await asyncio.to_thread(node.disk.waiting.wait, 30)
+        if also_files:
+            (node.directory / "config").rename(node.directory / "away")
+        node.disk.fails = True
+        node.disk.slow.set()
+        with pytest.raises(PactError):
+            await committing
+
+    asyncio.run(go())
+    node.disk.fails = False
+    if also_files:
+        (node.directory / "away").rename(node.directory / "config")
+
+
+@pytest.mark.parametrize("also_files", [False, True], ids=["entries", "files too"])
+def test_what_was_refused_for_the_disk_is_not_so(tmp_path: Path, also_files: bool) -> None:
+    with recording(tmp_path) as node:
+        node.set("vm.swappiness", "60")
+        asyncio.run(node.lifecycle.start("boot-1"))
+        committing_fails(node, also_files=also_files)
+        assert (node.lifecycle.deltas, len(node.lifecycle.drift)) == ((), 1)
+        asyncio.run(node.lifecycle.commit(ALICE, "again"))
+        assert [e.message for e in node.entries() if e.type == "commit"] == ["again"]
+        asyncio.run(node.restarted().start("boot-1"))
+        assert [e.message for e in node.entries() if e.type == "commit"] == ["again"]
+
+
+def test_what_the_end_of_the_agent_cut_short_is_recorded_by_the_next_start(tmp_path: Path) -> None:
+    """Cancelled, as everything is at the end, while the disk takes its time."""
+    with recording(tmp_path) as node:
+        node.set("vm.swappiness", "60")
+        asyncio.run(node.lifecycle.start("boot-1"))
+        node.set("vm.swappiness", "10")
+        asyncio.run(node.lifecycle.look())
+        node.disk.slow.clear()
+
+        async def go() -> None:
+            node.disk.waiting.clear()
+            committing = asyncio.create_task(node.lifecycle.commit(ALICE, "x"))
+            await asyncio.to_thread(node.disk.waiting.wait, 30)
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await asyncio.wait({committing})
+            node.disk.fails = True
+            node.disk.slow.set()
+
+        asyncio.run(go())
+        node.disk.fails = False
+        asyncio.run(node.restarted().start("boot-1"))
+        assert [delta.message for delta in node.lifecycle.deltas] == ["x"]
+        assert [e.message for e in node.entries() if e.type == "commit"] == ["x"]
+
+
+def test_what_was_refused_is_not_recorded_by_the_next_start(tmp_path: Path) -> None:
+    with recording(tmp_path) as node:
+        node.set("vm.swappiness", "60")
+        asyncio.run(node.lifecycle.start("boot-1"))
+        committing_fails(node, also_files=False)
+        asyncio.run(node.restarted().start("boot-1"))
+        assert (node.lifecycle.deltas, len(node.lifecycle.drift)) == ((), 1)
+        assert [e.message for e in node.entries() if e.type == "commit"] == []

@@ -7,42 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from pact_agent.facts import NodeFacts
 
 from pactsh import __version__
-from tests.pact_agent.recording import ALICE, Recording, recording
-
-ALL = {
-    "landlock_abi": 6,
-    "seccomp": True,
-    "masks": 12,
-    "masks_error": "",
-    "capabilities": True,
-    "cgroups": True,
-    "bounded": True,
-}
+from tests.pact_agent.recording import ALICE, facts_of, recording
 
 
 @dataclass
 class Link:
     connected: bool = False
-
-
-def facts_of(
-    node: Recording, *, link: Link | None = None, features: dict[str, object] | None = None, required: str = "required"
-) -> NodeFacts:
-    return NodeFacts(
-        "node042",
-        "ml-training",
-        clock=node.clock,
-        sessions=node.sessions,
-        backlog=node.spool,
-        link=lambda: link,
-        features=ALL | (features or {}),
-        containment=lambda: required,
-        missing=("no hardware",),
-        configuration=lambda: node.lifecycle,
-    )
 
 
 @pytest.mark.parametrize(

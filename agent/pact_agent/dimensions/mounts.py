@@ -75,8 +75,9 @@ class Mounts:
         if is_it and not root:
             _run("-o", f"remount,{options}", "--", key)
             return
-        for _ in () if is_it else there:
-            self._unmount(key)
+        if not is_it:
+            for _ in there:
+                self._unmount(key)
         if not root:
             self._mount(kind, source, options, key)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -154,64 +155,69 @@ def test_an_agent_decides_nothing_and_asks_for_its_own_node(tmp_path: Path) -> N
     asyncio.run(go())
 
 
-WHO: dict[str, object] = {"principal": "alice@org", "roles": [OPS], "kind": "human"}
+def who(**keys: object) -> bytes:
+    return json.dumps({"principal": "alice@org", "roles": [OPS], "kind": "human"} | keys).encode()
 
 
-@pytest.mark.parametrize(
-    ("action", "operation", "requester", "error"),
-    [
-        ("", b"{}", WHO, ForbiddenError),
-        ("approve", b"{}", WHO, ForbiddenError),
-        ("extend", b"{}", WHO, ForbiddenError),
-        ("commit", b"[]", WHO, UsageError),
-        ("commit", b'{"x": "' + "\u20ac".encode() * (300 << 10) + b'"}', WHO, UsageError),
-        ("commit", b"{}", {}, UsageError),
-        ("commit", b"{}", WHO | {"principal": ""}, PactError),
-        ("commit", b"{}", WHO | {"principal": "agent:node042"}, PactError),
-        ("commit", b"{}", WHO | {"principal": "pact-journal"}, UsageError),
-        ("commit", b"{}", WHO | {"principal": "a b"}, PactError),
-        ("commit", b"{}", WHO | {"kind": "agent"}, UsageError),
-        ("commit", b"{}", WHO | {"kind": "god"}, UsageError),
-        ("commit", b"{}", WHO | {"more": 1}, UsageError),
-    ],
-)
-def test_what_an_agent_may_not_ask_for_is_not_on_record(
-    tmp_path: Path, action: str, operation: bytes, requester: dict[str, object], error: type[PactError]
-) -> None:
+UNFIT: dict[str, tuple[str, bytes, bytes, str]] = {
+    "no action": ("", b"{}", ALICE, "action '': expected one of blacklist, commit"),
+    "unknown action": ("reboot", b"{}", ALICE, "action 'reboot'"),
+    "no requester": ("commit", b"{}", b"", "requester: missing"),
+    "requester is no object": ("commit", b"{}", b"[]", "requester: expected an object"),
+    "requester without a name": ("commit", b"{}", who(principal=""), "requester: expected a principal"),
+    "requester of blanks": ("commit", b"{}", who(principal="  "), "requester: expected a principal"),
+    "requester with a number": ("commit", b"{}", who(principal=7), "requester: Expected `str`"),
+    "requester with more": ("commit", b"{}", who(admin=True), "requester: Object contains unknown field"),
+    "requester is an agent": ("commit", b"{}", who(kind="agent"), "kind of human or service"),
+    "requester is unheard of": ("commit", b"{}", who(kind="god"), "kind of human or service"),
+    "name without end": ("commit", b"{}", who(principal="x" * 257), "requester: not a usable principal name"),
+    "called like an agent": ("commit", b"{}", who(principal="agent:node042"), "requester: not a usable"),
+    "called like the journal": ("commit", b"{}", who(principal="journal:approval"), "requester: not a usable"),
+    "roles without end": ("commit", b"{}", who(roles=["x" * 20_000]), "requester: more than 16384 bytes"),
+    "no operation": ("commit", b"", ALICE, "operation: missing"),
+    "operation without end": ("commit", b'{"a":"' + b"x" * (950 << 10) + b'"}', ALICE, "operation: more than"),
+    "operation of no number": ("commit", b'{"a":NaN}', ALICE, "operation: not JSON"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_what_an_agent_asks_for_is_something_and_for_somebody(tmp_path: Path, case: str) -> None:
+    action, operation, requester, why = UNFIT[case]
+
     async def go() -> None:
-        async with running(tmp_path) as site, site.agent() as agent:
+        async with running(tmp_path) as site:
             await enrolled(site)
-            with pytest.raises(error):
-                await agent.request_approval(action, operation, "x", requester=json.dumps(requester).encode())
-            assert await agent.approvals() == []
-            assert [e.type for e in await agent.list(10)] == ["agent.start"]
+            async with site.agent() as agent, site.admin() as admin:
+                with pytest.raises(UsageError, match=re.escape(why)):
+                    await agent.request_approval(action, operation, "x", requester=requester)
+                assert await admin.approvals() == []
+                service = await agent.request_approval("exec", b"{}", "x", requester=who(kind="service"))
+                assert service.requester.kind == "service"
 
     asyncio.run(go())
 
 
-def test_one_person_alone_does_not_fill_the_list(tmp_path: Path) -> None:
+def test_nobody_keeps_others_from_asking(tmp_path: Path) -> None:
+    """Though asking for 60 things at the same moment, in small letters and in capitals."""
+
     async def go() -> None:
-        async with running(tmp_path) as site, site.agent() as agent, site.person("bob@org", OPS) as bob:
+        async with running(tmp_path) as site:
             await enrolled(site)
-            made = [await agent.request_approval("commit", b"{}", "x", requester=ALICE) for _ in range(50)]
-            again = ALICE.replace(b"alice", b"Alice")
-            with pytest.raises(ConflictError, match="50 approvals of Alice@org are open"):
-                await agent.request_approval("commit", b"{}", "x", requester=again)
-            await agent.request_approval("commit", b"{}", "x", requester=ALICE.replace(b"alice", b"carol"))
-            await bob.decide_approval(made[0].id, approve=False, reason="no")
-            await agent.request_approval("commit", b"{}", "x", requester=ALICE)
-
-    asyncio.run(go())
-
-
-def test_one_that_is_over_still_says_what_it_was(tmp_path: Path) -> None:
-    async def go() -> None:
-        async with pending(tmp_path) as (site, approval), site.person("bob@org", OPS) as bob:
-            assert (await bob.decide_approval(approval.id, approve=False, reason="no")).state == "denied"
-            (shown,) = await bob.approvals(id_=approval.id)
-            assert (shown.state, shown.operation) == ("denied", {"method": "commit"})
-            assert await bob.approvals() == []
-            assert [a.id for a in await bob.approvals(closed=True)] == [approval.id]
+            async with site.agent() as agent, site.person("bob@org", OPS) as bob:
+                names = [who(principal="Alice@org" if number % 2 else "alice@org") for number in range(60)]
+                answers = await asyncio.gather(
+                    *(agent.request_approval("exec", b"{}", "x", requester=name) for name in names),
+                    return_exceptions=True,
+                )
+                refused = [answer for answer in answers if isinstance(answer, BaseException)]
+                assert len(refused) == 10
+                assert all(re.match("50 approvals of (?i:alice)@org are open", str(error)) for error in refused)
+                await agent.request_approval("exec", b"{}", "x", requester=who(principal="carol@org"))
+                first = (await bob.approvals())[0]
+                await bob.decide_approval(first.id, approve=False, reason="one is enough")
+                await agent.request_approval("exec", b"{}", "x", requester=ALICE)
+                with pytest.raises(ConflictError):
+                    await agent.request_approval("exec", b"{}", "x", requester=ALICE)
 
     asyncio.run(go())
 
@@ -270,6 +276,18 @@ def test_a_denial_says_why(tmp_path: Path) -> None:
             denied = await bob.decide_approval(approval.id, approve=False, reason="not on a Friday")
             assert (denied.reason, await bob.approvals()) == ("not on a Friday", [])
             assert [a.state for a in await bob.approvals(closed=True)] == ["denied"]
+
+    asyncio.run(go())
+
+
+def test_what_it_would_have_done_can_be_read_when_it_is_over(tmp_path: Path) -> None:
+    """Of the one that is asked for; a list of all that ever were does without."""
+
+    async def go() -> None:
+        async with pending(tmp_path) as (site, approval), site.person("bob@org", OPS) as bob:
+            await bob.decide_approval(approval.id, approve=False, reason="not on a Friday")
+            assert [a.operation for a in await bob.approvals(id_=approval.id)] == [{"method": "commit"}]
+            assert [a.operation for a in await bob.approvals(closed=True)] == [{}]
 
     asyncio.run(go())
 
