@@ -22,6 +22,7 @@ from tests.pact_agent.localnode import BIN, LocalNode
 from tests.pactsh.cli.conftest import RunningJournal
 from tests.pactsh.cli.test_login import trusting
 
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]  # each sign-in waits for the issuer's rhythm, 5 s
 LIMIT_S = 60
 
 
