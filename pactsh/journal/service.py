@@ -131,8 +131,10 @@ class JournalService:
 
     async def append_approved(self, draft: Draft, approval: JsonObject) -> Outcome:
         """Append a policy or an overlay that a second person has agreed to, checked like any other; the entry's body
-        names the `approval` too."""
+        names the `approval` too. One that was appended before is given as it is."""
         async with self._policies:
+            if (kept := await self._store.by_number(draft.client, draft.number)) is not None:
+                return kept
             if (refusal := await self._objection(draft, None)) is not None:
                 return refusal
             marked = msgspec.structs.replace(draft, body={**(draft.body or {}), **approval})

@@ -197,6 +197,25 @@ def test_what_an_agent_asks_for_is_something_and_for_somebody(tmp_path: Path, ca
     asyncio.run(go())
 
 
+def test_an_id_that_was_drawn_before_is_drawn_again(tmp_path: Path) -> None:
+    """With four digits, and requests kept for ever, one in six has one that is taken after 10,000."""
+
+    async def go() -> None:
+        async with pending(tmp_path) as (site, first):
+            ledger, views, judge = site.server.ledger, Projections(), Judge(None)
+            drawn = ["nonce", first.id.removeprefix("ap-"), "beef"]
+            approvals = ApprovalsService(
+                ledger, views, JournalService(ledger, views, judge), judge, token=lambda _size: drawn.pop(0)
+            )
+            agent = Caller(Identity("agent:node042", (), "agent", "tls"), None, "")
+            request = pb.ApprovalRequest(action="exec", operation=b"{}", summary="second", requester=ALICE)
+            assert json.loads((await approvals.request(agent, request)).json)["id"] == "ap-beef"
+            async with site.admin() as admin:
+                assert [a.summary for a in await admin.approvals()] == [first.summary, "second"]
+
+    asyncio.run(go())
+
+
 def test_nobody_keeps_others_from_asking(tmp_path: Path) -> None:
     """Though asking for 60 things at the same moment, in small letters and in capitals."""
 
@@ -387,6 +406,59 @@ def test_what_was_approved_before_a_crash_is_done_by_the_next_start(tmp_path: Pa
                     break
             assert (known.state, known.status) == ("done", 0)
             assert json.loads((await admin.policy("ml")).document)["audit"] == "strict"
+
+    asyncio.run(go())
+
+
+def test_what_was_done_before_a_crash_is_on_record_as_done(tmp_path: Path) -> None:
+    """The journal went between doing it and saying so."""
+
+    async def go() -> None:
+        async with running(tmp_path) as site:
+            await set_policy(site, two_person_approval=True)
+            body: JsonObject = {"policy": {"vcluster": "ml", "version": 2, "audit": "strict"}}
+            async with site.admin() as admin:
+                operation = json.dumps({"message": "version 2", "body": body}).encode()
+                id_ = (await admin.request_approval("policy_update", operation, "x", scope="vcluster:ml")).id
+            bob, root = Author("bob@org", (ADMIN,), "human"), Author("root@example.org", (ADMIN,), "human")
+            more: JsonObject = {"approval": id_, "approved_by": "bob@org"}
+            for client, number, kind, author, about in (
+                (f"journal:approved:{id_}", 1, "policy.updated", root, body | more),
+                (f"journal:approval:{id_}", 2, "approval.approved", bob, {"id": id_}),
+            ):
+                await site.server.ledger.append(
+                    Draft(client, number, "2026-01-31T12:00:00.000000Z", kind, "vcluster:ml", author, body=about)
+                )
+        async with running(tmp_path) as site, site.admin() as admin, asyncio.timeout(DEADLINE_S):
+            async for known in admin.watch_approvals(id_=id_):
+                if not known.is_open:
+                    break
+            assert (known.state, known.status, known.message) == ("done", 0, "")
+            assert len(await admin.list(50, type="policy.updated")) == 2
+
+    asyncio.run(go())
+
+
+def test_who_approves_just_when_the_journal_looks_has_it_done_once(tmp_path: Path) -> None:
+    """It looks every second for what was approved and is not done."""
+
+    async def go() -> None:
+        async with running(tmp_path) as site:
+            await set_policy(site, two_person_approval=True)
+            body: JsonObject = {"policy": {"vcluster": "ml", "version": 2, "audit": "strict"}}
+            operation = json.dumps({"message": "", "body": body}).encode()
+            async with site.admin() as admin:
+                id_ = (await admin.request_approval("policy_update", operation, "x", scope="vcluster:ml")).id
+                ledger, views, judge = site.server.ledger, Projections(), Judge(None)
+                approvals = ApprovalsService(ledger, views, JournalService(ledger, views, judge), judge)
+                bob = Caller(Identity("bob@org", (ADMIN,), "human", "token"), None, "")
+                deciding = asyncio.create_task(approvals.decide(bob, pb.ApprovalDecision(id=id_, approve=True)))
+                async with asyncio.timeout(DEADLINE_S):
+                    while not deciding.done():
+                        await approvals._tick()
+                        await asyncio.sleep(0)
+                known = json.loads((await deciding).json)
+                assert (known["state"], known["status"]) == ("done", 0)
 
     asyncio.run(go())
 
