@@ -11,6 +11,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 BEGUN, FINISHED = "begun", "done"
 _ASK_LIMIT_S = 5.0
+_LATEST = timedelta(minutes=15)  # beyond its expiry: an approval may be on its way
 
 Request = Callable[[str, bytes, str, bytes], Awaitable[Approval]]
 Execute = Callable[[Approval], Awaitable[int]]
@@ -45,6 +47,7 @@ class Approvals:
         request: Request,
         execute: Execute,
         closed: Callable[[Approval], Awaitable[None]],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._declared, self._recorder, self._agent = declared, recorder, agent
         self._request, self._execute, self._closed = request, execute, closed
@@ -54,6 +57,8 @@ class Approvals:
         self._running: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._marking = asyncio.Lock()
+        self._given_up: set[str] = set()
+        self._now = now
 
     def open_ids(self) -> list[str]:
         """Those that something here still waits for: asked about after the journal was away."""
@@ -133,7 +138,7 @@ class Approvals:
     # -- executing
 
     def _start(self, approval: Approval) -> None:
-        if approval.id in self._running or self._declared.now.approved.get(approval.id) == FINISHED:
+        if approval.id in self._running | self._given_up or self._declared.now.approved.get(approval.id) == FINISHED:
             return
         self._running.add(approval.id)
         task = asyncio.get_running_loop().create_task(self._run(approval), name=f"approval {approval.id}")
@@ -144,6 +149,10 @@ class Approvals:
         try:
             if self._declared.now.approved.get(approval.id) == BEGUN:
                 await self.finish(approval.id, PactError("it was begun, and the agent ended before it was done"))
+                return
+            if self._now() - datetime.fromisoformat(approval.expires) > _LATEST:
+                late = PolicyError("it was approved, but its time was over when this node could do it")
+                await self.finish(approval.id, late)
                 return
             await self.begin(approval.id)
             await self.finish(approval.id, await self._executed(approval))
@@ -171,8 +180,21 @@ class Approvals:
             if id_ in saved.approved:
                 raise PolicyError(f"{id_} is being executed already, or was")
             self._running.add(id_)
-            await self._declared.step(msgspec.structs.replace(saved, approved={**saved.approved, id_: BEGUN}))
+            try:
+                await self._declared.step(msgspec.structs.replace(saved, approved={**saved.approved, id_: BEGUN}))
+            except PactError:
+                self._running.discard(id_)
+                raise
             return True
+
+    async def give_up(self, id_: str, why: PactError) -> None:
+        """Who waited for it was told that it is not done: it must not be done after that, and is on record so."""
+        self._given_up.add(id_)
+        self._attached.discard(id_)
+        try:
+            await self.finish(id_, why)
+        except PactError as error:
+            _log.error("approval %s: %s", id_, error.message)
 
     async def finish(self, id_: str, outcome: PactError | int) -> None:
         """Put on record how it ended: an exit status, or an error."""

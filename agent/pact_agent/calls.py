@@ -110,18 +110,26 @@ class Calls:
             return
         only_told = method == "rollback" and params.get("dry_run") is True
         if method in _CHANGING and not only_told:
-            needs_second = await self._judging.check(
-                identity, _CHANGING[method], {"params": _told(params)}, changes=True
-            )
+            needs_second = await self._judged(identity, method, params)
             if needs_second and method != "extend":  # which changes nothing on the node
                 if method == "emergency_end":
                     self._emergency.check_end(identity, force=params.get("force") is True)
-                yield await self._second_person.ask_verb(caller, _CHANGING[method], method, params)
+                expected = await self._config.concerned(method, params)
+                yield await self._second_person.ask_verb(caller, _CHANGING[method], method, params, expected)
                 return
         elif action is not None:
             await self._judging.check(identity, action, {"params": _told(params)}, changes=False)
         async for item in self._perform(caller, identity, method, params):
             yield item
+
+    async def _judged(self, identity: Identity, method: str, params: Params) -> bool:
+        """Whether a second person has to agree; raises like `Judging.check`. An emergency's end can be a commit too."""
+        facts: JsonObject = {"params": _told(params)}
+        needs_second = await self._judging.check(identity, _CHANGING[method], facts, changes=True)
+        if method == "emergency_end" and isinstance(message := params.get("commit"), str):
+            commit: JsonObject = {"params": {"message": message}}
+            needs_second |= await self._judging.check(identity, "commit", commit, changes=True)
+        return needs_second
 
     async def execute(self, caller: Caller, identity: Identity, approval: Approval) -> None:
         """Do what a second person has agreed to, as its requester; raises like `answer`."""
@@ -131,8 +139,7 @@ class Calls:
             raise UsageError(f"{approval.id}: not an operation of this node")
         if not may(identity, action, self._policy()):
             raise ForbiddenError(f"{identity.principal} may not {_DOES.get(action, action)} any more")
-        facts: JsonObject = {"params": _told({**params})}
-        await self._judging.check(identity, _CHANGING[method], facts, changes=True)
+        await self._judged(identity, method, {**params})
         given: Params = {**params, "expected": approval.operation.get("expected")}
         async for _ in self._perform(caller, identity, method, given):
             pass

@@ -100,7 +100,7 @@ class ConfigCalls:
 
     async def _commit(self, caller: Caller, params: Params) -> Item:
         ttl = params.get("ttl")
-        only, expected = params.get("only") or [], params.get("expected")
+        only = params.get("only") or []
         if not isinstance(only, list) or not all(isinstance(name, str) for name in only):
             raise UsageError("commit: only: expected a list of DIMENSION:KEY")
         delta, number = await self._lifecycle.commit(
@@ -110,7 +110,7 @@ class ConfigCalls:
             reached=caller.reached,
             only=only,
             ttl=None if ttl is None else _number(ttl, "ttl"),
-            expected=expected if isinstance(expected, dict) else None,
+            expected=_expected(params),
         )
         if number and params.get("wait") is not False:
             await self._recorder.acknowledged(number, _WAIT_S)
@@ -127,7 +127,9 @@ class ConfigCalls:
             reported = [change for change in changes if not is_undoable(change)]
             return {"to": to or None, "dry_run": True, "undone": _changes(undone), "reported": _changes(reported)}
         overlay = self._lifecycle.overlay()["version"] if to else 0
-        done = await self._lifecycle.rollback(caller.author, to=to, session=caller.session, as_of=as_of)
+        done = await self._lifecycle.rollback(
+            caller.author, to=to, session=caller.session, as_of=as_of, expected=_expected(params)
+        )
         return {
             "to": to or None, "dry_run": False, "undone": _changes(done.done), "reported": _changes(done.reported),
             "overlay": overlay or None,
@@ -152,9 +154,21 @@ class ConfigCalls:
                 hint="--end --commit -m MSG keeps them, --end --rollback undoes them; pact diff shows them",
             )
         if undo and any(is_undoable(item.change) for item in self._lifecycle.drift):
-            await self._lifecycle.rollback(caller.author, session=caller.session)
+            await self._lifecycle.rollback(caller.author, session=caller.session, expected=_expected(params))
         elif count and not undo:
-            await self._lifecycle.commit(caller.author, str(message), session=caller.session, reached=caller.reached)
+            await self._lifecycle.commit(
+                caller.author, str(message), session=caller.session, reached=caller.reached, expected=_expected(params)
+            )
+
+    async def concerned(self, method: str, params: Params) -> dict[str, str | None] | None:
+        """The values that a rollback would undo, or the end of an emergency commit or undo, by name: what somebody who
+        is asked about it agrees to. None for what is about no values."""
+        if method not in {"rollback", "emergency_end"}:
+            return None
+        to = _number(params.get("to") or 0, "to") if method == "rollback" else 0
+        as_of = await self._as_of(to) if to else None
+        await self._lifecycle.look()
+        return {change.name: change.after for change in self._lifecycle.to_undo(to, as_of).changes}
 
     async def _extend(self, caller: Caller, params: Params) -> Item:
         minutes = _number(params.get("minutes"), "minutes")
@@ -210,3 +224,9 @@ def _delta(delta: Delta) -> Item:
         "expires": delta.expires or None,
         "changes": _changes(delta.changes),
     }
+
+
+def _expected(params: Params) -> dict[str, object] | None:
+    """What a second person has agreed to, where one has."""
+    expected = params.get("expected")
+    return expected if isinstance(expected, dict) else None

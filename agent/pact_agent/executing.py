@@ -8,23 +8,12 @@ from pact_agent.calls import Calls
 from pact_agent.configcalls import Caller
 from pact_agent.executor import Executor
 from pact_agent.io import Io, Refusal
+from pact_agent.refusing import error_in
 from pact_agent.session import Sessions
-from pactsh.errors import (
-    ConflictError,
-    ForbiddenError,
-    NotWhitelistedError,
-    PactError,
-    PolicyError,
-    UnreachableError,
-    UsageError,
-    error_of,
-)
+from pactsh.errors import UsageError
 from pactsh.model.approval import Approval
 from pactsh.model.entry import Author
 from pactsh.model.identity import Identity
-
-_REFUSED = (ForbiddenError, PolicyError, ConflictError, UnreachableError, NotWhitelistedError)
-_KINDS = {error.code: error.kind for error in _REFUSED}  # of a refusal only the status is told
 
 
 class _Nobody:
@@ -85,5 +74,5 @@ class Executing:
             os.close(nothing)
             await self._sessions.close(session, status=status, reason="approved line")
         if (refusal := nobody.refusal) is not None:
-            raise error_of(_KINDS.get(refusal.status, PactError.kind), refusal.reason, refusal.hint)
+            raise error_in(refusal)
         return status

@@ -26,7 +26,7 @@ from pact_agent.pipeline import LineRun, Pipelines, Ran, stopped
 from pact_agent.prepare import Prepared, prepare_pipeline
 from pact_agent.recorder import Recorder
 from pact_agent.redaction import without_token
-from pact_agent.refusing import fault, refusal_of, unrecorded
+from pact_agent.refusing import error_in, fault, refusal_of, unrecorded
 from pact_agent.secondperson import SecondPerson, changed_since
 from pact_agent.session import Session
 from pact_agent.watching import Watch
@@ -158,14 +158,30 @@ class Executor:
             session.last_status = 0
             return Outcome(0)
         line, began = msgspec.structs.replace(line, approval=agreed), self._clock.monotonic()
-        status = PactError.code
+        status: PactError | int = PactError.code
         try:
+            refusal, prepared = await self._decided_anew(line, agreed)
+            if refusal is not None:
+                status = error_in(refusal)
+                return await self._refuse(session, line.text, line.action, refusal, sink)
             running = self._run_recorded(line, prepared, io, sink, current, began)
             outcome = await self._changing(line, running)
             status = outcome.status
         finally:
             await asyncio.shield(self._second_person.finish(agreed, status))
         return outcome
+
+    async def _decided_anew(self, line: Current, agreed: Approval) -> tuple[Refusal | None, tuple[Prepared, ...]]:
+        """The line as it is after the wait, and why it may not run any more: who may do what, and what it would do, can
+        have changed meanwhile."""
+        try:
+            _, prepared = await self.decider.prepare(line.session, line.text)
+            decided = await self.decider.decide(line.session, line.text, line.action, prepared)
+        except (language.LineError, PactError) as error:
+            return refusal_of(error), ()
+        if decided.objection is not None:
+            return decided.objection, ()
+        return (_CHANGED if changed_since(agreed, decided.decision) else None), prepared
 
     async def _changing(self, line: Current, running: Awaitable[Outcome]) -> Outcome:
         """Run a line of class `change`, and see what it has changed before anything else may."""

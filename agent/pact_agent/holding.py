@@ -45,11 +45,17 @@ async def release(declared: Declared, id_: str) -> dict[str, str | None]:
     return values
 
 
-def check_unchanged(chosen: Sequence[Drifted], expected: Mapping[str, object]) -> None:
-    """Raises `ConflictError` where drift is not what it was when its commit was asked for."""
-    for item in chosen:
-        if item.change.name in expected and item.change.after != expected[item.change.name]:
-            raise ConflictError(
-                f"commit: {item.change.name} has changed since the approval was asked for",
-                hint="pact diff shows what it is now",
-            )
+def check_unchanged(chosen: Sequence[Drifted], expected: Mapping[str, object] | None) -> None:
+    """Raises `ConflictError` where drift is not what it was when somebody was asked about it; None: nobody was."""
+    check_same({item.change.name: item.change.after for item in chosen}, expected)
+
+
+def check_same(found: Mapping[str, object], expected: Mapping[str, object] | None) -> None:
+    """The same of values by name. More than was asked about is another thing, too."""
+    if expected is None or found == expected:
+        return
+    names = [name for name in (*found, *expected) if found.get(name, "") != expected.get(name, "")]
+    raise ConflictError(
+        f"{names[0] if names else 'it'} has changed since the approval was asked for",
+        hint="pact diff shows what it is now",
+    )

@@ -278,12 +278,12 @@ class Lifecycle:
         ttl: int | None = None,
         expected: Mapping[str, object] | None = None,
     ) -> tuple[Delta, int]:
-        """Make drift a delta; `only` names some of it. Returns the delta and its entry's number in the spool. Raises
-        `UsageError` for bad arguments, `NotFoundError` where nothing has drifted, `ConflictError` where somebody was
-        first, or it is not as `expected`, `PolicyError` where it may have cut off who is connected since `reached`."""
+        """Make drift a delta; `only` names some of it, `expected` just what it has to be. Returns the delta and its
+        entry's number in the spool. Raises `UsageError` for bad arguments, `NotFoundError` where nothing has drifted,
+        `ConflictError` where somebody was first, `PolicyError` where it may have cut off who was there (`reached`)."""
         async with self._busy:
-            chosen = await self._chosen(message, only, ttl, reached)
-            holding.check_unchanged(chosen, expected or {})
+            chosen = await self._chosen(message, only if expected is None else [*expected], ttl, reached)
+            holding.check_unchanged(chosen, expected)
             return await self._commit(author, commits.checked_message(message), session, chosen, ttl)
 
     async def _chosen(self, message: str, only: Sequence[str], ttl: int | None, reached: float) -> tuple[Drifted, ...]:
@@ -360,13 +360,21 @@ class Lifecycle:
     # -- undoing
 
     async def rollback(
-        self, author: Author, *, to: int = 0, session: str = "", as_of: Sequence[Delta] | None = None
+        self,
+        author: Author,
+        *,
+        to: int = 0,
+        session: str = "",
+        as_of: Sequence[Delta] | None = None,
+        expected: Mapping[str, object] | None = None,
     ) -> Undone:
         """Undo what nobody committed; with `to`, go to what was committed as of that entry (`as_of`, if that is known).
-        Raises `RollbackError` when something is still there, `NotFoundError` when there is nothing to do."""
+        Raises `RollbackError` when something is still there, `NotFoundError` when there is nothing to do, and
+        `ConflictError` where it is not just as `expected`."""
         async with self._busy:
             await self._look()
             back = self.to_undo(to, as_of)
+            holding.check_same({change.name: change.after for change in back.changes}, expected)
             if not back.drop and not back.add and not any(is_undoable(change) for change in back.changes):
                 raise nothing_to_undo(back.changes)
             done = await self._rollbacks.begin(

@@ -6,7 +6,15 @@ import logging
 
 from pact_agent.io import Refusal
 from pactsh import language
-from pactsh.errors import PactError
+from pactsh.errors import (
+    ConflictError,
+    ForbiddenError,
+    NotWhitelistedError,
+    PactError,
+    PolicyError,
+    UnreachableError,
+    error_of,
+)
 from pactsh.policy.decision import Decision
 
 _log = logging.getLogger(__name__)
@@ -37,3 +45,12 @@ def refusal_in(decision: Decision) -> Refusal | None:
     if decision.verdict == "allow":
         return None
     return Refusal(decision.status, decision.code, decision.rule, decision.reason, decision.hint, decision.span)
+
+
+_REFUSING = (ForbiddenError, PolicyError, ConflictError, UnreachableError, NotWhitelistedError)
+_KINDS = {error.code: error.kind for error in _REFUSING}  # of a refusal only the status is told
+
+
+def error_in(refusal: Refusal) -> PactError:
+    """The error that a refusal was."""
+    return error_of(_KINDS.get(refusal.status, PactError.kind), refusal.reason, refusal.hint)

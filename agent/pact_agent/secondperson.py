@@ -21,7 +21,7 @@ from pact_agent.lifecycle import Lifecycle
 from pact_agent.linefacts import stage_facts
 from pact_agent.pipeline import LineRun
 from pact_agent.session import Session
-from pactsh.errors import PolicyError
+from pactsh.errors import PactError, PolicyError
 from pactsh.model.approval import Approval
 from pactsh.model.delta import Drifted
 from pactsh.model.entry import Author
@@ -41,11 +41,20 @@ class SecondPerson:
 
     # -- verbs
 
-    async def ask_verb(self, caller: Caller, action: str, method: str, params: Mapping[str, object]) -> Item:
+    async def ask_verb(
+        self,
+        caller: Caller,
+        action: str,
+        method: str,
+        params: Mapping[str, object],
+        expected: Mapping[str, str | None] | None = None,
+    ) -> Item:
         """Put a verb on record that waits; the item that says so. What it would commit is held meanwhile. Raises what
         the verb itself would, as far as that is known now."""
         told = {name: value for name, value in params.items() if value is not None}
         operation: JsonObject = {"method": method, "params": told}  # type: ignore[dict-item]
+        if expected is not None:
+            operation["expected"] = {**expected}
         chosen: tuple[Drifted, ...] = ()
         if method == "commit":
             only, ttl = params.get("only") or (), params.get("ttl")
@@ -112,6 +121,9 @@ class SecondPerson:
         except asyncio.CancelledError:
             self._approvals.leave(agreed.id)
             raise
+        except PactError as error:
+            await self._approvals.give_up(agreed.id, error)
+            raise
         if begun:
             sink.notice(f"Approved by {agreed.by}.", "info")
             return True
@@ -119,9 +131,9 @@ class SecondPerson:
         sink.notice(f"{agreed.id} was approved by {agreed.by}: it is done without this terminal", "info")
         return False
 
-    async def finish(self, approval: Approval, status: int) -> None:
+    async def finish(self, approval: Approval, outcome: PactError | int) -> None:
         """Put on record how an approved line ended."""
-        await self._approvals.finish(approval.id, status)
+        await self._approvals.finish(approval.id, outcome)
 
     def _left_s(self, approval: Approval) -> float:
         return max(0.0, (datetime.fromisoformat(approval.expires) - self._clock.now()).total_seconds())

@@ -126,6 +126,7 @@ class Wiring:
             self._author,
             request=self.link.request_approval,
             execute=self._execute,
+            now=self.clock.now,
             closed=lambda approval: self.lifecycle.release(approval.id, undo=approval.state == "expired"),
         )
 

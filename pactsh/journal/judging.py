@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pactsh.errors import PolicyError
+from pactsh.errors import PolicyError, UsageError
 from pactsh.journal.access import agent_node_of
 from pactsh.journal.documents import parse_object
 from pactsh.journal.gate import Caller, Handler
 from pactsh.journal.ledger import Ledger, now_text
-from pactsh.journal.projections import NodeView, Projections
+from pactsh.journal.projections import NodeView, PolicyView, Projections
 from pactsh.model.identity import Identity
+from pactsh.policy.model import Policy, parse_policy
 from pactsh.policy.question import question
+from pactsh.policy.rbac import role_in
 from pactsh.policy.rego import Engine, Verdict
 from pactsh.rpc import pact_pb2 as pb
 
@@ -21,13 +25,14 @@ if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject, JsonValue
 
 _MOST_INPUT = 256 << 10
+_MOST_WAITING = 32  # of one agent
 
 
 class Judge:
-    """Over an engine, or none: then nothing is refused."""
+    """Over an engine, or none: then nothing is refused. `policies` are the vClusters' own."""
 
-    def __init__(self, engine: Engine | None) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine | None, policies: Mapping[str, PolicyView] | None = None) -> None:
+        self._engine, self._policies = engine, {} if policies is None else policies
 
     @property
     def is_in_force(self) -> bool:
@@ -44,7 +49,8 @@ class Judge:
 
     async def check(self, identity: Identity, action: str, vcluster: str, facts: JsonObject) -> Verdict:
         """The verdict on an act at the journal. Raises `PolicyError` with the reasons when it is refused."""
-        verdict = await self.verdict(question(identity, action, vcluster=vcluster, facts=facts))
+        role = self._role(identity, action, vcluster)
+        verdict = await self.verdict(question(identity, action, vcluster=vcluster, role=role, facts=facts))
         if verdict.deny:
             raise PolicyError(f"{action}: {'; '.join(verdict.deny)}", hint="this is the site's policy")
         return verdict
@@ -56,18 +62,25 @@ class Judge:
             return
         kind, _, name = scope.partition(":")
         vcluster = name if kind == "vcluster" else vclusters.get(name, "")
-        given = question(
-            identity, action, vcluster=vcluster, node=name if kind == "node" else "", facts={"params": {"scope": scope}}
-        )
+        node, role = name if kind == "node" else "", self._role(identity, action, vcluster)
+        facts: JsonObject = {"params": {"scope": scope}}
+        given = question(identity, action, vcluster=vcluster, node=node, role=role, facts=facts)
         if (verdict := await self.verdict(given)).deny:
             raise PolicyError(f"{action}: {'; '.join(verdict.deny)}", hint="this is the site's policy")
 
+    def _role(self, identity: Identity, action: str, vcluster: str) -> str:
+        """The role that allows it, as `question` has it."""
+        view = self._policies.get(vcluster, PolicyView())
+        return role_in(identity, action, parse_policy(view.document) if view.seq else Policy(vcluster))
+
 
 class JudgeService:
-    """The handler."""
+    """The handler. An agent's questions are answered one at a time, so that none keeps the others waiting."""
 
     def __init__(self, judge: Judge, ledger: Ledger, views: Projections) -> None:
         self._judge, self._store, self._views = judge, ledger.store, views
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._waiting: Counter[str] = Counter()
 
     def handlers(self) -> dict[str, Handler]:
         """Method name to handler."""
@@ -81,8 +94,20 @@ class JudgeService:
         scope = given.get("scope")
         claimed = scope.get("vcluster", "") if isinstance(scope, dict) else ""
         vcluster = self._views.nodes.get(node, NodeView(node)).vcluster or claimed
-        verdict = await self._judge.verdict(given | {"scope": {"vcluster": vcluster, "node": node}})
+        verdict = await self._in_turn(node, given | {"scope": {"vcluster": vcluster, "node": node}})
         return pb.Judgement(deny=verdict.deny, approval=verdict.approval)
+
+    async def _in_turn(self, node: str, given: JsonObject) -> Verdict:
+        if self._waiting[node] >= _MOST_WAITING:
+            raise PolicyError(f"{node} asks too many questions at once", hint="the line can be entered again")
+        self._waiting[node] += 1
+        try:
+            async with self._turns.setdefault(node, asyncio.Lock()):
+                return await self._judge.verdict(given)
+        except RecursionError as error:
+            raise UsageError("the input document is nested too deep") from error
+        finally:
+            self._waiting[node] -= 1
 
 
 def _plain(value: JsonValue) -> JsonValue:

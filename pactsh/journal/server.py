@@ -102,7 +102,7 @@ class Server:
             await ledger.start()
             views = Projections()
             await views.catch_up(store)
-            judge, revocations = Judge(engine), Revocations(views.revoked, utc_now)
+            judge, revocations = Judge(engine, views.policies), Revocations(views.revoked, utc_now)
             journal = JournalService(ledger, views, judge)
             approvals = ApprovalsService(ledger, views, journal, judge)
             handlers = {

@@ -119,12 +119,14 @@ class JournalService:
         return None
 
     async def _check_second_person(self, draft: Draft, who: Identity | None, vcluster: str) -> None:
-        """What the site's policy says, and whether a second person has to agree; `who` None: one has."""
-        if who is None:
-            return
+        """What the site's policy says, and whether a second person has to agree; `who` None: one has, or is asked."""
         action = "apply" if draft.type == OVERLAY_TYPE else "policy_update"
         facts: JsonObject = {"message": draft.message, "document": (draft.body or {}).get(_CHECKED[draft.type])}
-        verdict = await self._judge.check(who, action, vcluster, facts)
+        author = draft.author
+        asking = who or Identity(author.principal, author.roles, author.kind, "approval")
+        verdict = await self._judge.check(asking, action, vcluster, facts)
+        if who is None:
+            return
         view = self._views.policies.get(vcluster, PolicyView())
         if verdict.approval or (view.seq and parse_policy(view.document).two_person_approval):
             raise ApprovalError(f"two-person policy on vcluster: {vcluster}", hint="ask for an approval")

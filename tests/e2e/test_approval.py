@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -227,3 +228,27 @@ def test_nobody_decides_in_time(outside: Outside, people: tuple[Person, Person])
     assert "nobody approved" in err
     until(lambda: value(outside, bob) != "444")
     assert value(outside, bob) in {before, "999", "4096"}
+
+
+def test_a_line_that_waits_is_decided_anew(outside: Outside, people: tuple[Person, Person], tmp_path: Path) -> None:
+    """Its command was taken away while it waited."""
+    alice, bob = people
+    line = start(outside, alice, "exec", "node042", "--", "sysctl", "-w", f"{KEY}=667")
+    waiting = only(outside, bob)
+    policy = tmp_path / "policy.toml"
+    shown = outside.pact("group", "show", VC).stdout
+    policy.write_text("\n".join(row for row in shown.splitlines() if not row.startswith("version")) + "\n")
+    with policy.open("a") as file:
+        file.write('[commands]\nremove = ["sysctl"]\n')
+    change = start(outside, {}, "group", "set-policy", VC, "--file", str(policy))
+    until(lambda: len(listed(outside, bob)) == 2)
+    (other,) = {str(item["id"]) for item in listed(outside, bob)} - {waiting}
+    root = person(outside, "root2@org", "pact-platform-admin")
+    assert outside.pact("approve", other, env=root).returncode == 0
+    assert ended(change)[0] == 0
+    until(lambda: outside.pact("exec", "node042", "--", "sysctl", "-n", KEY, env=bob).returncode == 6)
+    approved = outside.pact("approve", waiting, env=bob)
+    assert (approved.returncode, "is approved, and failed" in approved.stderr) == (6, True), approved.stderr
+    assert ended(line)[0] == 6
+    shown = outside.pact("exec", "node042", "--", "cat", "/proc/sys/net/core/somaxconn", env=bob)
+    assert (shown.returncode, shown.stdout.strip() == "667") == (0, False)

@@ -244,7 +244,9 @@ def second_person(node: Recording) -> SecondPerson:
         pass
 
     agent = Author("agent:node042", (), "agent")
-    approvals = Approvals(node.declared, node.recorder, agent, request=request, execute=execute, closed=closed)
+    approvals = Approvals(
+        node.declared, node.recorder, agent, request=request, execute=execute, closed=closed, now=node.clock.now
+    )
     return SecondPerson("node042", approvals, node.lifecycle, node.clock)
 
 

@@ -50,7 +50,13 @@ class Here:
         self.goes_on = asyncio.Event()
         self.goes_on.set()
         self.made = Approvals(
-            node.declared, node.recorder, AGENT, request=self._request, execute=self._execute, closed=self._close
+            node.declared,
+            node.recorder,
+            AGENT,
+            request=self._request,
+            execute=self._execute,
+            closed=self._close,
+            now=node.clock.now,
         )
 
     async def _request(self, _action: str, _operation: bytes, summary: str, _who: bytes) -> Approval:

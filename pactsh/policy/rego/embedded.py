@@ -53,7 +53,13 @@ class _Worker:
         return worker
 
     async def ask(self, question: object, limit_s: float) -> dict[str, object]:
-        """Its answer. Raises `PolicyError`, and has ended then."""
+        """Its answer. Raises `PolicyError`, and has ended then. Who waits no longer leaves the exchange to its end, or
+        the next would get this one's answer."""
+        exchange = asyncio.create_task(self._exchange(question, limit_s))
+        exchange.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may be there to see it
+        return await asyncio.shield(exchange)
+
+    async def _exchange(self, question: object, limit_s: float) -> dict[str, object]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         async with self._turn:
@@ -66,9 +72,6 @@ class _Worker:
                 why = f"it takes longer than {limit_s:g} s"
             except (OSError, ValueError) as error:
                 why = str(error)
-            except asyncio.CancelledError:
-                await self.close()  # its answer would be taken for that of the next question
-                raise
             else:
                 if isinstance(answer, dict):
                     return answer

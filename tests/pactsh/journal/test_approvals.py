@@ -422,10 +422,11 @@ def test_what_was_done_before_a_crash_is_on_record_as_done(tmp_path: Path) -> No
                 id_ = (await admin.request_approval("policy_update", operation, "x", scope="vcluster:ml")).id
             bob, root = Author("bob@org", (ADMIN,), "human"), Author("root@example.org", (ADMIN,), "human")
             more: JsonObject = {"approval": id_, "approved_by": "bob@org"}
-            for client, number, kind, author, about in (
+            kept: list[tuple[str, int, str, Author, JsonObject]] = [
                 (f"journal:approved:{id_}", 1, "policy.updated", root, body | more),
                 (f"journal:approval:{id_}", 2, "approval.approved", bob, {"id": id_}),
-            ):
+            ]
+            for client, number, kind, author, about in kept:
                 await site.server.ledger.append(
                     Draft(client, number, "2026-01-31T12:00:00.000000Z", kind, "vcluster:ml", author, body=about)
                 )
