@@ -44,6 +44,11 @@ _CHANGING = {
     "commit": "commit", "rollback": "rollback", "extend": "extend", "blacklist_add": "blacklist",
     "blacklist_remove": "blacklist", "emergency_start": "emergency_start", "emergency_end": "emergency_end",
 }  # fmt: skip
+_KINDS: dict[str, type] = {
+    "message": str, "only": list, "ttl": int, "to": int, "minutes": int, "pattern": str, "reason": str, "force": bool,
+    "commit": str, "rollback": bool, "dry_run": bool, "wait": bool,
+}  # fmt: skip
+_EXPECTED = {str: "text", int: "a number", list: "a list of texts", bool: "true or false"}
 _TOLD = ("message", "only", "ttl", "to", "minutes", "pattern", "reason", "force", "commit", "rollback")
 _DOES = {
     "emergency_start": "begin an emergency on a node",
@@ -95,6 +100,8 @@ class Calls:
     ) -> AsyncIterator[Item]:
         """The items of `method`, asked for in `session` by somebody who is connected since `reached` (monotonic).
         Raises `UsageError`, `ForbiddenError`, `UnreachableError`."""
+        if method in _CHANGING:
+            params = _checked(method, params)
         caller = Caller(Author(identity.principal, identity.roles, identity.kind), session, reached)
         if method not in ACTIONS:
             raise UsageError(f"call: unknown method {method[:32]!r}")
@@ -219,6 +226,30 @@ def _text(params: Params, name: str) -> str:
 
 def _emergency_item(node: str, active: Active) -> Item:
     return {"node": node, "principal": active.principal, "reason": active.reason, "until": timestamp(active.until)}
+
+
+def _checked(method: str, params: Params) -> Params:
+    """The parameters that a verb knows, each of its kind: what is judged, shown and done must be the same. Raises
+    `UsageError` for any other."""
+    for name, value in params.items():
+        kind = _KINDS.get(name)
+        if kind is None:
+            raise UsageError(f"{method}: unknown parameter {name[:40]!r}")
+        if value is not None and (type(value) is not kind or not all(map(_is_plain, _texts(value)))):
+            raise UsageError(f"{method}: {name}: expected {_EXPECTED[kind]}")
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def _texts(value: object) -> list[object]:
+    return [*value] if isinstance(value, list) else [value] if isinstance(value, str) else []
+
+
+def _is_plain(text: object) -> bool:
+    """Whether it is text that can be written down: bytes of a command line that are no UTF-8 can't."""
+    try:
+        return isinstance(text, str) and text.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _told(params: Params) -> JsonObject:

@@ -160,10 +160,11 @@ class Executor:
         line, began = msgspec.structs.replace(line, approval=agreed), self._clock.monotonic()
         status: PactError | int = PactError.code
         try:
-            refusal, prepared = await self._decided_anew(line, agreed)
-            if refusal is not None:
-                status = error_in(refusal)
-                return await self._refuse(session, line.text, line.action, refusal, sink)
+            anew = await self._decided_anew(line, agreed)
+            if isinstance(anew, Refusal):
+                status = error_in(anew)
+                return await self._refuse(session, line.text, line.action, anew, sink)
+            line, prepared = anew
             running = self._run_recorded(line, prepared, io, sink, current, began)
             outcome = await self._changing(line, running)
             status = outcome.status
@@ -171,17 +172,19 @@ class Executor:
             await asyncio.shield(self._second_person.finish(agreed, status))
         return outcome
 
-    async def _decided_anew(self, line: Current, agreed: Approval) -> tuple[Refusal | None, tuple[Prepared, ...]]:
-        """The line as it is after the wait, and why it may not run any more: who may do what, and what it would do, can
-        have changed meanwhile."""
+    async def _decided_anew(self, line: Current, agreed: Approval) -> Refusal | tuple[Current, tuple[Prepared, ...]]:
+        """The line as it is decided after the wait, or why it may not run any more: who may do what, and what it would
+        do, can have changed meanwhile."""
         try:
             _, prepared = await self.decider.prepare(line.session, line.text)
             decided = await self.decider.decide(line.session, line.text, line.action, prepared)
         except (language.LineError, PactError) as error:
-            return refusal_of(error), ()
+            return refusal_of(error)
         if decided.objection is not None:
-            return decided.objection, ()
-        return (_CHANGED if changed_since(agreed, decided.decision) else None), prepared
+            return decided.objection
+        if changed_since(agreed, decided.decision):
+            return _CHANGED
+        return msgspec.structs.replace(line, decision=decided.decision), prepared
 
     async def _changing(self, line: Current, running: Awaitable[Outcome]) -> Outcome:
         """Run a line of class `change`, and see what it has changed before anything else may."""

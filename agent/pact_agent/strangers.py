@@ -113,6 +113,8 @@ class Strangers:
             shown = await _frame(channel, "token", _SIGN_IN_S)
             if shown is None:
                 return None
+            if not shown.text("token").isascii():
+                raise AuthError("not a token")
             async with asyncio.timeout(_JOURNAL_S):
                 identity, issued_at = await self._issuers.verify_token(shown.text("token"))
             if identity.kind != "human" or not identity.roles:

@@ -20,7 +20,8 @@ class ClaimMap:
     `principal`, `groups` and `roles` name claims; a dot leads into an object (`realm_access.roles`). `email` counts
     only when `email_verified`, and without regard to case. `domain` is what every person's name ends with: it is
     appended to a name without `@`, and a name of another domain is refused. `group_roles` maps the issuer's group
-    names to roles, `clients` the ids of clients that act for themselves (client credentials) to theirs.
+    names to roles, `clients` the ids of clients that act for themselves (client credentials) to theirs. Through those
+    in `people` persons sign in: a token of any other is a service's, whatever its subject (empty: of any a person's).
     """
 
     principal: str = "sub"
@@ -29,6 +30,7 @@ class ClaimMap:
     domain: str = ""
     group_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     clients: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    people: tuple[str, ...] = ()
 
 
 def identity_of(claims: Mapping[str, Any], wanted: ClaimMap) -> Identity:
@@ -46,8 +48,9 @@ def identity_of(claims: Mapping[str, Any], wanted: ClaimMap) -> Identity:
     kind = claims.get("pact_principal_type", "human")
     if kind not in CERTIFIED_KINDS:
         raise AuthError("the token is for a kind of principal that has no tokens")
-    if client and claims.get("sub") == client:  # RFC 9068, section 2.2: nobody but the client itself
-        kind = "service"
+    itself = bool(client) and claims.get("sub") == client  # RFC 9068, section 2.2
+    if itself or (client and wanted.people and client not in wanted.people) or claims.get("idtyp") == "app":
+        return Identity(check_principal(SERVICE_PREFIX + client), known_roles(named), "service", "token")
     return Identity(_principal(claims, wanted), known_roles(named), kind, "token")
 
 

@@ -66,14 +66,31 @@ class Logins:
         return [_decoded(path, content) for path, content in read if content is not None]
 
     def save(self, login: Login) -> None:
-        """Keep it, in place of the one there."""
+        """Keep it, in place of the one there; a run that renews that one has it thrown away."""
+        self._make()
+        with self._locked(login.endpoint):
+            self._write(login)
+
+    def _make(self) -> None:
         for directory in (self._state, self._directory):
             private.make_private_directory(directory)
+
+    def _write(self, login: Login) -> None:
         private.write_private(self._path(login.endpoint), msgspec.json.encode(login))
 
+    def take(self, login: Login) -> Login | None:
+        """Remove that one and return it as it was last, after a run that is just renewing it. None when it has gone, or
+        somebody has signed in anew."""
+        with self._locked(login.endpoint):
+            last = self.get(login.endpoint)
+            if last is None or last.id != login.id:
+                return None
+            self._path(login.endpoint).unlink()
+            return last
+
     def forget(self) -> None:
-        """Remove them all."""
-        for path in self._directory.glob("*"):
+        """Remove what is left of them all, but for the locks: another may be waiting for one."""
+        for path in self._directory.glob("*.json"):
             path.unlink(missing_ok=True)
 
     def fresh(self, endpoint: str, now: Callable[[], float], renew: Callable[[Login], Login]) -> Login | None:
@@ -94,7 +111,7 @@ class Logins:
                 if now() < login.expires_at:
                     return login
                 raise
-            self.save(login)
+            self._write(login)
             return login
 
     def _path(self, endpoint: str) -> Path:

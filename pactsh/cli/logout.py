@@ -41,7 +41,10 @@ def run(ctx: Context, _args: Args) -> Result:
     logins = Logins(directory)
     revoked, failed = [], []
     try:
-        for login in logins.all():
+        for known in logins.all():
+            login = logins.take(known)
+            if login is None:
+                continue
             try:
                 if _revoke(login):
                     revoked.append(login.provider.issuer)

@@ -261,19 +261,27 @@ class ApprovalsService:
                 await self._tick()
             except PactError as error:
                 _log.error("approvals: %s", error.message)
+            except Exception:  # noqa: BLE001  the top of a task: without it nothing would end any more
+                _log.exception("approvals")
             await asyncio.sleep(_TICK_S)
 
     async def _tick(self) -> None:
         await self._views.catch_up(self._store)
         for approval in self._views.approvals.open():
-            if approval.state == "pending" and self._is_over(approval):
-                async with self._deciding:
-                    await self._append(
-                        approval.id, _DECISION, EXPIRED, approval.scope, Author("pact-journal", (), "service"),
-                        "nobody decided in time", {"id": approval.id, "action": approval.action},
-                    )  # fmt: skip
-            elif approval.state == "approved" and approval.action in AT_JOURNAL:
-                await self._execute(approval)
+            try:
+                await self._look_at(approval)
+            except PactError as error:  # of one: the others have their time too
+                _log.error("approval %s: %s", approval.id, error.message)
+
+    async def _look_at(self, approval: Approval) -> None:
+        if approval.state == "pending" and self._is_over(approval):
+            async with self._deciding:
+                await self._append(
+                    approval.id, _DECISION, EXPIRED, approval.scope, Author("pact-journal", (), "service"),
+                    "nobody decided in time", {"id": approval.id, "action": approval.action},
+                )  # fmt: skip
+        elif approval.state == "approved" and approval.action in AT_JOURNAL:
+            await self._execute(approval)
 
     async def _execute(self, approval: Approval) -> None:
         """Do what is the journal's to do, in the requester's name; once, whatever happens in between."""

@@ -17,6 +17,7 @@ from pactsh.errors import UsageError
 from pactsh.model.entry import GENESIS_HASH, Author, Draft, Entry, JsonObject
 
 MAX_ENTRY_BYTES = 1 << 20
+MAX_DEPTH = 64
 
 _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
@@ -83,12 +84,35 @@ def entry_text(draft: Draft, seq: int, prev_hash: str, recorded_at: str) -> str:
     )
 
 
+def is_deep(value: object) -> bool:
+    """Whether lists and objects are nested deeper than an entry may have them.
+
+    >>> is_deep({"a": [1, {"b": 2}]}), is_deep([[[[]]]] * 1000)
+    (False, False)
+    """
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            item
+            for found in level
+            if isinstance(found, dict | list)
+            for item in (found.values() if isinstance(found, dict) else found)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
 def seal(draft: Draft, seq: int, prev_hash: str, recorded_at: str) -> Record:
-    """Number and hash `draft`; raises `UsageError` when it exceeds 1 MiB or isn't JSON."""
+    """Number and hash `draft`; raises `UsageError` when it exceeds 1 MiB, is nested too deep or isn't JSON."""
     try:
         text = entry_text(draft, seq, prev_hash, recorded_at)
     except (ValueError, TypeError, RecursionError) as error:
         raise UsageError(f"entry of {draft.client} number {draft.number} is not JSON: {error}") from error
+    # What is kept is read again by everybody, each with a stack of its own depth.
+    if text.count("[") + text.count("{") > MAX_DEPTH and (is_deep(draft.body) or is_deep(draft.delta)):
+        raise UsageError(f"entry of {draft.client} number {draft.number} is nested deeper than {MAX_DEPTH}")
     if len(text) > MAX_ENTRY_BYTES:
         raise UsageError(
             f"entry of {draft.client} number {draft.number} has {len(text)} bytes",

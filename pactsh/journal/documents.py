@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, NoReturn
 
 from pactsh.errors import UsageError
+from pactsh.journal.chain import MAX_DEPTH, is_deep
 
 if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject
@@ -27,6 +28,8 @@ def parse_object(data: bytes, name: str, limit_bytes: int) -> JsonObject:
         raise UsageError(f"{name}: not JSON") from error
     if not isinstance(value, dict):
         raise UsageError(f"{name}: expected an object")
+    if is_deep(value):
+        raise UsageError(f"{name}: nested deeper than {MAX_DEPTH}")
     return value
 
 

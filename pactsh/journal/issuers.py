@@ -34,6 +34,7 @@ class OidcConfig(BaseModel):
 
     issuer: str
     client_id: Annotated[str, Field(min_length=1, max_length=256)] = "pact"
+    more_clients: tuple[str, ...] = ()
     id_token: bool = False
     audience: tuple[str, ...] = ()
     scopes: tuple[Annotated[str, Field(pattern=_SCOPE)], ...] = ("openid", "profile", "offline_access")
@@ -68,8 +69,8 @@ class OidcConfig(BaseModel):
     def _is_whole(self) -> Self:
         if "openid" not in self.scopes:
             raise ValueError("scopes: openid has to be among them")
-        if self.client_id in self.clients:
-            raise ValueError(f"clients: {self.client_id} is the client that people sign in with")
+        for client in {self.client_id, *self.more_clients} & self.clients.keys():
+            raise ValueError(f"clients: {client} is one that people sign in with")
         return self
 
     @property
@@ -106,6 +107,7 @@ class OidcConfig(BaseModel):
             domain=self.domain or "",
             group_roles=self.groups,
             clients=self.clients,
+            people=(self.client_id, *self.more_clients),
         )
         return Issuer(self.issuer, keys, self.audiences, claims), keys
 

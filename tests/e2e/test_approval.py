@@ -250,5 +250,5 @@ def test_a_line_that_waits_is_decided_anew(outside: Outside, people: tuple[Perso
     approved = outside.pact("approve", waiting, env=bob)
     assert (approved.returncode, "is approved, and failed" in approved.stderr) == (6, True), approved.stderr
     assert ended(line)[0] == 6
-    shown = outside.pact("exec", "node042", "--", "cat", "/proc/sys/net/core/somaxconn", env=bob)
-    assert (shown.returncode, shown.stdout.strip() == "667") == (0, False)
+    read = outside.pact("exec", "node042", "--", "cat", "/proc/sys/net/core/somaxconn", env=bob)
+    assert (read.returncode, read.stdout.strip() == "667") == (0, False)

@@ -170,5 +170,32 @@ def test_what_a_rollback_would_undo_is_told_without_a_second_person(tmp_path: Pa
         assert (told["dry_run"], node.value("vm.swappiness")) == (True, "10")
         trials: list[dict[str, Any]] = [{}, {"dry_run": False}, {"dry_run": 1}, {"dry_run": "true"}]
         for params in trials:
-            with pytest.raises(UnreachableError):
+            with pytest.raises((UnreachableError, UsageError)):
                 ask_under(TWO_PERSONS, node, ALICE, "rollback", **params)
+
+
+ODD: list[tuple[str, dict[str, Any]]] = [
+    ("emergency_end", {"commit": {"a": 1}}),
+    ("emergency_end", {"commit": 1.5}),
+    ("emergency_end", {"commit": True}),
+    ("emergency_start", {"reason": "x", "zz": [[[[]]]]}),
+    ("emergency_start", {"reason": "bad \udcff byte"}),
+    ("commit", {"message": ["x"]}),
+    ("commit", {"message": "x", "only": [["kernel:x"]]}),
+    ("commit", {"message": "x", "expected": {}}),
+    ("commit", {"message": "x", "ttl": True}),
+    ("blacklist_add", {"pattern": 7}),
+    ("rollback", {"to": "1"}),
+]
+
+
+@pytest.mark.parametrize(("method", "params"), ODD)
+def test_what_is_judged_shown_and_done_is_the_same(tmp_path: Path, method: str, params: dict[str, Any]) -> None:
+    """What rules and a second person can't see must not be done."""
+    with recording(tmp_path) as node:
+        drift(node)
+        before = len(node.entries())
+        for policy in (Policy("ml-training"), TWO_PERSONS):
+            with pytest.raises(UsageError, match=method):
+                ask_under(policy, node, ALICE, method, **params)
+        assert (len(node.entries()), node.value("vm.swappiness")) == (before, "10")

@@ -251,6 +251,23 @@ def test_nobody_else_is() -> None:
 
 
 @pytest.mark.parametrize(
+    "claims",
+    [
+        {"azp": "bot", "sub": "6f1c", "preferred_username": "service-account-bot"},  # as Keycloak has it
+        {"client_id": "bot"},
+        {"azp": "pact", "idtyp": "app"},  # as Entra has it
+    ],
+)
+def test_who_comes_through_another_client_is_no_person(claims: dict[str, str]) -> None:
+    """Or somebody could be their own second person, with the secret of a program of theirs."""
+    found = verify(token(**claims), people=("pact", "portal")).identity
+    assert (found.kind, found.roles) == ("service", ("pact-ops-ml",))
+    for client in ("pact", "portal"):
+        assert verify(token(azp=client), people=("pact", "portal")).identity.kind == "human"
+    assert verify(token(), people=("pact",)).identity.kind == "human", "an issuer that names no clients"
+
+
+@pytest.mark.parametrize(
     ("name", "principal"),
     [("alice", "alice@example.org"), ("alice@example.org", "alice@example.org"), ("a@EXAMPLE.org", "a@EXAMPLE.org")],
 )

@@ -160,7 +160,7 @@ def test_interrupted_it_leaves_nothing(tmp_path: Path, site: RunningJournal) -> 
         process.send_signal(2)
         process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130
-    assert not list(tmp_path.rglob("logins/*"))
+    assert not list(tmp_path.rglob("logins/*.json"))
 
 
 def test_a_service(tmp_path: Path, site: RunningJournal) -> None:
@@ -274,7 +274,7 @@ def test_an_issuer_that_is_gone_is_status_5_and_the_token_goes_on(tmp_path: Path
             assert (done.returncode, "can't be reached" in done.stderr) == (5, True)
             done = run_pact(tmp_path, "logout", env=env)
             assert (done.returncode, "signed out here, but not revoked" in done.stderr) == (5, True)
-            assert not list(tmp_path.rglob("logins/*"))
+            assert not list(tmp_path.rglob("logins/*.json"))
 
 
 def test_a_token_that_is_given_goes_before_it(tmp_path: Path, op: Provider, site: RunningJournal) -> None:

@@ -176,6 +176,8 @@ UNFIT: dict[str, tuple[str, bytes, bytes, str]] = {
     "roles without end": ("commit", b"{}", who(roles=["x" * 20_000]), "requester: more than 16384 bytes"),
     "no operation": ("commit", b"", ALICE, "operation: missing"),
     "operation without end": ("commit", b'{"a":"' + b"x" * (950 << 10) + b'"}', ALICE, "operation: more than"),
+    "operation of great depth": ("commit", b'{"a":' * 70 + b"1" + b"}" * 70, ALICE, "operation: nested deeper than 64"),
+    "operation of more depth": ("commit", b'{"a":' * 978 + b"1" + b"}" * 978, ALICE, "operation: n"),
     "operation of no number": ("commit", b'{"a":NaN}', ALICE, "operation: not JSON"),
 }
 

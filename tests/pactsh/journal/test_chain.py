@@ -110,3 +110,17 @@ def test_an_unknown_field_is_not_an_entry() -> None:
 
 def test_examples() -> None:
     assert doctest.testmod(chain).failed == 0
+
+
+@pytest.mark.parametrize("depth", [63, 64, 200, 900, 5000])
+def test_what_is_nested_so_deep_that_it_might_not_be_read_again_is_not_kept(depth: int) -> None:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    drafts = (draft(1, body={"a": value}), draft(1, delta={"a": value}))
+    for deep in drafts:
+        if depth < 64:
+            assert seal(deep, 1, GENESIS_HASH, "t").entry()
+        else:
+            with pytest.raises(UsageError, match=r"nested deeper than 64|not JSON"):
+                seal(deep, 1, GENESIS_HASH, "t")

@@ -133,7 +133,7 @@ def test_one_agent_keeps_no_other_from_an_answer(tmp_path: Path) -> None:
                     task.cancel()
                 await asyncio.wait(asking)
             deep = b'{"a":' * 700 + b"1" + b"}" * 700
-            with pytest.raises(UsageError, match="nested too deep"):
+            with pytest.raises(UsageError, match="nested deeper than 64"):
                 await one.evaluate(deep)
 
     asyncio.run(go())
