@@ -110,6 +110,10 @@ def run(ctx: Context, args: Args) -> Iterator[Result]:
         raise UsageError("exec: no command", hint="pact exec NODES -- CMD [ARG]...")
     if any("\n" in word or "\0" in word for word in argv):
         raise UsageError("exec: an argument holds a newline or NUL, which no line can carry")
+    if any(
+        0xD800 <= ord(char) < 0xE000 for word in argv for char in word
+    ):  # bytes that are no text, as Python has them
+        raise UsageError("exec: an argument is not UTF-8, and no line can carry it")
     if args.bypass:
         argv = (BYPASS, *argv)  # the node decides whether it may, and records it as what it is
     work = _Fleet(Gate(ctx), join(argv), args, kept=ctx.json, notice=ctx.notice)
