@@ -25,6 +25,10 @@ _IMPORTED = re.compile(r"^\s*import\s+[\w.]*?(\w+)\s*$", re.MULTILINE)
 _AT_START = re.compile(r"^([A-Za-z_]\w*)(?=[.\[])", re.MULTILINE)
 _KEYWORDS = frozenset({"if", "not", "in", "some", "every", "with", "as", "contains", "else", "default", "set"})
 _DROPPED = re.compile(r'"(?:\\.|[^"\\\n])*"|`[^`]*`|#[^\n]*')
+# The first argument of regex.match and others; flags, and classes by their names or numbers.
+_PATTERN_COMES = re.compile(r"\bregex\.\w+\(\s*\Z")
+_REASON_COMES = re.compile(r"(\bdeny\s+contains\s+|\bsprintf\(\s*)\Z")  # it is shown, not compared
+_ODD_PATTERN = re.compile(r"\(\?[A-Za-z-]|\\{1,2}[pPx][{0-9A-Za-z]")
 
 
 def read_modules(directory: Path) -> dict[str, str]:
@@ -61,6 +65,24 @@ def check_modules(modules: Mapping[str, str], is_builtin: Callable[[str], bool])
                 raise UsageError(f"{name}:{line}: no function {function}, in the modules or built in")
         for line, root in _unknown_roots(text):
             raise UsageError(f"{name}:{line}: {root} is not defined anywhere")
+    for name, text in modules.items():
+        for line, why in _never_equal(text):
+            raise UsageError(f"{name}:{line}: {why}", hint="docs/policy.md says what the embedded engine can't compare")
+
+
+def _never_equal(module: str) -> Iterator[tuple[int, str]]:
+    """Texts that this engine compares with others than OPA does: what a rule with one is to refuse is allowed."""
+    for found in _DROPPED.finditer(module):
+        text, line = found[0], module.count("\n", 0, found.start()) + 1
+        if text.startswith("#"):
+            continue
+        if _PATTERN_COMES.search(module[max(0, found.start() - 80) : found.start()]):
+            if (odd := _ODD_PATTERN.search(text)) is not None:
+                yield line, f"{odd[0]} in a pattern never matches"
+        elif _REASON_COMES.search(module[max(0, found.start() - 80) : found.start()]):
+            continue
+        elif "\\" in text or (text.startswith("`") and '"' in text):
+            yield line, f"{text[:40]}: quotes, backslashes and escapes are equal to nothing outside a pattern"
 
 
 def _without_texts(module: str) -> str:
