@@ -113,7 +113,8 @@ class JudgeService:
 def _plain(value: JsonValue) -> JsonValue:
     """The same as text that every engine takes: bytes that are no UTF-8 are written out (`\\udcff`)."""
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        text = value.encode("utf-8", "backslashreplace").decode()
+        return text.replace("\0", "\ufffd")  # to one engine a text ends there
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):

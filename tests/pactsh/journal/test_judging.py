@@ -137,3 +137,14 @@ def test_one_agent_keeps_no_other_from_an_answer(tmp_path: Path) -> None:
                 await one.evaluate(deep)
 
     asyncio.run(go())
+
+
+def test_nothing_is_hidden_behind_a_nul(tmp_path: Path) -> None:
+    rule = 'package pact.authz\nimport rego.v1\ndeny contains "x" if contains(input.message, "reboot")\n'
+    modules = write(tmp_path, rule)
+
+    async def go() -> None:
+        async with running(tmp_path, policy={"modules": modules}) as site, site.agent() as agent:
+            assert list((await agent.evaluate(json.dumps({"message": "a\0reboot"}).encode())).deny) == ["x"]
+
+    asyncio.run(go())
