@@ -77,7 +77,7 @@ class Decider:
         objection = refusal_in(decision) or await self._node.objection(decision, self._recorder.level())
         if objection is not None or not ask:
             return Decided(request, decision, objection)
-        changes, facts = decision.class_ == CHANGE_COMMANDS, command_facts(text, decision)
+        changes, facts = decision.class_ == CHANGE_COMMANDS, command_facts(text, decision, session.cwd)
         try:
             approval = await self._judging.check(session.identity, action, facts, changes=changes)
         except PactError as error:

@@ -18,6 +18,7 @@ def details(ctx: Context, approval: Approval) -> Iterator[str]:
     if "line" in operation:
         yield f"runs: {operation['line']}"
         yield f"in: {operation.get('cwd')}"
+        yield from _expanded(str(operation["line"]), operation.get("stages"))
         return
     body = operation.get("body")
     if isinstance(body, dict):
@@ -31,6 +32,17 @@ def details(ctx: Context, approval: Approval) -> Iterator[str]:
     if isinstance(expected, dict):
         for key, value in sorted(expected.items()):
             yield f"{key} = {shown(value if isinstance(value, str) else None)}"
+
+
+def _expanded(line: str, stages: object) -> Iterator[str]:
+    """The commands as they would run, where the line as it was typed does not say it: what a glob stands for."""
+    from pactsh.language import join
+
+    for stage in stages if isinstance(stages, list) else ():
+        argv = stage.get("argv") if isinstance(stage, dict) else None
+        words = [word for word in argv if isinstance(word, str)] if isinstance(argv, list) else []
+        if words and not all(word in line for word in words):
+            yield f"that is: {join(words)}"
 
 
 def _policy(ctx: Context, approval: Approval, body: Mapping[str, object]) -> Iterator[str]:

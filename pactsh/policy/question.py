@@ -31,11 +31,17 @@ def question(
     }
 
 
-def command_facts(line: str, decision: Decision) -> JsonObject:
-    """Of a line that the whitelist allows: the text as it was typed, and what would run."""
+def command_facts(line: str, decision: Decision, cwd: str) -> JsonObject:
+    """Of a line that the whitelist allows: the text as it was typed, what would run, and where (`cwd`)."""
     stages: list[JsonValue] = [_stage(stage) for stage in decision.stages]
     return {
-        "command": {"line": line, "class": decision.class_, "dimension": decision.dimension, "stages": stages},
+        "command": {
+            "line": line,
+            "class": decision.class_,
+            "dimension": decision.dimension,
+            "stages": stages,
+            "cwd": cwd,
+        },
     }
 
 
