@@ -42,6 +42,7 @@ from pactsh.journal.sqlite import SqliteStore
 from pactsh.rpc.methods import MAX_MESSAGE_BYTES
 
 _log = logging.getLogger(__name__)
+_END_S = 2.0
 SERVER_LIFETIME_S = 825 * 86400  # made anew at every start
 
 _OPTIONS = (
@@ -160,6 +161,7 @@ class Server:
     async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:
             task.cancel()
+        await asyncio.wait(self._tasks, timeout=_END_S)  # they have connections to close
         await self._server.stop(self.config.stop_grace_s)
         await self.ledger.close()
         await self._end_engine()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,6 +18,15 @@ from pactsh.journal.config import Config
 from pactsh.rpc.client import Journal
 from tests.oidc.issuer import PEOPLE, Provider, provider, service_token, token_of
 from tests.pactsh.journal.site import Site, running
+
+# A connection to an issuer that goes in the middle of it is closed by the garbage collector: here, not in another test.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture
