@@ -10,14 +10,12 @@ import msgspec
 import pytest
 from pact_agent.approvals import BEGUN, Approvals
 from pact_agent.calls import _CHANGING
-from pact_agent.pipeline import LineRun
 from pact_agent.secondperson import SecondPerson
 
 from pactsh.errors import ConflictError, NotFoundError, PactError, PolicyError, UnreachableError
 from pactsh.model.approval import AT_NODE, Approval
 from pactsh.model.entry import Author
 from pactsh.model.identity import Identity
-from pactsh.policy.decision import Decision
 from tests.pact_agent.localnode import DEADLINE_S, body_of
 from tests.pact_agent.recording import Recording, recording
 
@@ -195,77 +193,6 @@ def test_who_leaves_has_it_done_here(node: Recording, first: str) -> None:
 
     run(go)
     assert done(node) == [(0, "")]
-
-
-class Screen:
-    """What somebody who waits for a line is told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def notice(self, text: str, _level: str) -> None:
-        self.told.append(text)
-
-
-@pytest.mark.parametrize(("state", "by"), [("approved", "here"), ("denied", "nobody")])
-def test_an_interrupt_just_as_it_is_decided_neither_loses_nor_repeats_it(node: Recording, state: str, by: str) -> None:
-    async def go() -> None:
-        here, screen, line = Here(node), Screen(), LineRun()
-        second = SecondPerson("node042", here.made, node.lifecycle, node.clock)
-        session = await node.sessions.open(IDENTITY, kind="interactive", source="ssh", peer="x")
-        decision = Decision("allow", 0, "", "", "", "", None, ())
-        waiting = asyncio.create_task(second.wait_line(session, "x", "shell", decision, screen, line))  # type: ignore[arg-type]
-        while len(screen.told) < 3:
-            await asyncio.sleep(0)
-        for _ in range(5):  # and it waits
-            await asyncio.sleep(0)
-        await here.made.arrived(approval(state, by="bob@org", reason="no"))
-        line.signal("INT")
-        async with asyncio.timeout(DEADLINE_S):
-            outcome = await waiting
-        await here.settled()
-        assert here.executed == (["ap-7f3a"] if by == "here" else [])
-        assert (outcome is None) == (by == "here")
-        assert screen.told[3:] == (
-            ["ap-7f3a was approved by bob@org: it is done without this terminal"] * (by == "here")
-        )
-
-    run(go)
-    assert done(node) == ([(0, "")] if by == "here" else [])
-
-
-@pytest.mark.parametrize("how", ["interrupts", "hangs up"])
-def test_who_leaves_while_it_is_begun_has_it_done_here(node: Recording, how: str) -> None:
-    """The end of another one is being put on record just then, and the disk takes its time."""
-
-    async def go() -> None:
-        here, screen, line = Here(node), Screen(), LineRun()
-        second = SecondPerson("node042", here.made, node.lifecycle, node.clock)
-        session = await node.sessions.open(IDENTITY, kind="interactive", source="ssh", peer="x")
-        decision = Decision("allow", 0, "", "", "", "", None, ())
-        waiting = asyncio.create_task(second.wait_line(session, "x", "shell", decision, screen, line))  # type: ignore[arg-type]
-        while len(screen.told) < 3:
-            await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        node.disk.waiting.clear()
-        node.disk.slow.clear()
-        await here.made.arrived(approval("approved", "ap-beef"))
-        await asyncio.to_thread(node.disk.waiting.wait, DEADLINE_S)
-        await here.made.arrived(approval("approved", by="bob@org"))
-        for _ in range(5):  # and it is the next to be begun
-            await asyncio.sleep(0)
-        assert not waiting.done()
-        line.signal("INT")
-        if how == "hangs up":
-            waiting.cancel()
-        node.disk.slow.set()
-        async with asyncio.timeout(DEADLINE_S):
-            await asyncio.wait({waiting})
-        await here.settled()
-        assert here.executed == ["ap-beef", "ap-7f3a"]
-
-    run(go)
-    assert done(node) == [(0, ""), (0, "")]
 
 
 def test_steps_of_several_at_once_are_each_on_record_once(node: Recording) -> None:

@@ -17,7 +17,7 @@ from pactsh.policy.model import Policy
 from pactsh.rpc import pact_pb2 as pb
 from tests.pact_agent.localnode import DEADLINE_S
 from tests.pact_agent.recording import Recording, caller, calls_of, judging, recording
-from tests.pact_agent.test_approvals import ALICE, IDENTITY, Here, Screen, approval, done
+from tests.pact_agent.test_approvals import ALICE, IDENTITY, Here, approval, done, run
 
 TWO = Policy("ml-training", two_person_approval=True)
 
@@ -31,6 +31,31 @@ def node(tmp_path: Path) -> Iterator[Recording]:
         node.set("vm.swappiness", "10")
         asyncio.run(node.lifecycle.look())
         yield node
+
+
+class Screen:
+    """What somebody who waits for a line is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def notice(self, text: str, _level: str) -> None:
+        self.told.append(text)
+
+
+async def waits(here: Here) -> tuple[asyncio.Task[object], Screen, LineRun]:
+    """Alice has entered a line, and waits."""
+    screen, line = Screen(), LineRun()
+    node = here.node
+    second = SecondPerson("node042", here.made, node.lifecycle, node.clock)
+    session = await node.sessions.open(IDENTITY, kind="interactive", source="ssh", peer="x")
+    decision = Decision("allow", 0, "", "", "", "", None, ())
+    waiting = asyncio.create_task(second.wait_line(session, "x", "shell", decision, screen, line))  # type: ignore[arg-type]
+    while len(screen.told) < 3:
+        await asyncio.sleep(0)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return waiting, screen, line
 
 
 AGREED = {"kernel:vm.swappiness": "10"}
@@ -119,15 +144,8 @@ def test_what_its_requester_was_told_is_not_done_is_never_done(node: Recording) 
     """The disk takes no mark just when it is approved."""
 
     async def go() -> None:
-        here, screen, line = Here(node), Screen(), LineRun()
-        second = SecondPerson("node042", here.made, node.lifecycle, node.clock)
-        session = await node.sessions.open(IDENTITY, kind="interactive", source="ssh", peer="x")
-        decision = Decision("allow", 0, "", "", "", "", None, ())
-        waiting = asyncio.create_task(second.wait_line(session, "x", "shell", decision, screen, line))  # type: ignore[arg-type]
-        while len(screen.told) < 3:
-            await asyncio.sleep(0)
-        for _ in range(5):
-            await asyncio.sleep(0)
+        here = Here(node)
+        waiting, _screen, _line = await waits(here)
         state = node.directory / "config"
         state.rename(node.directory / "gone")
         await here.made.arrived(approval("approved", by="bob@org"))
@@ -140,3 +158,51 @@ def test_what_its_requester_was_told_is_not_done_is_never_done(node: Recording) 
         assert here.executed == []
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize(("state", "by"), [("approved", "here"), ("denied", "nobody")])
+def test_an_interrupt_just_as_it_is_decided_neither_loses_nor_repeats_it(node: Recording, state: str, by: str) -> None:
+    async def go() -> None:
+        here = Here(node)
+        waiting, screen, line = await waits(here)
+        await here.made.arrived(approval(state, by="bob@org", reason="no"))
+        line.signal("INT")
+        async with asyncio.timeout(DEADLINE_S):
+            outcome = await waiting
+        await here.settled()
+        assert here.executed == (["ap-7f3a"] if by == "here" else [])
+        assert (outcome is None) == (by == "here")
+        assert screen.told[3:] == (
+            ["ap-7f3a was approved by bob@org: it is done without this terminal"] * (by == "here")
+        )
+
+    run(go)
+    assert done(node) == ([(0, "")] if by == "here" else [])
+
+
+@pytest.mark.parametrize("how", ["interrupts", "hangs up"])
+def test_who_leaves_while_it_is_begun_has_it_done_here(node: Recording, how: str) -> None:
+    """The end of another one is being put on record just then, and the disk takes its time."""
+
+    async def go() -> None:
+        here = Here(node)
+        waiting, _screen, line = await waits(here)
+        node.disk.waiting.clear()
+        node.disk.slow.clear()
+        await here.made.arrived(approval("approved", "ap-beef"))
+        await asyncio.to_thread(node.disk.waiting.wait, DEADLINE_S)
+        await here.made.arrived(approval("approved", by="bob@org"))
+        for _ in range(5):  # and it is the next to be begun
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        line.signal("INT")
+        if how == "hangs up":
+            waiting.cancel()
+        node.disk.slow.set()
+        async with asyncio.timeout(DEADLINE_S):
+            await asyncio.wait({waiting})
+        await here.settled()
+        assert here.executed == ["ap-beef", "ap-7f3a"]
+
+    run(go)
+    assert done(node) == [(0, ""), (0, "")]
