@@ -48,11 +48,18 @@ class Site:
             async with Journal(self.journal.agents, ca=ca, cert=cert, key=key) as agent:
                 return await agent.list(1000, newest_first=False)
 
-        end = time.monotonic() + LIMIT_S
+        def until(last: str) -> list[Entry]:
+            end = time.monotonic() + LIMIT_S
+            while True:
+                found = asyncio.run(ask())
+                if any(entry.type == last for entry in found):
+                    return found
+                assert time.monotonic() < end
+                time.sleep(0.1)
+
+        until("agent.start")  # it has a connection, or it would keep its last entries for the next start
         self.node.stop()
-        while not (found := asyncio.run(ask())) or found[-1].type != "agent.stop":
-            assert time.monotonic() < end
-            time.sleep(0.1)
+        found = until("agent.stop")
         return [entry for entry in found if entry.type in types or not types]
 
     def refused(self) -> list[str]:
