@@ -33,7 +33,9 @@ def run(ctx: Context, _args: Args) -> Result:
     """Ask the agent on a node, the journal from elsewhere."""
     if ctx.node is None:
         from pactsh.cli.certificate import certified_identity
+        from pactsh.cli.remote import ask
 
+        ask(ctx, lambda journal: journal.heads(last=True))  # a kept certificate does not know that it was revoked
         who, until = certified_identity(ctx)
         return Result(
             who.principal,

@@ -41,6 +41,7 @@ def test_a_persons_token_counts_no_more(tmp_path: Path, journal: RunningJournal)
     assert refused.returncode == 2
     assert refused.stderr.startswith(f"pact: bob@org was revoked by {ADMIN} at 2")
     assert refused.stderr.endswith("hint: pact login\n")
+    assert run_pact(tmp_path, "whoami", env=bob).returncode == 2, "a certificate was kept"
     (line,) = revoke(tmp_path, journal, "list").stdout.splitlines()
     assert line.startswith(f"person  bob@org  by {ADMIN}  ")
     assert line.endswith(f' ago  "laptop stolen"  (issued before {row["before"]})')
