@@ -76,6 +76,12 @@ def signed_in(home: Path, op: Provider, journal: RunningJournal, *words: str) ->
     return env
 
 
+def waiting(home: Path, journal: RunningJournal, *words: str) -> subprocess.Popen[str]:
+    """A `pact` that somebody is looking at."""
+    pipe, env = subprocess.PIPE, clean_environment(home, env_of(journal))
+    return subprocess.Popen([PACT, *words], env=env, stdout=pipe, stderr=pipe, text=True)
+
+
 def kept(home: Path) -> Path:
     (path,) = (home / ".local/state/pact/logins").glob("*.json")
     return path
@@ -105,13 +111,7 @@ def test_sign_in_act_sign_out(tmp_path: Path, op: Provider, site: RunningJournal
 
 
 def test_without_a_screen_the_address_is_shown(tmp_path: Path, op: Provider, site: RunningJournal) -> None:
-    with subprocess.Popen(
-        [PACT, "login", "--output", "json"],
-        env=clean_environment(tmp_path, env_of(site)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with waiting(tmp_path, site, "login", "--output", "json") as process:
         assert process.stderr is not None
         shown = process.stderr.readline()
         assert shown.startswith("Open in a browser on this machine: https://localhost")
@@ -130,13 +130,7 @@ def test_without_a_screen_the_address_is_shown(tmp_path: Path, op: Provider, sit
 
 
 def test_on_another_device(tmp_path: Path, op: Provider, site: RunningJournal) -> None:
-    with subprocess.Popen(
-        [PACT, "login", "--device-code"],
-        env=clean_environment(tmp_path, env_of(site)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with waiting(tmp_path, site, "login", "--device-code") as process:
         assert process.stderr is not None
         shown = re.fullmatch(r"On any device open (\S+) and enter the code (\S+)\n", process.stderr.readline())
         assert shown is not None
