@@ -44,10 +44,16 @@ _CHANGING = {
     "commit": "commit", "rollback": "rollback", "extend": "extend", "blacklist_add": "blacklist",
     "blacklist_remove": "blacklist", "emergency_start": "emergency_start", "emergency_end": "emergency_end",
 }  # fmt: skip
-_KINDS: dict[str, type] = {
-    "message": str, "only": list, "ttl": int, "to": int, "minutes": int, "pattern": str, "reason": str, "force": bool,
-    "commit": str, "rollback": bool, "dry_run": bool, "wait": bool,
-}  # fmt: skip
+# What each takes, and of which kind.
+_PARAMETERS: dict[str, dict[str, type]] = {
+    "commit": {"message": str, "only": list, "ttl": int, "wait": bool},
+    "rollback": {"to": int, "dry_run": bool},
+    "extend": {"minutes": int},
+    "blacklist_add": {"pattern": str},
+    "blacklist_remove": {"pattern": str},
+    "emergency_start": {"reason": str},
+    "emergency_end": {"force": bool, "commit": str, "rollback": bool},
+}
 _EXPECTED = {str: "text", int: "a number", list: "a list of texts", bool: "true or false"}
 _TOLD = ("message", "only", "ttl", "to", "minutes", "pattern", "reason", "force", "commit", "rollback")
 _DOES = {
@@ -100,8 +106,6 @@ class Calls:
     ) -> AsyncIterator[Item]:
         """The items of `method`, asked for in `session` by somebody who is connected since `reached` (monotonic).
         Raises `UsageError`, `ForbiddenError`, `UnreachableError`."""
-        if method in _CHANGING:
-            params = _checked(method, params)
         caller = Caller(Author(identity.principal, identity.roles, identity.kind), session, reached)
         if method not in ACTIONS:
             raise UsageError(f"call: unknown method {method[:32]!r}")
@@ -115,13 +119,14 @@ class Calls:
         if method == "approval":
             yield await self._second_person.over(_text(params, "id"))
             return
-        only_told = method == "rollback" and params.get("dry_run") is True
-        if method in _CHANGING and not only_told:
-            needs_second = await self._judged(identity, method, params)
+        if method in _CHANGING:
+            params = _checked(method, params)
+            is_trial = method == "rollback" and params.get("dry_run") is True
+            needs_second = not is_trial and await self._judged(identity, method, params)
             if needs_second and method != "extend":  # which changes nothing on the node
                 if method == "emergency_end":
                     self._emergency.check_end(identity, force=params.get("force") is True)
-                expected = await self._config.concerned(method, params)
+                expected = await self._config.concerned(caller, method, params)
                 yield await self._second_person.ask_verb(caller, _CHANGING[method], method, params, expected)
                 return
         elif action is not None:
@@ -232,7 +237,7 @@ def _checked(method: str, params: Params) -> Params:
     """The parameters that a verb knows, each of its kind: what is judged, shown and done must be the same. Raises
     `UsageError` for any other."""
     for name, value in params.items():
-        kind = _KINDS.get(name)
+        kind = _PARAMETERS[method].get(name)
         if kind is None:
             raise UsageError(f"{method}: unknown parameter {name[:40]!r}")
         if value is not None and (type(value) is not kind or not all(map(_is_plain, _texts(value)))):

@@ -160,14 +160,18 @@ class ConfigCalls:
                 caller.author, str(message), session=caller.session, reached=caller.reached, expected=_expected(params)
             )
 
-    async def concerned(self, method: str, params: Params) -> dict[str, str | None] | None:
+    async def concerned(self, caller: Caller, method: str, params: Params) -> dict[str, str | None] | None:
         """The values that a rollback would undo, or the end of an emergency commit or undo, by name: what somebody who
-        is asked about it agrees to. None for what is about no values."""
+        is asked about it agrees to. None for what is about no values. A commit that an emergency ends with is refused
+        as one that is asked for by itself."""
         if method not in {"rollback", "emergency_end"}:
             return None
         to = _number(params.get("to") or 0, "to") if method == "rollback" else 0
         as_of = await self._as_of(to) if to else None
         await self._lifecycle.look()
+        if method == "emergency_end" and (message := params.get("commit")) is not None and self._lifecycle.drift:
+            chosen = await self._lifecycle.propose(str(message), reached=caller.reached)
+            return {item.change.name: item.change.after for item in chosen}
         return {change.name: change.after for change in self._lifecycle.to_undo(to, as_of).changes}
 
     async def _extend(self, caller: Caller, params: Params) -> Item:

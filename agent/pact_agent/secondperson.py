@@ -51,8 +51,7 @@ class SecondPerson:
     ) -> Item:
         """Put a verb on record that waits; the item that says so. What it would commit is held meanwhile. Raises what
         the verb itself would, as far as that is known now."""
-        told = {name: value for name, value in params.items() if value is not None}
-        operation: JsonObject = {"method": method, "params": told}  # type: ignore[dict-item]
+        operation: JsonObject = {"method": method, "params": {**params}}  # type: ignore[dict-item]
         if expected is not None:
             operation["expected"] = {**expected}
         chosen: tuple[Drifted, ...] = ()

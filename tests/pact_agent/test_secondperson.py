@@ -102,8 +102,16 @@ def test_what_the_second_person_is_shown_is_all_that_it_is_about(node: Recording
     calls = calls_of(node, policy=TWO)
     verbs: list[tuple[str, dict[str, object]]] = [("rollback", {}), ("emergency_end", {"commit": "x"})]
     for method, params in verbs:
-        assert asyncio.run(calls._config.concerned(method, params)) == AGREED
-    assert asyncio.run(calls._config.concerned("blacklist_add", {"pattern": "/x"})) is None
+        assert asyncio.run(calls._config.concerned(caller(IDENTITY), method, params)) == AGREED
+    assert asyncio.run(calls._config.concerned(caller(IDENTITY), "blacklist_add", {"pattern": "/x"})) is None
+
+
+def test_an_emergency_ends_with_no_commit_that_would_be_refused_by_itself(node: Recording) -> None:
+    """Neither with what somebody is asked about already."""
+    asyncio.run(node.lifecycle.hold("ap-7f3a", asyncio.run(node.lifecycle.propose("x")), 1800))
+    calls = calls_of(node, policy=TWO)
+    with pytest.raises(ConflictError, match="waits for a second person already"):
+        asyncio.run(calls._config.concerned(caller(IDENTITY), "emergency_end", {"commit": "x"}))
 
 
 def test_rules_for_commits_hold_for_one_that_ends_an_emergency(node: Recording) -> None:
