@@ -64,22 +64,16 @@ def run_up(ctx: Context, args: UpArgs) -> Iterator[Up]:
 
 def _events(ctx: Context, system: Running) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Events but for notices, which go to standard error; ^C asks the system to end."""
-    events = system.events()
-    while True:
-        try:
-            event = next(events, None)
-        except KeyboardInterrupt:
-            ctx.notice("pact dev: stopping")
-            system.stop()
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            events = system.events()
-            continue
-        if event is None:
-            return
-        if event.kind == "notice":
-            ctx.notice(f"pact dev: {event.text}")
-        else:
-            yield event.kind, event.endpoint, event.nodes
+    # A handler, and no KeyboardInterrupt, which would come wherever we are, in the middle of a notice as well.
+    before = signal.signal(signal.SIGINT, lambda *_: system.stop())
+    try:
+        for event in system.events():
+            if event.kind == "notice":
+                ctx.notice(f"pact dev: {event.text}")
+            else:
+                yield event.kind, event.endpoint, event.nodes
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _start(ctx: Context, args: UpArgs, *, attached: bool | None = None) -> Running:

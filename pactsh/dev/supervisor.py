@@ -76,6 +76,7 @@ class Supervisor:
             async with asyncio.TaskGroup() as tasks:
                 work = tasks.create_task(self._work(journal, nodes))
                 await self._stop.wait()
+                self._say(event="notice", text="stopping")
                 work.cancel()
         except* PactError as group:
             raise _first(group) from None
