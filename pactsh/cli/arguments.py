@@ -80,9 +80,29 @@ class NodeType(click.ParamType[str]):
         return str(value)
 
 
+class NodesType(click.ParamType[str]):
+    """A set of nodes (`nodes.parse_nodes`). What it says about vClusters is resolved by those who use it."""
+
+    name = "nodes"
+
+    def get_metavar(self, param: Parameter, ctx: Context) -> str:  # noqa: ARG002  click's signature
+        """How it shows in the help."""
+        return "NODES"
+
+    def convert(self, value: object, param: Parameter | None, ctx: Context | None) -> str:  # noqa: ARG002
+        """Check the form of one that names no vCluster; of others later."""
+        from pactsh.cli.nodes import groups_in, parse_nodes
+
+        text = str(value)
+        if text and not groups_in(text):
+            parse_nodes(text)
+        return text
+
+
 SCOPE = ScopeType()
 ENTRY_TYPE = EntryTypeType()
 NODE = NodeType()
+NODES = NodesType()
 
 
 def entry_types() -> tuple[str, ...]:

@@ -7,34 +7,26 @@ status. `--output json` prints one object a node.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import click
 
+from pactsh.cli.arguments import NODES
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
+from pactsh.cli.fanout import Limits
+from pactsh.cli.onnodes import Group, Result, Together, alone
 from pactsh.cli.render import Out
-from pactsh.cli.stdio import CHUNK_BYTES, feed, write_all
-from pactsh.errors import PactError, UnreachableError, UsageError
+from pactsh.errors import UsageError
 
-if TYPE_CHECKING:
-    import asyncssh
-
-    from pactsh.cli.sshclient import Gate
-
-_STOP_GRACE_S = 3.0
-INTERRUPTED = 130
+_RULE = "-" * 15
 
 
 @dataclass(frozen=True, slots=True)
 class Args:
-    """Which nodes, which argv, and the limits; `timeout` in seconds (0: none), `max_output` in bytes.
+    """Which nodes, which argv, and the limits (`fanout.Limits`).
 
     `bypass`: outside the whitelist, which the node allows to platform admins alone.
     """
@@ -42,69 +34,44 @@ class Args:
     nodes: str
     argv: tuple[str, ...]
     timeout: float
+    total_timeout: float
+    connect_timeout: float
     max_output: int
     fanout: int
+    exclude: str = ""
+    fold: bool = False
     bypass: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How the command ended on one node. `stdout`, `stderr` only with JSON output; else they were streamed.
-
-    `result`: `ran`, `timeout`, `truncated`, `unreachable` or `interrupted`.
-    """
-
-    node: str
-    result: str
-    status: int
-    stdout: str | None = None
-    stderr: str | None = None
-    message: str | None = None
-
-    @property
-    def exit_status(self) -> int:
-        """The command's own, or that of what kept it from running."""
-        return self.status
+Shown = Result | Group
 
 
-class Target:
-    """Where a node's output goes: straight through, line by line with a prefix, or kept for JSON."""
-
-    def __init__(self, node: str, *, prefixed: bool, kept: bool) -> None:
-        self._prefix = f"{node}: ".encode() if prefixed else b""
-        self._kept = {1: bytearray(), 2: bytearray()} if kept else None
-        self._partial = {1: b"", 2: b""}
-
-    async def write(self, fd: int, data: bytes) -> None:
-        """Take output of stdout (1) or stderr (2)."""
-        if self._kept is not None:
-            self._kept[fd] += data
-        elif not self._prefix:
-            await write_all(fd, data)
-        else:
-            whole, newline, rest = (self._partial[fd] + data).rpartition(b"\n")
-            self._partial[fd] = rest
-            if newline:
-                await write_all(fd, b"".join(self._prefix + line + b"\n" for line in whole.split(b"\n")))
-
-    async def finish(self) -> None:
-        """Print a last line that had no newline."""
-        for fd, rest in self._partial.items():
-            if rest:
-                await write_all(fd, self._prefix + rest + b"\n")
-
-    def text(self, fd: int) -> str | None:
-        """What was kept, undecodable bytes escaped."""
-        return None if self._kept is None else bytes(self._kept[fd]).decode("utf-8", "backslashreplace")
-
-
-def run(ctx: Context, args: Args) -> Iterator[Result]:
+def run(ctx: Context, args: Args) -> Iterator[Shown]:
     """Run the command; results as they come. Raises for one node, reports in the result for several."""
-    from pactsh.cli.sshclient import Gate, parse_nodes
+    from pactsh.cli.remote import stepwise
     from pactsh.language import join
+
+    yield from stepwise(_run(ctx, args, join(_checked(args))))
+
+
+async def _run(ctx: Context, args: Args, line: str) -> AsyncIterator[Shown]:
+    from pactsh.cli.sshclient import Gate
+
+    gate = Gate(ctx)
+    nodes = await gate.resolve(args.nodes, args.exclude)
+    limits = Limits(args.fanout, args.timeout, args.total_timeout, args.connect_timeout, args.max_output)
+    if len(nodes) == 1 and not args.fold:
+        async for result in alone(gate, nodes[0], line, limits, kept=ctx.json, notice=ctx.notice):
+            yield result
+    else:
+        async for shown in Together(ctx, nodes, fold=args.fold).run(gate, line, limits):
+            yield shown
+
+
+def _checked(args: Args) -> tuple[str, ...]:
+    """The words of the line; raises `UsageError` for what no line can carry."""
     from pactsh.policy.runners import BYPASS
 
-    nodes = parse_nodes(args.nodes)
     argv = args.argv[1:] if args.argv[0] == "--" else args.argv  # click leaves it in
     if not argv:
         raise UsageError("exec: no command", hint="pact exec NODES -- CMD [ARG]...")
@@ -114,162 +81,79 @@ def run(ctx: Context, args: Args) -> Iterator[Result]:
         0xD800 <= ord(char) < 0xE000 for word in argv for char in word
     ):  # bytes that are no text, as Python has them
         raise UsageError("exec: an argument is not UTF-8, and no line can carry it")
-    if args.bypass:
-        argv = (BYPASS, *argv)  # the node decides whether it may, and records it as what it is
-    work = _Fleet(Gate(ctx), join(argv), args, kept=ctx.json, notice=ctx.notice)
-    yield from asyncio.run(work.run(nodes))
+    # Past the whitelist: the node decides whether it may, and records it as what it is.
+    return (BYPASS, *argv) if args.bypass else argv
 
 
-def captured(ctx: Context, node: str, argv: tuple[str, ...]) -> Result:
-    """Run a command on one node and keep what it prints: node verbs are an exec of the node's own `pact`."""
-    from pactsh.cli.sshclient import Gate
-    from pactsh.language import join
-
-    limits = Args(node, argv, timeout=ctx.settings.timeout, max_output=16 << 20, fanout=1)
-    return asyncio.run(_Fleet(Gate(ctx), join(argv), limits, kept=True, notice=ctx.notice).run((node,)))[0]
-
-
-class _Fleet:
-    """One `pact exec`: connects, runs, limits, interrupts."""
-
-    def __init__(self, gate: Gate, line: str, args: Args, *, kept: bool, notice: Callable[[str], None]) -> None:
-        self._gate, self._line, self._args, self._kept, self._notice = gate, line, args, kept, notice
-        self._interrupted = asyncio.Event()
-
-    async def run(self, nodes: tuple[str, ...]) -> list[Result]:
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, self._interrupted.set)
-        loop.add_signal_handler(signal.SIGTERM, self._interrupted.set)
-        if len(nodes) == 1:
-            return [await self._one(nodes[0], prefixed=False)]
-        room = asyncio.Semaphore(self._args.fanout)
-
-        async def bounded(node: str) -> Result:
-            async with room:
-                if self._interrupted.is_set():
-                    return Result(node, "interrupted", INTERRUPTED, message="not started")
-                try:
-                    return await self._one(node, prefixed=True)
-                except PactError as error:
-                    self._notice(f"pact: {node}: {error.message}")
-                    return Result(node, "unreachable", error.code, message=error.message)
-
-        return list(await asyncio.gather(*(bounded(node) for node in nodes)))
-
-    async def _one(self, node: str, *, prefixed: bool) -> Result:
-        target = Target(node, prefixed=prefixed, kept=self._kept)
-        deadline = self._args.timeout or None
-        connection = await self._gate.connect(node)
-        try:
-            process = await connection.create_process(self._line, encoding=None, term_type=None)
-            stdin = None if prefixed else asyncio.ensure_future(feed(process))
-            if prefixed:
-                process.stdin.write_eof()
-            try:
-                async with asyncio.timeout(deadline):
-                    result = await self._watch(node, process, target)
-            except TimeoutError:
-                await _stop(process)
-                await target.finish()
-                raise UnreachableError(
-                    f"exec: {node}: no end within {self._args.timeout:g} s, the command was stopped",
-                    hint="--timeout SECONDS gives it longer",
-                ) from None
-            finally:
-                if stdin is not None:
-                    stdin.cancel()
-            await target.finish()
-            return result
-        finally:
-            connection.close()
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(connection.wait_closed(), 1.0)
-
-    async def _watch(self, node: str, process: asyncssh.SSHClientProcess[bytes], target: Target) -> Result:
-        import asyncssh
-
-        taken = 0
-        full = asyncio.Event()
-
-        async def drain(reader: asyncssh.SSHReader[bytes], fd: int) -> None:
-            nonlocal taken
-            while data := await reader.read(CHUNK_BYTES):
-                room = self._args.max_output - taken
-                taken += len(data)
-                await target.write(fd, data[: max(room, 0)])
-                if len(data) > room:
-                    full.set()
-
-        reading = asyncio.gather(drain(process.stdout, 1), drain(process.stderr, 2))
-        ends = [asyncio.ensure_future(e) for e in (reading, full.wait(), self._interrupted.wait())]
-        try:
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if self._interrupted.is_set():
-                await _stop(process, "INT")
-                return self._result(node, "interrupted", INTERRUPTED, target, "interrupted")
-            if full.is_set():
-                await _stop(process)
-                text = f"output over {self._args.max_output} bytes, the command was stopped (--max-output)"
-                self._notice(f"pact: exec: {node}: [truncated] {text}")
-                return self._result(node, "truncated", 1, target, text)
-            await reading
-            await process.wait_closed()
-        except (asyncssh.DisconnectError, ConnectionResetError):
-            raise _lost(node) from None
-        finally:
-            for end in ends:
-                end.cancel()
-            await asyncio.gather(*ends, return_exceptions=True)
-        status = process.returncode
-        if status is None:
-            raise _lost(node)
-        return self._result(node, "ran", 128 - status if status < 0 else status, target)
-
-    def _result(self, node: str, kind: str, status: int, target: Target, message: str | None = None) -> Result:
-        return Result(node, kind, status, target.text(1), target.text(2), message)
-
-
-def _lost(node: str) -> UnreachableError:
-    return UnreachableError(
-        f"exec: {node}: the connection was lost before the command ended", hint="`pact log` tells what became of it"
-    )
-
-
-async def _stop(process: asyncssh.SSHClientProcess[bytes], name: str = "TERM") -> None:
-    """Stop the remote command too; closing the channel makes the agent end what a signal did not."""
-    with contextlib.suppress(OSError):
-        process.send_signal(name)
-    try:
-        await asyncio.wait_for(process.wait_closed(), _STOP_GRACE_S)
-    except TimeoutError:
-        process.close()
-
-
-def render(_result: Result, out: Out) -> None:
-    """The output was streamed; nothing is left to print."""
+def render(result: Shown, out: Out) -> None:
+    """What several nodes said alike, below their names; the output of others was printed as it came."""
     out.flush()
+    if isinstance(result, Group):
+        title = f"{result.nodes} ({result.count})" if result.count > 1 else result.nodes
+        for text, stream in ((result.stdout, sys.stdout), (result.stderr, sys.stderr)):
+            if text:
+                for line in (_RULE, title, _RULE):
+                    stream.write(out.style(line, "cyan") + "\n" if stream is sys.stdout else line + "\n")
+                stream.write(text if text.endswith("\n") else text + "\n")
+                stream.flush()
     sys.stdout.flush()
 
 
-command = Command(
+def _seconds(name: str, default: float, help_: str) -> click.Option:
+    kind = click.FloatRange(min=0)
+    return click.Option([name], type=kind, default=default, show_default=True, metavar="SECONDS", help=help_)
+
+
+class _Exec(Command[Args, Shown]):
+    """Its options may follow NODES too, where `--` shows that they are not the command's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse."""
+        ctx.allow_interspersed_args = "--" in args and self._is_prelude(ctx, args[: args.index("--")])
+        return super().parse_args(ctx, args)
+
+    def _is_prelude(self, ctx: click.Context, words: list[str]) -> bool:
+        """Whether these are NODES and options of ours, and no word of a command."""
+        ctx.allow_interspersed_args = True
+        try:
+            found, _, _ = self.make_parser(ctx).parse_args(list(words))
+        except click.UsageError:
+            return False
+        return not isinstance(found.get("argv"), tuple)  # click's sign of what was not given is its own
+
+
+command = _Exec(
     "exec",
     help="""Run one whitelisted command on nodes.
 
-    NODES is a node, or several separated by commas. Everything after -- is the command; its words reach it
-    unchanged, no shell comes between. The exit status is the command's own; of several the worst.""",
+    NODES is a nodeset: node042, node[001-100]!node007, @ml-training (the nodes of a vCluster). Everything after -- is
+    the command; its words reach it unchanged, no shell comes between. The exit status is the command's own; of several
+    the worst.""",
     run=run,
     render=render,
     args=Args,
     params=[
-        click.Argument(["nodes"], metavar="NODES"),
+        click.Argument(["nodes"], metavar="NODES", type=NODES),
         click.Argument(["argv"], metavar="CMD [ARG]...", nargs=-1, required=True, type=click.UNPROCESSED),
+        click.Option(["-x", "--exclude"], type=NODES, default="", metavar="NODES", help="Leave these nodes out."),
+        click.Option(["--fold", "-b"], is_flag=True, help="Show the same output of several nodes once, at the end."),
         click.Option(
-            ["--timeout"],
-            type=click.FloatRange(min=0),
-            default=300.0,
+            ["--fanout"],
+            type=click.IntRange(1, 1024),
+            default=64,
+            show_default=True,
+            metavar="N",
+            help="Nodes at the same time.",
+        ),
+        _seconds("--timeout", 300.0, "Stop the command after this long on a node (0: never); exit status 5."),
+        _seconds("--total-timeout", 0.0, "Stop everything after this long (0: never); exit status 5."),
+        click.Option(
+            ["--connect-timeout"],
+            type=click.FloatRange(min=0.1),
+            default=15.0,
             show_default=True,
             metavar="SECONDS",
-            help="Stop the command after this long (0: never); exit status 5.",
+            help="How long a node may take to let us in.",
         ),
         click.Option(
             ["--max-output"],
@@ -278,14 +162,6 @@ command = Command(
             show_default=True,
             metavar="BYTES",
             help="Stop the command when a node has printed more.",
-        ),
-        click.Option(
-            ["--fanout"],
-            type=click.IntRange(1, 1024),
-            default=64,
-            show_default=True,
-            metavar="N",
-            help="Nodes at the same time.",
         ),
         click.Option(
             ["--bypass"],

@@ -45,7 +45,7 @@ def ask_node(
 
 
 def _elsewhere(ctx: Context, node: str, kind: type[Result], words: Sequence[str]) -> Result:
-    from pactsh.cli.exec import captured
+    from pactsh.cli.onnodes import captured
 
     done = captured(ctx, node, ("pact", "--output", "json", *words))
     try:

@@ -72,12 +72,17 @@ def iterate(ctx: Context, question: Callable[[Journal], AsyncIterator[T]]) -> It
             async for item in question(journal):
                 yield item
 
+    return stepwise(run())
+
+
+def stepwise(items: AsyncIterator[T]) -> Iterator[T]:
+    """The items of an asynchronous iterator, which works only while the next one is waited for."""
+
     async def step(items: AsyncIterator[T]) -> tuple[T, ...]:
         async for item in items:
             return (item,)
         return ()
 
-    items = run()
     with asyncio.Runner() as runner:
         try:
             while found := runner.run(step(items)):

@@ -7,10 +7,12 @@ journal's CA for the node's name is not the node.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import re
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from pactsh.auth import private
 from pactsh.auth.credentials import Credentials, SshCredentials, state_directory
 from pactsh.cli.bearer import require_bearer
-from pactsh.errors import AuthError, NotFoundError, PactError, UnreachableError, UsageError
+from pactsh.cli.nodes import Groups, resolve
+from pactsh.errors import AuthError, NotFoundError, PactError, UnreachableError
 
 if TYPE_CHECKING:
     import asyncssh
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 CACHE_S = 300.0
 CONNECT_TIMEOUT_S = 15.0
+_FEW = 4  # nodes that are looked up one by one
+# What an agent offers; in this order, as the first costs the least.
+_CIPHERS = ("aes256-gcm@openssh.com", "aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr")
 _ADDRESS = re.compile(
     r"(?:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,254})|\[(?P<v6>[0-9A-Fa-f:.]{2,64})\]):(?P<port>[0-9]{1,5})"
 )
@@ -52,26 +58,36 @@ class PlaceCache:
 
     def __init__(self, path: Path, binding: str) -> None:
         self._path, self._binding = path, binding
+        self._nodes: dict[str, Any] | None = None
 
     def get(self, node: str, now: float) -> Place | None:
         """The node's place if it was looked up less than `CACHE_S` ago."""
-        found = self._read().get(node)
-        match found:
+        match self._known().get(node):
             case [str(host), int(port), str(host_ca), float(at)] if 0 <= now - at < CACHE_S:
                 return Place(node, host, port, host_ca)
         return None
 
-    def put(self, place: Place, now: float) -> None:
-        """Remember `place`."""
-        nodes = self._read() | {place.node: [place.host, place.port, place.host_ca, now]}
-        private.make_private_directory(self._path.parent)
-        private.write_private(self._path, json.dumps({"binding": self._binding, "nodes": nodes}).encode())
+    def put(self, places: Iterable[Place], now: float) -> None:
+        """Remember these, beside what another run has learnt meanwhile; what is too old goes."""
+        new = {place.node: [place.host, place.port, place.host_ca, now] for place in places}
+        kept = {node: known for node, known in self._read().items() if not _is_old(known, now)}
+        self._write({**kept, **new})
 
     def forget(self, node: str) -> None:
         """Look `node` up again next time."""
         nodes = self._read()
         if nodes.pop(node, None) is not None:
-            private.write_private(self._path, json.dumps({"binding": self._binding, "nodes": nodes}).encode())
+            self._write(nodes)
+
+    def _known(self) -> dict[str, Any]:
+        if self._nodes is None:
+            self._nodes = self._read()
+        return self._nodes
+
+    def _write(self, nodes: dict[str, Any]) -> None:
+        self._nodes = nodes
+        private.make_private_directory(self._path.parent)
+        private.write_private(self._path, json.dumps({"binding": self._binding, "nodes": nodes}).encode())
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -82,6 +98,13 @@ class PlaceCache:
             return {}
         nodes = content.get("nodes")
         return nodes if isinstance(nodes, dict) else {}
+
+
+def _is_old(known: object, now: float) -> bool:
+    match known:
+        case [_, _, _, float(at)]:
+            return not 0 <= now - at < CACHE_S
+    return True
 
 
 class _Signer:
@@ -108,12 +131,45 @@ class Gate:
         self._credentials = Credentials(directory)
         self.directory = self._credentials.ssh_directory(self._binding)
         self._places = PlaceCache(self.directory / "nodes.json", self._binding)
+        self._asked: set[str] = set()  # whom the journal was asked about by this run
+        self._signed: SshCredentials | None = None
+        self._signing = asyncio.Lock()
 
     async def certificate(self) -> SshCredentials:
         """A certificate that won't end soon, from the cache or from the journal."""
-        return await self._credentials.ensure_ssh_certificate(
-            _Signer(self._ctx), self._ctx.now(), binding=self._binding
-        )
+        async with self._signing:
+            if self._signed is None or not self._signed.is_fresh(self._ctx.now()):
+                self._signed = await self._credentials.ensure_ssh_certificate(
+                    _Signer(self._ctx), self._ctx.now(), binding=self._binding
+                )
+            return self._signed
+
+    async def resolve(self, text: str, exclude: str = "") -> tuple[str, ...]:
+        """The nodes that a nodeset names; several at once are looked up together. Raises `PactError`, also for what
+        would be the same for all of them: without a certificate there is no way to any."""
+        await self.certificate()
+        nodes = await resolve(text, exclude, self._members)
+        now = time.time()
+        unknown = [node for node in nodes if node not in self._asked and self._places.get(node, now) is None]
+        if len(unknown) > _FEW:
+            await self._members(Groups((), True))
+        return nodes
+
+    async def _members(self, groups: Groups) -> dict[str, list[str]]:
+        """The nodes of vClusters; where those are is remembered."""
+        async with self._ctx.journal() as journal:
+            asked = ("",) if groups.all else groups.names
+            listed = [node for name in asked for node in await journal.nodes(name)]
+            trust = await journal.trust()
+        members: dict[str, list[str]] = {}
+        places = []
+        for node in listed:
+            members.setdefault(node.vcluster, []).append(node.node)
+            self._asked.add(node.node)
+            with contextlib.suppress(NotFoundError):
+                places.append(Place(node.node, *parse_address(node.node, node.ssh_address), trust.ssh_host_ca))
+        self._places.put(places, time.time())
+        return members
 
     async def place(self, node: str, *, fresh: bool = False) -> Place:
         """Where `node` is; raises `NotFoundError` for one that never reported."""
@@ -124,19 +180,21 @@ class Gate:
             found = await journal.node(node)
             trust = await journal.trust()
         place = Place(node, *parse_address(node, found.ssh_address), trust.ssh_host_ca)
-        self._places.put(place, time.time())
+        self._asked.add(node)
+        self._places.put((place,), time.time())
         return place
 
-    async def connect(self, node: str) -> asyncssh.SSHClientConnection:
+    async def connect(self, node: str, timeout_s: float = CONNECT_TIMEOUT_S) -> asyncssh.SSHClientConnection:
         """An authenticated connection. Raises `AuthError`, `NotFoundError`, `UnreachableError`."""
         credentials = await self.certificate()
         try:
-            return await _connect(await self.place(node), credentials)
+            return await _connect(await self.place(node), credentials, timeout_s)
         except UnreachableError:
-            # The node may have moved since its address was cached.
-            self._places.forget(node)
-            fresh = await self.place(node, fresh=True)
-            return await _connect(fresh, credentials)
+            if node in self._asked:
+                raise
+        # The node may have moved since its address was cached.
+        self._places.forget(node)
+        return await _connect(await self.place(node, fresh=True), credentials, timeout_s)
 
 
 def parse_address(node: str, address: str) -> tuple[str, int]:
@@ -150,7 +208,7 @@ def parse_address(node: str, address: str) -> tuple[str, int]:
     return match["name"] or match["v6"], int(match["port"])
 
 
-async def _connect(place: Place, credentials: SshCredentials) -> asyncssh.SSHClientConnection:
+async def _connect(place: Place, credentials: SshCredentials, timeout_s: float) -> asyncssh.SSHClientConnection:
     from pactsh.rpc.ssh import asyncssh
 
     where = f"{place.node} ({place.host}:{place.port})"
@@ -179,8 +237,9 @@ async def _connect(place: Place, credentials: SshCredentials) -> asyncssh.SSHCli
             password_auth=False,
             kbdint_auth=False,
             gss_auth=False,
-            connect_timeout=CONNECT_TIMEOUT_S,
-            login_timeout=CONNECT_TIMEOUT_S,
+            connect_timeout=timeout_s,
+            login_timeout=timeout_s,
+            encryption_algs=list(_CIPHERS),
             keepalive_interval=15,
             compression_algs=None,
         )
@@ -209,14 +268,3 @@ def told(banner: str) -> str:
     'alice was revoked'
     """
     return "".join(c if c.isprintable() else " " for c in banner[:500]).strip().removeprefix("pact: ")
-
-
-def parse_nodes(text: str) -> tuple[str, ...]:
-    """Nodes of a comma list; raises `UsageError`. Nodeset syntax is not part of this version."""
-    names = tuple(dict.fromkeys(name for name in text.split(",") if name))
-    if not names or any(set(name) - set("abcdefghijklmnopqrstuvwxyz0123456789-") for name in names):
-        raise UsageError(
-            f"nodes: expected names separated by commas, got {text!r}",
-            hint="nodeset syntax (node[01-16]) is not part of this version",
-        )
-    return names

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pactsh.cli.sshclient import CACHE_S, Place, PlaceCache, parse_address, parse_nodes
-from pactsh.errors import NotFoundError, UsageError
+from pactsh.cli.sshclient import CACHE_S, Place, PlaceCache, parse_address
+from pactsh.errors import NotFoundError
 
 PLACE = Place("node042", "10.0.0.42", 9445, "ssh-ed25519 AAAA")
 
@@ -47,20 +47,10 @@ def test_a_node_cannot_write_into_a_persons_ssh_configuration(address: str) -> N
         parse_address("node042", address)
 
 
-def test_nodes_are_a_comma_list_without_repeats() -> None:
-    assert parse_nodes("node042,node043,node042") == ("node042", "node043")
-
-
-@pytest.mark.parametrize("text", ["", ",", "node[1-4]", "Node1", "node 1", "-o,x y", "node042;id"])
-def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="expected names"):
-        parse_nodes(text)
-
-
 def test_a_place_is_kept_for_minutes_and_for_one_journal(tmp_path: Path) -> None:
     cache = PlaceCache(tmp_path / "p" / "nodes.json", "a")
     assert cache.get("node042", 1000.0) is None
-    cache.put(PLACE, 1000.0)
+    cache.put((PLACE,), 1000.0)
     assert cache.get("node042", 1000.0 + CACHE_S - 1) == PLACE
     assert cache.get("node042", 1000.0 + CACHE_S) is None
     assert cache.get("node042", 999.0) is None, "a clock that went back"
