@@ -212,7 +212,7 @@ class Fanout:
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if full.is_set():
-                await _stop(process)
+                await _stop(process, grace_s=0)  # it would not end before what it has printed is read
                 text = f"output over {limit} bytes, the command was stopped"
                 return Ended(node, "truncated", 1, text, "--max-output BYTES allows more")
             if not reading.done():
@@ -268,11 +268,11 @@ def _lost(node: str) -> UnreachableError:
     )
 
 
-async def _stop(process: asyncssh.SSHClientProcess[bytes], name: str = "TERM") -> None:
+async def _stop(process: asyncssh.SSHClientProcess[bytes], name: str = "TERM", grace_s: float = _STOP_GRACE_S) -> None:
     """Stop the remote command too; closing the channel makes the agent end what a signal did not."""
     with contextlib.suppress(OSError):
         process.send_signal(name)
     try:
-        await asyncio.wait_for(process.wait_closed(), _STOP_GRACE_S)
+        await asyncio.wait_for(process.wait_closed(), grace_s)
     except TimeoutError:
         process.close()

@@ -99,6 +99,9 @@ def test_a_command_killed_by_a_signal_is_128_and_more(outside: Outside) -> None:
         (("exec", "node042", "--", "rm", "-rf", "/x"), 6, "not on the whitelist"),
         (("exec", "node999", "--", "uname"), 1, "node999"),
         (("exec", "NODE", "--", "uname"), 1, "expected names"),
+        (("exec", "node[1-", "--", "uname"), 1, "missing bracket"),
+        (("exec", "@nobody", "--", "uname"), 1, "no such vCluster"),
+        (("exec", "node042", "-x", "@ml-training", "--", "uname"), 1, "names no node"),
         (("exec", "node042"), 1, "CMD"),
         (("exec", "node042", "--", "echo", "a\nb"), 1, "newline"),
         (("shell", "node999"), 1, "node999"),
@@ -109,6 +112,47 @@ def test_what_does_not_run_says_why(outside: Outside, args: tuple[str, ...], sta
     assert done.returncode == status, done.stderr
     assert says in done.stderr
     assert done.stdout == ""
+
+
+def test_a_nodeset_is_folded_and_its_options_may_follow(outside: Outside) -> None:
+    done = outside.pact("exec", "@ml-training", "--fold", "-x", "node09[0-9]", "--", "uname", "-s")
+    rule = "-" * 15
+    assert done.stdout == f"{rule}\nnode[042-043] (2)\n{rule}\nLinux\n", done.stderr
+    assert done.returncode == 0
+    both = outside.pact("exec", "--fold", "node*", "--output", "json", "--", "uname", "-n")
+    groups = [json.loads(line) for line in both.stdout.splitlines()]
+    assert {(g["nodes"], g["stdout"]) for g in groups} == {("node042", "node042\n"), ("node043", "node043\n")}
+
+
+def test_who_does_not_answer_is_told_at_the_end_and_in_the_status(outside: Outside) -> None:
+    done = outside.pact("exec", "node[042-043],node999", "--", "ls", "/nonexistent")
+    assert done.returncode == 2
+    assert "node042: ls:" in done.stderr
+    last = ["pact: exec: exit status 2: node[042-043] (2)", "pact: exec: no such node: node999"]
+    assert done.stderr.splitlines()[-3:] == [*last, "pact: exec: 2 of 3 nodes finished"]
+
+
+def test_an_interrupt_of_several_stops_all_and_tells_who_had_finished(outside: Outside) -> None:
+    process = outside.start("exec", "--fanout", "1", "node[042-043]", "--", "sleep", "4324")
+    while not running_on(outside, "sleep 4324"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "not started: node043" in errors
+    assert "0 of 2 nodes finished" in errors
+    assert not running_on(outside, "sleep 4324")
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is(outside: Outside) -> None:
+    env = {**outside.env, "TERM": "xterm"}
+    words = ["exec", "node[042-043]", "--", "uname", "-n"]
+    child = pexpect.spawn(str(BIN / "pact"), words, env=env, encoding="utf-8", timeout=60)
+    child.expect(r"\[-{30}\] 0/2")
+    child.expect(r"node04[23]: node04[23]\r\n")
+    child.expect(r"2/2")
+    child.expect(pexpect.EOF)
+    assert (child.before or "").endswith("\r\x1b[K"), "nothing of it stays"
 
 
 def test_without_a_token_there_is_no_access(outside: Outside) -> None:
