@@ -14,33 +14,52 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+import msgspec
 
 from pactsh.errors import UsageError
 
 SITE_FILE = Path("/etc/pact/cli.toml")
-ENDPOINT = r"^(unix:/.+|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5})$"
-NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+ENDPOINT = r"\A(unix:/.+|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5})\Z"
+NAME = r"\A[a-z0-9][a-z0-9-]{0,62}\Z"
 
-Endpoint = Annotated[str, Field(pattern=ENDPOINT)]
+Endpoint = Annotated[str, msgspec.Meta(pattern=ENDPOINT)]
 
 
-class Settings(BaseModel):
-    """What every command may need to know. `timeout` is in seconds; secrets never show in a repr."""
+class Secret:
+    """A text that does not show where values are printed.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    >>> Secret("hunter2"), Secret("hunter2").reveal()
+    (Secret(...), 'hunter2')
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What every command may need to know. `timeout` is in seconds; secrets never show in a repr.
+
+    msgspec and not pydantic: every start of `pact` would wait for that (docs/adr on the two).
+    """
 
     endpoint: Endpoint = "localhost:9443"
-    token: SecretStr | None = None
+    token: Secret | None = None
     token_file: Path | None = None
     ca: Path = Path("/etc/pact/ca.crt")
-    vcluster: Annotated[str, Field(pattern=NAME)] | None = None
+    vcluster: Annotated[str, msgspec.Meta(pattern=NAME)] | None = None
     output: Literal["text", "json"] = "text"
-    timeout: Annotated[float, Field(gt=0, le=86400)] = 30.0
+    timeout: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 30.0
     lattice_endpoint: str | None = None
-    lattice_token: SecretStr | None = None
+    lattice_token: Secret | None = None
     openchami_smd_url: str | None = None
-    openchami_token: SecretStr | None = None
+    openchami_token: Secret | None = None
     verbose: bool = False
 
 
@@ -68,7 +87,7 @@ EXPECTED: Mapping[str, str] = {
     "verbose": "true or false",
 }
 _SECRETS = frozenset({"token", "lattice_token", "openchami_token"})
-_FILE_KEYS = frozenset(Settings.model_fields) - {"verbose"}
+_FILE_KEYS = frozenset(Settings.__struct_fields__) - {"verbose"}
 
 
 def user_file(environ: Mapping[str, str]) -> Path | None:
@@ -101,13 +120,13 @@ def load_settings(typed: Mapping[str, object], environ: Mapping[str, str], site_
     merged: dict[str, object] = {}
     for _prefix, _kind, values in reversed(sources):
         merged.update(values)
-    return Settings.model_validate(merged)
+    return _settings(merged)
 
 
 def read_token(settings: Settings) -> str | None:
     """The token: the setting, or what is in the file it names; None without any."""
     if settings.token is not None:
-        return settings.token.get_secret_value()
+        return settings.token.reveal()
     if settings.token_file is None:
         return None
     try:
@@ -147,10 +166,27 @@ def _read_file(path: Path) -> dict[str, object]:
 
 def _check(prefix: str, kind: str, values: Mapping[str, object]) -> None:
     """Validate one source alone, so that an error can name it, even where another source overrides it."""
-    try:
-        Settings.model_validate(dict(values))
-    except ValidationError as error:
-        key = str(error.errors()[0]["loc"][0])
+    for key, value in values.items():
+        try:
+            _settings({key: value})
+            continue
+        except ValueError as error:  # ValidationError, or a text that is no UTF-8
+            wrong = error
         name = next(n for n, k in ENVIRONMENT.items() if k == key) if kind == "environment" else key
         shown = "" if key in _SECRETS else f", got {values[key]!r}"
-        raise UsageError(f"{prefix}{name}: expected {EXPECTED.get(key, 'text')}{shown}") from error
+        raise UsageError(f"{prefix}{name}: expected {EXPECTED.get(key, 'text')}{shown}") from wrong
+
+
+def _settings(values: Mapping[str, object]) -> Settings:
+    return msgspec.convert(values, Settings, strict=False, dec_hook=_made)
+
+
+def _made(kind: type, value: object) -> object:
+    """A path or a secret of a text; raises what msgspec makes a `ValidationError` of."""
+    if isinstance(value, str) and kind in {Path, Secret}:
+        return kind(value)
+    return value if isinstance(value, kind) else _refuse(kind)
+
+
+def _refuse(kind: type) -> object:
+    raise TypeError(f"expected {kind.__name__}")

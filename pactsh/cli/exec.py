@@ -48,7 +48,7 @@ Shown = Result | Group
 
 def run(ctx: Context, args: Args) -> Iterator[Shown]:
     """Run the command; results as they come. Raises for one node, reports in the result for several."""
-    from pactsh.cli.remote import stepwise
+    from pactsh.cli.stepping import stepwise
     from pactsh.language import join
 
     yield from stepwise(_run(ctx, args, join(_checked(args))))

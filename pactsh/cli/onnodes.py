@@ -145,8 +145,8 @@ class Together:
 
 def captured(ctx: Context, node: str, argv: tuple[str, ...]) -> Result:
     """Run a command on one node and keep what it prints: node verbs are an exec of the node's own `pact`."""
-    from pactsh.cli.remote import stepwise
     from pactsh.cli.sshclient import Gate
+    from pactsh.cli.stepping import stepwise
     from pactsh.language import join
 
     limits = Limits(1, ctx.settings.timeout, max_output=16 << 20)

@@ -9,13 +9,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from cryptography.x509 import load_pem_x509_certificates
 
 from pactsh.cli.bearer import require_bearer
 from pactsh.cli.sources import Filter
+from pactsh.cli.stepping import stepwise
 from pactsh.errors import NotFoundError, PactError, UsageError
 from pactsh.model.overlay import Overlay
 from pactsh.rpc.client import Journal
@@ -73,28 +74,6 @@ def iterate(ctx: Context, question: Callable[[Journal], AsyncIterator[T]]) -> It
                 yield item
 
     return stepwise(run())
-
-
-def stepwise(items: AsyncIterator[T]) -> Iterator[T]:
-    """The items of an asynchronous iterator, which works only while the next one is waited for."""
-
-    async def step(items: AsyncIterator[T]) -> tuple[T, ...]:
-        async for item in items:
-            return (item,)
-        return ()
-
-    with asyncio.Runner() as runner:
-        try:
-            while found := runner.run(step(items)):
-                yield from found
-        finally:
-            runner.run(_close(items))
-
-
-async def _close(items: AsyncIterator[Any]) -> None:
-    close = getattr(items, "aclose", None)
-    if close is not None:
-        await close()
 
 
 class JournalSource:
