@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import appends, containment, drift, lines, oneshot, prompt, rego, remote, resident, system
+from bench import appends, containment, drift, fanout, lines, oneshot, prompt, rego, remote, resident, system
 from bench.measure import CaseError
 from bench.report import Section, machine, render, save
 
@@ -21,6 +21,7 @@ TITLES = {
     "oneshot": oneshot.TITLE,
     "prompt": prompt.TITLE,
     "remote": remote.TITLE,
+    "fanout": fanout.TITLE,
     "lines": lines.TITLE,
     "containment": containment.TITLE,
     "drift": drift.TITLE,
@@ -50,6 +51,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(TITLES)}; all if none")
     parser.add_argument("--rounds", type=int, default=40, help="runs of each program (40)")
     parser.add_argument("--lines", type=int, default=1000, help="lines in a session (1000)")
+    parser.add_argument("--nodes", type=int, default=100, help="agents for the fan-out (100)")
     parser.add_argument("--idle", type=float, default=20.0, help="seconds to watch the idle agent (20)")
     # /var/tmp is on a disk where /tmp may be memory; syncs are part of what is measured.
     parser.add_argument("--dir", type=Path, default=Path("/var/tmp"), help="where the data goes (/var/tmp)")
@@ -77,6 +79,7 @@ def _sections(directory: Path, options: argparse.Namespace) -> Iterator[Section]
         "drift": lambda: drift.measure(directory, rounds),
         "rego": lambda: rego.measure(directory, options.lines),
         "appends": lambda: appends.measure(directory, 5, 1.5),
+        "fanout": lambda: fanout.measure(directory, options.nodes, max(3, rounds // 8)),
     }
     try:
         if set(wanted) - set(alone):

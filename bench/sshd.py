@@ -18,7 +18,7 @@ from bench.measure import CaseError
 READY_TIMEOUT_S = 10
 # A home without a .bashrc: bash reads that for every command over SSH, and whose is there is not our subject.
 _CONFIG = """\
-ListenAddress 127.0.0.1
+ListenAddress {listen}
 Port {port}
 HostKey {directory}/host
 AuthorizedKeysFile {directory}/user.pub
@@ -29,6 +29,7 @@ PasswordAuthentication no
 PermitRootLogin prohibit-password
 PrintMotd no
 PrintLastLog no
+MaxStartups 1000:30:2000
 SetEnv HOME={directory}
 """
 
@@ -41,8 +42,8 @@ class Server:
 
 
 @contextmanager
-def started(directory: Path) -> Iterator[Server]:
-    """Start it; raises `CaseError` where there is no sshd, or it doesn't start."""
+def started(directory: Path, listen: str = "127.0.0.1") -> Iterator[Server]:
+    """Start it on `listen`; raises `CaseError` where there is no sshd, or it doesn't start."""
     sshd = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/sbin")
     if sshd is None or shutil.which("ssh") is None:
         raise CaseError("OpenSSH is not installed (openssh-server, openssh-client)")
@@ -54,9 +55,9 @@ def started(directory: Path) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (directory / "sshd_config").write_text(_CONFIG.format(port=port, directory=directory))
+    (directory / "sshd_config").write_text(_CONFIG.format(port=port, directory=directory, listen=listen))
     host_key = (directory / "host.pub").read_text().split()[:2]
-    (directory / "known_hosts").write_text(f"[127.0.0.1]:{port} {' '.join(host_key)}\n")
+    (directory / "known_hosts").write_text(f"[127.0.*]:{port} {' '.join(host_key)}\n")
     with open(directory / "log", "wb") as log:
         process = subprocess.Popen([sshd, "-D", "-e", "-f", directory / "sshd_config"], stdout=log, stderr=log)
     try:

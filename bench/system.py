@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from bench.measure import CaseError
 
 NODE = "node042"
 BIN = Path(sys.executable).parent
-_UP_TIMEOUT_S = 60
+_UP_TIMEOUT_S = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,17 @@ def plain_environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def started(directory: Path) -> Iterator[System]:
-    """Bring the system up and, at the end, down; raises `CaseError` when it doesn't come up."""
+def started(directory: Path, nodes: Sequence[str] = (NODE,)) -> Iterator[System]:
+    """Bring the system up and, at the end, down; raises `CaseError` when it doesn't come up. The local socket is that
+    of the first node."""
     home = directory / "home"
     home.mkdir(mode=0o700)
     plain = plain_environment(home)
     place = ("--dir", str(directory / "dev"))
     try:
-        _pact("up", *place, "--node", NODE, "--detach", environ=plain)
+        _pact("up", *place, *(word for node in nodes for word in ("--node", node)), "--detach", environ=plain)
         outside = plain | _exports(_pact("env", *place, environ=plain))
-        environ = plain | _exports(_pact("env", *place, "--node", NODE, environ=plain))
+        environ = plain | _exports(_pact("env", *place, "--node", nodes[0], environ=plain))
         yield System(directory / "dev", environ, outside)
     finally:
         subprocess.run([BIN / "pact", "dev", "down", *place], env=plain, check=False, capture_output=True)

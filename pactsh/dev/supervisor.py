@@ -88,13 +88,14 @@ class Supervisor:
             self._save()
 
     async def _work(self, journal: JournalPart, nodes: list[NodePart]) -> None:
+        patience_s = READY_WITHIN_S + len(nodes)  # a hundred on two processors take 45 s
         async with asyncio.TaskGroup() as tasks:
             try:
-                async with asyncio.timeout(READY_WITHIN_S):
+                async with asyncio.timeout(patience_s):
                     await self._start(journal, nodes)
             except TimeoutError:
                 raise PactError(
-                    f"dev: not ready within {READY_WITHIN_S:.0f} s", hint=f"see the logs in {self._layout.directory}"
+                    f"dev: not ready within {patience_s:.0f} s", hint=f"see the logs in {self._layout.directory}"
                 ) from None
             self._state.endpoint = journal.endpoint
             self._state.ssh = {n.name: n.port for n in nodes}
