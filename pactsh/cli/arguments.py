@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -79,6 +80,10 @@ class NodeType(click.ParamType[str]):
             self.fail(f"expected a node name, got {value!r}", param, ctx)
         return str(value)
 
+    def shell_complete(self, ctx: Context, param: Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The nodes there are."""
+        return [item for item in _node_names(incomplete) if not str(item.value).startswith("@")]
+
 
 class NodesType(click.ParamType[str]):
     """A set of nodes (`nodes.parse_nodes`). What it says about vClusters is resolved by those who use it."""
@@ -97,6 +102,16 @@ class NodesType(click.ParamType[str]):
         if text and not groups_in(text):
             parse_nodes(text)
         return text
+
+    def shell_complete(self, ctx: Context, param: Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The nodes and the vClusters there are, for the last part of a set."""
+        return _node_names(incomplete)
+
+
+def _node_names(incomplete: str) -> list[CompletionItem]:
+    from pactsh.cli.nodenames import completions
+
+    return [CompletionItem(text) for text in completions(incomplete, os.environ)]
 
 
 SCOPE = ScopeType()

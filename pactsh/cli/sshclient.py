@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import re
 import time
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from pactsh.auth import private
 from pactsh.auth.credentials import Credentials, SshCredentials, state_directory
@@ -54,57 +55,63 @@ class Place:
 
 
 class PlaceCache:
-    """Addresses of nodes and the host CA, of one journal, in a private file. Damaged or old: as if empty."""
+    """Addresses of nodes, of one journal with one host CA, in a private file. Damaged or old: as if empty."""
 
     def __init__(self, path: Path, binding: str) -> None:
         self._path, self._binding = path, binding
-        self._nodes: dict[str, Any] | None = None
+        self._content: Known | None = None
 
     def get(self, node: str, now: float) -> Place | None:
         """The node's place if it was looked up less than `CACHE_S` ago."""
-        match self._known().get(node):
-            case [str(host), int(port), str(host_ca), float(at)] if 0 <= now - at < CACHE_S:
-                return Place(node, host, port, host_ca)
-        return None
+        known = self._content = self._content or self._read()
+        found = known.nodes.get(node)
+        if found is None or not _is_recent(found, now):
+            return None
+        return Place(node, found[0], found[1], known.host_ca)
 
     def put(self, places: Iterable[Place], now: float) -> None:
-        """Remember these, beside what another run has learnt meanwhile; what is too old goes."""
-        new = {place.node: [place.host, place.port, place.host_ca, now] for place in places}
-        kept = {node: known for node, known in self._read().items() if not _is_old(known, now)}
-        self._write({**kept, **new})
+        """Remember these, beside what another run has learnt meanwhile: nothing too old, and what the file may hold."""
+        new = {place.node: place for place in places}
+        if not new:
+            return
+        host_ca = next(iter(new.values())).host_ca
+        before = self._read()
+        kept = {n: k for n, k in before.nodes.items() if _is_recent(k, now) and before.host_ca == host_ca}
+        nodes = kept | {name: (place.host, place.port, now) for name, place in new.items()}
+        self._write(Known(self._binding, host_ca, nodes))
 
     def forget(self, node: str) -> None:
         """Look `node` up again next time."""
-        nodes = self._read()
-        if nodes.pop(node, None) is not None:
-            self._write(nodes)
+        known = self._read()
+        if known.nodes.pop(node, None) is not None:
+            self._write(known)
 
-    def _known(self) -> dict[str, Any]:
-        if self._nodes is None:
-            self._nodes = self._read()
-        return self._nodes
-
-    def _write(self, nodes: dict[str, Any]) -> None:
-        self._nodes = nodes
+    def _write(self, known: Known) -> None:
+        self._content = known
         private.make_private_directory(self._path.parent)
-        private.write_private(self._path, json.dumps({"binding": self._binding, "nodes": nodes}).encode())
+        while len(data := msgspec.json.encode(known)) > private.MAX_BYTES:
+            newest = list(known.nodes.items())[len(known.nodes) // 4 + 1 :]
+            known = Known(known.binding, known.host_ca, dict(newest))
+        private.write_private(self._path, data)
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> Known:
         try:
-            content = json.loads(private.read_private(self._path) or b"{}")
+            known = msgspec.json.decode(private.read_private(self._path) or b"", type=Known)
         except ValueError:
-            return {}
-        if not isinstance(content, dict) or content.get("binding") != self._binding:
-            return {}
-        nodes = content.get("nodes")
-        return nodes if isinstance(nodes, dict) else {}
+            return Known(self._binding)
+        return known if known.binding == self._binding else Known(self._binding)
 
 
-def _is_old(known: object, now: float) -> bool:
-    match known:
-        case [_, _, _, float(at)]:
-            return not 0 <= now - at < CACHE_S
-    return True
+class Known(msgspec.Struct):
+    """What the file holds. Of each node its host, its port, and when it was looked up."""
+
+    binding: str
+    host_ca: str = ""
+    nodes: dict[str, tuple[str, int, float]] = {}
+
+
+def _is_recent(known: tuple[str, int, float], now: float) -> bool:
+    return 0 <= now - known[2] < CACHE_S
 
 
 class _Signer:

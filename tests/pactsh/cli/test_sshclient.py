@@ -65,3 +65,19 @@ def test_a_damaged_cache_is_as_if_empty(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     path.chmod(0o600)
     assert PlaceCache(path, "a").get("node042", 1000.0) is None
+
+
+def test_as_many_are_kept_as_the_file_may_hold(tmp_path: Path) -> None:
+    cache = PlaceCache(tmp_path / "nodes.json", "a" * 40)
+    places = [Place(f"node-with-a-long-name-{n:05}", "node.of-a-site.example.org", 9445, "ca") for n in range(20_000)]
+    cache.put(places, 1000.0)
+    again = PlaceCache(tmp_path / "nodes.json", "a" * 40)
+    assert again.get(places[-1].node, 1000.0) == places[-1]
+    assert again.get(places[0].node, 1000.0) is None
+
+
+def test_a_new_authority_for_nodes_ends_what_was_known_of_the_old(tmp_path: Path) -> None:
+    cache = PlaceCache(tmp_path / "nodes.json", "a")
+    cache.put((PLACE,), 1000.0)
+    cache.put((Place("node043", "h", 1, "ssh-ed25519 BBBB"),), 1001.0)
+    assert cache.get("node042", 1002.0) is None
