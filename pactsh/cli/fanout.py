@@ -88,7 +88,8 @@ class Fanout:
         self._stopped.set()
 
     async def results(self, nodes: Sequence[str], sink_of: Callable[[str], Sink]) -> AsyncIterator[Ended]:
-        """Run it, and yield each node when it has ended, in that order. Nothing is raised for a node."""
+        """Run it, and yield each node when it has ended, in that order. Nothing is raised for a node, but what a sink
+        raises is: when nobody reads our output any more, nothing need go on."""
         ended: asyncio.Queue[Ended | None] = asyncio.Queue()
         conductor = asyncio.create_task(self._conduct(nodes, sink_of, ended), name="fan-out")
         conductor.add_done_callback(lambda _: ended.put_nowait(None))
@@ -96,6 +97,8 @@ class Fanout:
             while (one := await ended.get()) is not None:
                 yield one
             await conductor
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
         finally:
             conductor.cancel()
             await asyncio.gather(conductor, return_exceptions=True)
@@ -173,7 +176,7 @@ class Fanout:
                 process = await connection.create_process(self._line, encoding=None, term_type=None)
         except TimeoutError:
             raise UnreachableError(f"{node}: it let us in and says nothing any more") from None
-        except (asyncssh.Error, ConnectionError) as error:
+        except (asyncssh.Error, ConnectionResetError) as error:
             raise _lost(node) from error
         feeding = self._feed(process) if self._feed is not None else None
         if feeding is None:
@@ -220,7 +223,7 @@ class Fanout:
                 return self._stopped_at(node)
             await reading
             await process.wait_closed()
-        except (asyncssh.Error, ConnectionError) as error:
+        except (asyncssh.Error, ConnectionResetError) as error:
             raise _lost(node) from error
         finally:
             for end in ends:
@@ -260,6 +263,13 @@ def _failure(node: str, error: PactError) -> Ended:
     kinds = ((NotFoundError, "unknown"), (UnreachableError, "unreachable"), (AuthError, "refused"))
     result = next((name for kind, name in kinds if isinstance(error, kind)), "failed")
     return Ended(node, result, error.code, error.message, error.hint, error.kind)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
 
 
 def _lost(node: str) -> UnreachableError:

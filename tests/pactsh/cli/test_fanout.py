@@ -149,5 +149,20 @@ def test_a_fault_of_ours_is_raised_and_hangs_nobody() -> None:
     async def run() -> None:
         await gathered(Fanout(Faulty(), "x", Limits()), ("a", "b"))
 
-    with pytest.raises(ExceptionGroup):
+    with pytest.raises(ZeroDivisionError):
         asyncio.run(run())
+
+
+@scenario
+async def test_when_nobody_reads_any_more_it_ends_and_says_so(made: Fleet) -> None:
+    """Not as a lost connection, which a broken pipe resembles."""
+    for number in range(3):
+        await made.add(f"n{number}", b"x" * 1000, None)
+
+    class Closed:
+        async def write(self, fd: int, data: bytes) -> None:
+            raise BrokenPipeError(fd, len(data))
+
+    for nodes in (("n0",), ("n0", "n1", "n2")):
+        with pytest.raises(BrokenPipeError):
+            [e async for e in Fanout(made, "x", Limits()).results(nodes, lambda _: Closed())]
