@@ -16,6 +16,7 @@ from pact_agent.capability import capabilities
 from pact_agent.clock import timestamp
 from pact_agent.configcalls import ACTIONS as CONFIG_ACTIONS
 from pact_agent.configcalls import Caller, ConfigCalls
+from pact_agent.diag.gather import Diagnostics
 from pact_agent.emergency import Emergency
 from pact_agent.facts import NodeFacts
 from pact_agent.judging import Judging
@@ -36,7 +37,7 @@ Params = dict[str, object]
 # Reading the node's own state asks for `status`, its history for `log`.
 ACTIONS: dict[str, str | None] = {
     "status": "status", "whoami": None, "log": "log", "verify": "log", "cap": "status", "sessions": "status",
-    "whitelist": None, "approval": "status", "emergency_start": "emergency_start",
+    "whitelist": None, "approval": "status", "diag": "status", "emergency_start": "emergency_start",
     "emergency_end": "emergency_end", **CONFIG_ACTIONS,
 }  # fmt: skip
 # What changes something, as the site's own policy calls it.
@@ -88,10 +89,11 @@ class Calls:
         config: ConfigCalls,
         judging: Judging,
         second_person: SecondPerson,
+        diagnostics: Diagnostics,
     ) -> None:
         self._config, self._judging, self._second_person = config, judging, second_person
         self._facts, self._sessions, self._policy, self._history = facts, sessions, policy, history
-        self._emergency = emergency
+        self._emergency, self._diagnostics = emergency, diagnostics
         self._single: dict[str, Callable[[Identity], Awaitable[Item]]] = {
             "status": self._status,
             "whoami": self._whoami,
@@ -159,6 +161,10 @@ class Calls:
     async def _perform(self, caller: Caller, identity: Identity, method: str, params: Params) -> AsyncIterator[Item]:
         if method in CONFIG_ACTIONS:
             for item in in_items(await self._config.answer(caller, method, params)):
+                yield item
+            return
+        if method == "diag":
+            for item in await self._diagnostics.answer(params):
                 yield item
             return
         if method == "emergency_start":

@@ -57,7 +57,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("exec", ADMIN, "Run one whitelisted command on nodes.", "pactsh.cli.exec"),
     Verb("shell", ADMIN, "Open an interactive session on a node.", "pactsh.cli.shell"),
     Verb("service", ADMIN, "Show and control a node's services."),
-    Verb("diag", ADMIN, "Gather and filter logs of nodes."),
+    Verb("diag", ADMIN, "Gather and filter logs of nodes.", "pactsh.cli.diag"),
     Verb("cap", ADMIN, "Show what a node has: hardware, containment, versions.", "pactsh.cli.cap"),
     Verb("blacklist", ADMIN, "Show and change what is no drift.", "pactsh.cli.blacklist"),
     Verb("group", ADMIN, "Show and change vClusters and their policy.", "pactsh.cli.group"),

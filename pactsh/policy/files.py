@@ -14,6 +14,7 @@ from pactsh.catalog.locate import Step
 from pactsh.catalog.schema import Command, Option, Sub
 from pactsh.model.blacklist import MOST_PATTERNS, pattern_fault
 from pactsh.policy.floor import Fault, floor_faults
+from pactsh.policy.logpaths import MOST_PATHS, log_path_fault
 from pactsh.policy.model import CommandOverlay, Narrowing, Policy, build_policy, policy_error
 from pactsh.policy.overlay import extended
 
@@ -54,6 +55,11 @@ def policy_faults(policy: Policy, vcluster: str, catalog: Catalog) -> Iterator[F
             yield ("blacklist", number), problem
         if pattern in policy.blacklist[:number]:
             yield ("blacklist", number), f"{pattern} is there already"
+    if len(policy.diag_paths) > MOST_PATHS:
+        yield ("diag_paths",), f"has over {MOST_PATHS} paths"
+    for number, path in enumerate(policy.diag_paths):
+        if problem := log_path_fault(path):
+            yield ("diag_paths", number), problem
     for steps, message in floor_faults(policy.commands, catalog):
         yield ("commands", *steps), message
     for steps, message in reference_faults(policy.commands, catalog):

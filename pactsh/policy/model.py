@@ -69,7 +69,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refuses is refused all the same, and proposed. `enforcement_mode`: in "observe" drift is only journaled, in "warn"
     it is told as well, in "enforce" it opens a commit window of `base_commit_window_seconds`, shorter the more has
     drifted, as `drift_sensitivity` says. `bypass_allowed`: a platform admin may run a command outside
-    the whitelist. `blacklist`: patterns of keys that are no drift. `two_person_approval`: what changes something waits
+    the whitelist. `blacklist`: patterns of keys that are no drift. `diag_paths`: files that
+    `pact diag` shows too. `two_person_approval`: what changes something waits
     for a second person, at most `approval_timeout_seconds`.
     """
 
@@ -88,6 +89,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bypass_allowed: bool = True
     whitelist_mode: Literal["strict", "learning"] = "strict"
     blacklist: tuple[str, ...] = ()
+    diag_paths: tuple[str, ...] = ()
     commands: CommandOverlay = CommandOverlay()
 
 

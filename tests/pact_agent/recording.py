@@ -14,6 +14,7 @@ from pact_agent.calls import Calls, History
 from pact_agent.config import Limits
 from pact_agent.configcalls import Caller, ConfigCalls
 from pact_agent.declared import Declared
+from pact_agent.diag.gather import Diagnostics
 from pact_agent.dimensions import ApplyError, Dimension, Holder
 from pact_agent.dimensions.kernel import Kernel
 from pact_agent.emergency import Emergency
@@ -228,6 +229,7 @@ def calls_of(
         config_calls(node),
         judges or no_policy(policy),
         second_person(node),
+        Diagnostics("node042", lambda: policy or Policy("ml-training"), tuple),
     )
 
 

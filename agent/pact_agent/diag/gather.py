@@ -1,0 +1,110 @@
+"""The answer to `diag`: every source that is wanted, each searched in a thread, all within limits of time and size."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable, Sequence
+
+from pact_agent.aside import aside
+from pact_agent.diag.found import Found, Search
+from pact_agent.diag.services import NoServiceLogs, ServiceLogs
+from pact_agent.diag.shown import shown
+from pact_agent.diag.sources import Places, Source, sources_of
+from pact_agent.diag.wanted import Wanted, wanted_of
+from pact_agent.parts import in_items
+from pactsh.errors import NotFoundError, PactError
+from pactsh.policy.model import Policy
+
+LIMIT_BYTES = 4 << 20
+_LIST_S = 4.0  # to find out what there is
+_EACH_S, _ALL_S = 8.0, 16.0
+_GRACE_S = 1.5  # a search ends by itself at its time; what hangs longer, hangs
+_AT_ONCE, _CALLS = 4, 2
+
+Item = dict[str, object]
+
+
+class Diagnostics:
+    """Of one node. `secrets` gives the real paths that are masked, `policy` the one in force."""
+
+    def __init__(
+        self,
+        node: str,
+        policy: Callable[[], Policy],
+        secrets: Callable[[], Sequence[str]],
+        *,
+        services: ServiceLogs | None = None,
+        places: Places | None = None,
+    ) -> None:
+        self._node, self._policy, self._secrets = node, policy, secrets
+        self._services: ServiceLogs = services or NoServiceLogs()
+        self._places = places or Places()
+        self._turn = asyncio.Semaphore(_CALLS)
+
+    async def answer(self, params: Item) -> list[Item]:
+        """What the logs have of it, in parts that a frame holds; a source that can't be read says so in its place.
+        Raises `UsageError` for odd parameters, `NotFoundError` for a service that is none, `PactError` when not even
+        names can be read."""
+        wanted = wanted_of(params)
+        async with self._turn:
+            extra, secrets = self._policy().diag_paths, tuple(self._secrets())
+            look = functools.partial(sources_of, wanted, extra, self._places, self._services, secrets)
+            sources = await aside(_LIST_S, "diag: looking for logs", look)
+            found = await self._search(wanted, sources)
+            await self._check_service(wanted, found)
+        # Aside as well: long lists take their time, and the loop is everybody's.
+        return await aside(_LIST_S, "diag: the answer", lambda: in_items(_item(self._node, found)))
+
+    async def _search(self, wanted: Wanted, sources: Sequence[Source]) -> list[Found]:
+        ends = time.monotonic() + _ALL_S
+        share = LIMIT_BYTES // max(1, len(sources))
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(source: Source) -> Found:
+            async with room:
+                left_s = min(_EACH_S, ends - time.monotonic())
+                if left_s <= 0:
+                    return Found(source.name, [], "time", "there was no time left for it")
+                search = Search(wanted, share, time.monotonic() + left_s, time.time())
+                try:
+                    return await aside(left_s + _GRACE_S, source.name, functools.partial(source.search, search))
+                except PactError as error:
+                    why = f"{error.message}: {error.hint}" if error.hint else error.message
+                    return Found(source.name, [], "time", why)
+
+        return list(await asyncio.gather(*(one(source) for source in sources)))
+
+    async def _check_service(self, wanted: Wanted, found: Sequence[Found]) -> None:
+        """A service of which there is nothing in the journal may be a name that was mistyped."""
+        if not wanted.service or any(item.lines for item in found) or wanted.service in self._services.names():
+            return
+        knows = functools.partial(self._places.journal.knows, wanted.service)
+        if not await aside(_LIST_S + _GRACE_S, "diag: looking for the service", knows):
+            raise NotFoundError(
+                f"diag: {wanted.service}: no such service on this node", hint="systemctl list-units shows them"
+            )
+
+
+def _item(node: str, found: Sequence[Found]) -> Item:
+    return {
+        "node": node,
+        "truncated": any(item.limit for item in found),
+        "sources": [
+            {
+                "source": _name(item.source),
+                "lines": len(item.lines),
+                "truncated": item.limit != "",
+                "limit": item.limit or None,
+                "error": item.error or None,
+            }
+            for item in found
+        ],
+        "lines": [{"source": _name(item.source), "text": text} for item in found for text in item.lines],
+    }
+
+
+def _name(source: str) -> str:
+    """Names of files are what whoever made them likes."""
+    return shown(source.encode("utf-8", "surrogateescape"))

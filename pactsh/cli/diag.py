@@ -1,0 +1,151 @@
+"""`pact diag`: logs of nodes, searched there; what comes is what was looked for.
+
+One node: a section a source. Several: each line with its node before it, in the order in which they answer; one that
+does not answer is warned of, and the rest is still printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import click
+import msgspec
+
+from pactsh.cli.arguments import parse_since
+from pactsh.cli.command import Command
+from pactsh.cli.context import Context
+from pactsh.cli.nodecall import ask_node
+from pactsh.cli.render import Out
+from pactsh.errors import UsageError
+from pactsh.model.logs import LINES, MOST_LINES, GrepError, Source, checked_grep
+
+
+@dataclass(frozen=True, slots=True)
+class Args:
+    """Which nodes (none: this one), and what of their logs. `since` is still text."""
+
+    nodes: tuple[str, ...]
+    lines: int
+    source: Source
+    service: str | None
+    grep: str | None
+    since: str | None
+
+
+class SourceLogs(msgspec.Struct, frozen=True):
+    """A log: how many lines come of it; `limit`: what kept older ones out; `error`: why it could not be read."""
+
+    source: str
+    lines: int
+    truncated: bool
+    limit: Literal["lines", "size", "time"] | None = None
+    error: str | None = None
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """A line, and which log it is from."""
+
+    source: str
+    text: str
+
+
+class NodeLogs(msgspec.Struct, frozen=True):
+    """What one node has; `truncated`: some log has more."""
+
+    node: str
+    truncated: bool
+    sources: tuple[SourceLogs, ...]
+    lines: tuple[LogLine, ...]
+
+
+def run(ctx: Context, args: Args) -> NodeLogs:
+    """Ask the node's agent; raises what it raises, and `UsageError` for a pattern that is none."""
+    params = _params(ctx, args)
+    words = ["diag", *(f"--{name}={value}" for name, value in params.items())]
+    return ask_node(ctx, args.nodes[0] if args.nodes else None, NodeLogs, "diag", params, words)
+
+
+def _params(ctx: Context, args: Args) -> dict[str, str | int]:
+    """What the agent is asked; without what is as by default."""
+    try:
+        checked_grep(args.grep or "")
+    except GrepError as error:
+        from pactsh.shell.report import underlined
+
+        marked = underlined(args.grep or "", error.span, where="  ")
+        raise UsageError(error.message, hint=error.hint, more=tuple(marked)) from None
+    if args.service is not None and args.source == "system":
+        raise UsageError("diag: --source system is without the services: leave it or --service out")
+    since = parse_since(args.since, ctx.now()) if args.since else None
+    given: dict[str, str | int | None] = {
+        "lines": args.lines,
+        "source": args.source,
+        "service": args.service,
+        "grep": args.grep or None,
+        "since": since,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+_LIMITS = {
+    "lines": "older lines are left out, --lines shows more",
+    "size": "older lines are left out, that is too much text",
+    "time": "it was not searched to its beginning in time",
+}
+
+
+def text_lines(logs: NodeLogs) -> Iterator[str]:
+    """A section a source: its name, what is missing, its lines."""
+    at = 0
+    for source in logs.sources:
+        yield f"--- {source.source} ---"
+        if source.error is not None:
+            yield f"(not read: {source.error})"
+        if source.truncated:
+            yield f"(truncated: {_LIMITS.get(source.limit or '', 'there is more')})"
+        if not source.lines and source.error is None and not source.truncated:
+            yield "(no lines)"
+        yield from (line.text for line in logs.lines[at : at + source.lines])
+        at += source.lines
+    if not logs.sources:
+        yield "(no logs)"
+
+
+def render(result: NodeLogs, out: Out) -> None:
+    """The sections."""
+    for line in text_lines(result):
+        out.line(line)
+
+
+command: Command[Args, NodeLogs] = Command(
+    "diag",
+    help="Gather and filter logs of nodes.\n\n"
+    "The kernel's log, the system's (journald or syslog), those of services and files that the vCluster's policy "
+    "names, searched on the nodes. On a node NODE defaults to that node.",
+    run=run,
+    render=render,
+    args=Args,
+    params=[
+        click.Argument(["nodes"], metavar="[NODE]...", nargs=-1),
+        click.Option(
+            ["--lines"],
+            type=click.IntRange(1, MOST_LINES),
+            default=LINES,
+            show_default=True,
+            metavar="N",
+            help=f"At most N lines of each log, the newest, counted after the filter; {MOST_LINES} at most.",
+        ),
+        click.Option(
+            ["--source"],
+            type=click.Choice(get_args(Source)),
+            default="all",
+            show_default=True,
+            help="The system's logs, those of services, or both.",
+        ),
+        click.Option(["--service"], metavar="S", help="Only the log of this service."),
+        click.Option(["--grep"], metavar="RE", help="Only lines that match this regular expression (RE2)."),
+        click.Option(["--since"], metavar="T", help="Not before T: RFC 3339, 2h, '3 days ago', yesterday."),
+    ],
+)
