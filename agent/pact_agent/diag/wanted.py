@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import get_args
 
 import msgspec
@@ -65,6 +65,6 @@ def _moment(text: str) -> float | None:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             raise ValueError
-        return moment.timestamp()
+        return moment.astimezone(UTC).timestamp()
     except (ValueError, OverflowError):
         raise UsageError(f"diag: since: expected a time as in RFC 3339, got {text[:40]!r}") from None
