@@ -13,6 +13,7 @@ from pactsh.cli.pending import is_pending, pending_of, settle_elsewhere, settle_
 from pactsh.errors import PactError, UsageError, error_of
 
 Result = TypeVar("Result", bound=msgspec.Struct)
+_MOST_TOLD = 2000
 
 
 def ask_node(
@@ -47,18 +48,28 @@ def ask_node(
 def _elsewhere(ctx: Context, node: str, kind: type[Result], words: Sequence[str]) -> Result:
     from pactsh.cli.onnodes import captured
 
-    done = captured(ctx, node, ("pact", "--output", "json", *words))
+    done = captured(ctx, node, line_there(words))
+    if done.status == 0 and (outcome := _pending((done.stdout or "").encode())) is not None:
+        _settle(ctx, node, outcome.approval, words[0])
+    return read_answer(f"{words[0]}: {node}", kind, done.status, done.stdout or "", done.stderr or done.message or "")
+
+
+def line_there(words: Sequence[str]) -> tuple[str, ...]:
+    """The argv that has the node's own `pact` do it, and answer with what `read_answer` reads."""
+    return ("pact", "--output", "json", *words)
+
+
+def read_answer(what: str, kind: type[Result], status: int, stdout: str, stderr: str) -> Result:
+    """What the node's own `pact` has answered; raises the error that it ended with, and `PactError`, about `what`, for
+    what is no answer of its."""
     try:
-        if done.status == 0:
-            said = (done.stdout or "").encode()
-            if (outcome := _pending(said)) is not None:
-                _settle(ctx, node, outcome.approval, words[0])
-            return msgspec.convert(json.loads(said), kind)  # not msgspec's own: names of files may be no UTF-8
-        error = json.loads((done.stderr or "").splitlines()[-1])["error"]
+        if status == 0:
+            return msgspec.convert(json.loads(stdout), kind)  # not msgspec's own: names of files may be no UTF-8
+        error = json.loads(stderr.splitlines()[-1])["error"]
         raise error_of(str(error["kind"]), str(error["message"]), str(error.get("hint") or ""))
-    except (msgspec.DecodeError, ValueError, KeyError, IndexError, TypeError):
-        text = (done.stderr or done.message or "").strip()
-        raise PactError(f"{words[0]}: {node}: {text or f'it ended with {done.status}'}") from None
+    except (msgspec.DecodeError, ValueError, KeyError, IndexError, TypeError, RecursionError):
+        text = stderr.strip()[-_MOST_TOLD:]
+        raise PactError(f"{what}: {text or f'it ended with {status}, and no answer of pact'}") from None
 
 
 class _Left(msgspec.Struct, frozen=True):

@@ -39,6 +39,11 @@ class Groups(NamedTuple):
 Lookup = Callable[[Groups], Awaitable[Mapping[str, Iterable[str]]]]
 
 
+def is_name(text: str) -> bool:
+    """Whether it is the name of one node, and no more than that."""
+    return _NAME.fullmatch(text) is not None
+
+
 def groups_in(text: str) -> Groups:
     """The vClusters that `text` names.
 
