@@ -77,7 +77,7 @@ class Search:
     def older(self, raw: bytes, more: int = 0) -> None:
         """A line before all others."""
         text = self.matching(raw, more)
-        if text is None or self.limit:
+        if text is None or self.limit in {"lines", "size"}:
             return
         if len(self._lines) >= self._most:
             self.limit = "lines"

@@ -7,6 +7,8 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from pact_agent.aside import aside
 from pact_agent.diag.found import Found, Search
 from pact_agent.diag.services import NoServiceLogs, ServiceLogs
@@ -18,12 +20,18 @@ from pactsh.errors import NotFoundError, PactError
 from pactsh.policy.model import Policy
 
 LIMIT_BYTES = 4 << 20
-_LIST_S = 4.0  # to find out what there is
-_EACH_S, _ALL_S = 8.0, 16.0
 _GRACE_S = 1.5  # a search ends by itself at its time; what hangs longer, hangs
 _AT_ONCE, _CALLS = 4, 2
 
 Item = dict[str, object]
+
+
+class Times(msgspec.Struct, frozen=True):
+    """How long it may take to find out what there is, to search a log, and to search all, in seconds."""
+
+    list_s: float = 4.0
+    each_s: float = 8.0
+    all_s: float = 16.0
 
 
 class Diagnostics:
@@ -37,10 +45,11 @@ class Diagnostics:
         *,
         services: ServiceLogs | None = None,
         places: Places | None = None,
+        times: Times | None = None,
     ) -> None:
         self._node, self._policy, self._secrets = node, policy, secrets
         self._services: ServiceLogs = services or NoServiceLogs()
-        self._places = places or Places()
+        self._places, self._times = places or Places(), times or Times()
         self._turn = asyncio.Semaphore(_CALLS)
 
     async def answer(self, params: Item) -> list[Item]:
@@ -51,20 +60,20 @@ class Diagnostics:
         async with self._turn:
             extra, secrets = self._policy().diag_paths, tuple(self._secrets())
             look = functools.partial(sources_of, wanted, extra, self._places, self._services, secrets)
-            sources = await aside(_LIST_S, "diag: looking for logs", look)
+            sources = await aside(self._times.list_s, "diag: looking for logs", look)
             found = await self._search(wanted, sources)
             await self._check_service(wanted, found)
         # Aside as well: long lists take their time, and the loop is everybody's.
-        return await aside(_LIST_S, "diag: the answer", lambda: in_items(_item(self._node, found)))
+        return await aside(self._times.list_s, "diag: the answer", lambda: in_items(_item(self._node, found)))
 
     async def _search(self, wanted: Wanted, sources: Sequence[Source]) -> list[Found]:
-        ends = time.monotonic() + _ALL_S
+        ends = time.monotonic() + self._times.all_s
         share = LIMIT_BYTES // max(1, len(sources))
         room = asyncio.Semaphore(_AT_ONCE)
 
         async def one(source: Source) -> Found:
             async with room:
-                left_s = min(_EACH_S, ends - time.monotonic())
+                left_s = min(self._times.each_s, ends - time.monotonic())
                 if left_s <= 0:
                     return Found(source.name, [], "time", "there was no time left for it")
                 search = Search(wanted, share, time.monotonic() + left_s, time.time())
@@ -81,7 +90,7 @@ class Diagnostics:
         if not wanted.service or any(item.lines for item in found) or wanted.service in self._services.names():
             return
         knows = functools.partial(self._places.journal.knows, wanted.service)
-        if not await aside(_LIST_S + _GRACE_S, "diag: looking for the service", knows):
+        if not await aside(self._times.list_s + _GRACE_S, "diag: looking for the service", knows):
             raise NotFoundError(
                 f"diag: {wanted.service}: no such service on this node", hint="systemctl list-units shows them"
             )
