@@ -104,8 +104,8 @@ def run(ctx: Context, args: Args) -> NodeLogs | Iterator[Result]:
     text = _nodeset(ctx, args)
     if not text or is_name(text):
         return ask_node(ctx, text or None, NodeLogs, "diag", params, words)
-    from pactsh.cli.remote import stepwise
     from pactsh.cli.sshclient import Gate
+    from pactsh.cli.stepping import stepwise
 
     nodes = asyncio.run(Gate(ctx).resolve(text))
     if len(nodes) == 1:

@@ -158,3 +158,27 @@ def test_a_service_that_fails_and_one_that_is_disabled_are_seen_and_put_back(nod
     assert "(2 changes undone)" in node.line("pact rollback"), "the unit, and the link below /etc that enables it"
     assert node.system.run("systemctl", "is-enabled", "t-daemon.service").strip() == "enabled"
     assert value(node, "services") == "active"
+
+
+def test_diag_shows_the_journal_and_each_service(node: Node) -> None:
+    talk = "[Service]\nType=oneshot\nExecStart=printf 't-mark one\\nt-mark \\033[2J two\\n'\n"
+    node.system.write("/run/systemd/system/t-talk.service", talk)
+    node.system.run("systemctl", "daemon-reload")
+    node.system.run("systemctl", "start", "t-talk.service")
+    node.system.run("sh", "-c", "printf '<3>t-mark by hand\\n' | systemd-cat -t t-hand")
+
+    def marks(words: str) -> list[str]:
+        return [
+            line.partition("t-mark ")[2] for line in node.line(f"pact diag {words}").splitlines() if "t-mark" in line
+        ]
+
+    said = ["one", "\\x1b[2J two", "by hand"]
+    node.wait(lambda: marks("--grep t-mark") == said)
+    sections = [line for line in node.line("pact diag --lines 1").splitlines() if line.startswith("---")]
+    assert sections == ["--- kernel ---", "--- journal ---"]
+    assert marks("--grep t-mark --lines 1") == said[-1:]
+    assert marks("--service t-talk") == marks("--source service --grep t-mark") == said[:2]
+    assert marks("--grep t-mark --since 1h") == said
+    assert marks("--grep t-mark --since 2999-01-01") == []
+    assert "(no lines)" in node.line("pact diag --service t-daemon --grep nonesuch")
+    assert "pact: diag: t-none: no such service on this node" in node.line("pact diag --service t-none 2>&1")
