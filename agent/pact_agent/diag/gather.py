@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -13,7 +15,7 @@ from pact_agent.aside import aside
 from pact_agent.diag.found import Found, Search
 from pact_agent.diag.services import NoServiceLogs, ServiceLogs
 from pact_agent.diag.shown import shown
-from pact_agent.diag.sources import Places, Source, sources_of
+from pact_agent.diag.sources import Places, Source, left_out, named_sources, sources_of
 from pact_agent.diag.wanted import Wanted, wanted_of
 from pact_agent.parts import in_items
 from pactsh.errors import NotFoundError, PactError
@@ -23,6 +25,7 @@ LIMIT_BYTES = 4 << 20
 _GRACE_S = 1.5  # a search ends by itself at its time; what hangs longer, hangs
 _AT_ONCE, _CALLS = 4, 2
 
+_T = TypeVar("_T")
 Item = dict[str, object]
 
 
@@ -51,6 +54,7 @@ class Diagnostics:
         self._services: ServiceLogs = services or NoServiceLogs()
         self._places, self._times = places or Places(), times or Times()
         self._turn = asyncio.Semaphore(_CALLS)
+        self._under_way: dict[str, asyncio.Event] = {}
 
     async def answer(self, params: Item) -> list[Item]:
         """What the logs have of it, in parts that a frame holds; a source that can't be read says so in its place.
@@ -58,42 +62,87 @@ class Diagnostics:
         names can be read."""
         wanted = wanted_of(params)
         async with self._turn:
-            extra, secrets = self._policy().diag_paths, tuple(self._secrets())
-            look = functools.partial(sources_of, wanted, extra, self._places, self._services, secrets)
-            sources = await aside(self._times.list_s, "diag: looking for logs", look)
-            found = await self._search(wanted, sources)
+            found = await self._search(wanted, await self._sources(wanted))
             await self._check_service(wanted, found)
         # Aside as well: long lists take their time, and the loop is everybody's.
         return await aside(self._times.list_s, "diag: the answer", lambda: in_items(_item(self._node, found)))
+
+    async def _sources(self, wanted: Wanted) -> list[Source]:
+        """The logs in the order in which they are shown. Those that the policy names are left out, which is said, when
+        the file system does not even tell their names: that may be when somebody wants to see the kernel's."""
+        places, list_s = self._places, self._times.list_s
+        own = functools.partial(sources_of, wanted, places, self._services)
+        sources = await self._aside("diag: looking for logs", list_s, own)
+        extra = self._policy().diag_paths
+        if not extra or wanted.service or wanted.source == "service":
+            return sources
+        known, secrets = frozenset(source.name for source in sources), tuple(self._secrets())
+        try:
+            named = functools.partial(named_sources, extra, places, secrets, known)
+            return [*sources, *await self._aside("diag_paths", list_s, named)]
+        except PactError as error:
+            return [*sources, Source("diag_paths", functools.partial(left_out, "diag_paths", _told(error)))]
+
+    async def _aside(self, what: str, limit_s: float, function: Callable[[], _T]) -> _T:
+        """Have it done in a thread, but not once more while an earlier one still hangs: what hangs may do so for ever,
+        and there is room for a few such threads only."""
+        loop, over, begun = asyncio.get_running_loop(), asyncio.Event(), False
+        try:
+            async with asyncio.timeout(limit_s):
+                if (earlier := self._under_way.get(what)) is not None:
+                    await earlier.wait()
+        except TimeoutError:
+            raise PactError(f"{what}: an earlier try still hangs", hint="is a network file system down?") from None
+
+        def work() -> _T:
+            nonlocal begun
+            begun = True
+            try:
+                return function()
+            finally:
+                with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                    loop.call_soon_threadsafe(over.set)
+
+        try:
+            return await aside(limit_s, what, work)
+        finally:
+            if begun and not over.is_set():  # nobody waits for it any more
+                self._under_way[what] = over
+            else:
+                self._under_way.pop(what, None)
 
     async def _search(self, wanted: Wanted, sources: Sequence[Source]) -> list[Found]:
         ends = time.monotonic() + self._times.all_s
         share = LIMIT_BYTES // max(1, len(sources))
         room = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(source: Source) -> Found:
+        async def one(source: Source) -> Found | None:
             async with room:
                 left_s = min(self._times.each_s, ends - time.monotonic())
                 if left_s <= 0:
                     return Found(source.name, [], "time", "there was no time left for it")
                 search = Search(wanted, share, time.monotonic() + left_s, time.time())
                 try:
-                    return await aside(left_s + _GRACE_S, source.name, functools.partial(source.search, search))
+                    return await self._aside(source.name, left_s + _GRACE_S, functools.partial(source.search, search))
                 except PactError as error:
-                    why = f"{error.message}: {error.hint}" if error.hint else error.message
-                    return Found(source.name, [], "time", why)
+                    return Found(source.name, [], "time", _told(error))
 
-        return list(await asyncio.gather(*(one(source) for source in sources)))
+        answers = await asyncio.gather(*(one(source) for source in sources))
+        return [found for found in answers if found is not None]
 
     async def _check_service(self, wanted: Wanted, found: Sequence[Found]) -> None:
         """A service of which there is nothing in the journal may be a name that was mistyped."""
         if not wanted.service or any(item.lines for item in found) or wanted.service in self._services.names():
             return
         knows = functools.partial(self._places.journal.knows, wanted.service)
-        if not await aside(self._times.list_s + _GRACE_S, "diag: looking for the service", knows):
+        if not await self._aside("diag: looking for the service", self._times.list_s + _GRACE_S, knows):
             raise NotFoundError(
                 f"diag: {wanted.service}: no such service on this node", hint="systemctl list-units shows them"
             )
+
+
+def _told(error: PactError) -> str:
+    return f"{error.message}: {error.hint}" if error.hint else error.message
 
 
 def _item(node: str, found: Sequence[Found]) -> Item:

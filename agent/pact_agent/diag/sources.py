@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
-import glob
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
@@ -13,13 +12,14 @@ from pact_agent.diag import kmsg
 from pact_agent.diag.found import Found, Search
 from pact_agent.diag.journald import Journal, journal_command, search_journal, unit_of
 from pact_agent.diag.logfiles import predecessor_of, search_file
+from pact_agent.diag.matching import is_pattern, matching
 from pact_agent.diag.opening import open_log
 from pact_agent.diag.services import ServiceLogs
 from pact_agent.diag.wanted import Wanted
 from pactsh.errors import NotFoundError
 from pactsh.policy.logpaths import MOST_PATHS, TREE, log_path_fault
 
-MOST_FILES = 64
+MOST_FILES = 64  # of the policy's
 _SERVICE_PREFIX = "service:"
 
 
@@ -34,17 +34,14 @@ class Places(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A log, and what searches it; this may block."""
+    """A log, and what searches it; this may block. None: it is not there, and nobody said that it is."""
 
     name: str
-    search: Callable[[Search], Found]
+    search: Callable[[Search], Found | None]
 
 
-def sources_of(
-    wanted: Wanted, extra: Sequence[str], places: Places, services: ServiceLogs, secrets: Sequence[str]
-) -> list[Source]:
-    """The logs in the order in which they are shown; `extra` are the policy's paths. It looks at the file system.
-    Raises `NotFoundError` for a service that is none."""
+def sources_of(wanted: Wanted, places: Places, services: ServiceLogs) -> list[Source]:
+    """The node's own logs, in the order in which they are shown. Raises `NotFoundError` for a service that is none."""
     if wanted.service:
         return [_service(wanted, places, services)]
     found: list[Source] = []
@@ -53,13 +50,43 @@ def sources_of(
         found.append(Source("kernel", functools.partial(kmsg.search_kernel, device=places.kernel)))
         if with_journal:
             found.append(_journal("journal", wanted, places))
-        paths = [] if with_journal else [path for path in places.syslog if os.path.lexists(path)]
-        found += _files(paths, extra, places, secrets)
+        else:
+            found += [Source(path, functools.partial(_search_own, path, places.tree)) for path in places.syslog]
     elif with_journal:
         found.append(_journal("services", wanted, places, units="*.service"))
     if wanted.source != "system":
         found += [_kept(name, services) for name in services.names()]
     return found
+
+
+def named_sources(extra: Sequence[str], places: Places, secrets: Sequence[str], known: Collection[str]) -> list[Source]:
+    """The files that the policy names, but those that are `known` already. It looks at the file system."""
+    opener = functools.partial(open_log, tree=places.tree, secrets=secrets)
+    sources: list[Source] = []
+    paths: list[str] = []
+    for pattern in extra[:MOST_PATHS]:
+        # The journal has checked them; one of another version, or one that lies, shows no more by it.
+        if fault := log_path_fault(pattern, places.tree):
+            sources.append(Source(pattern, functools.partial(left_out, pattern, f"diag_paths: {fault}")))
+        else:
+            paths += matching(pattern, places.tree) if is_pattern(pattern) else [pattern]
+    logs = frozenset([*paths, *known])
+    paths = [path for path in dict.fromkeys(paths) if path not in known and predecessor_of(path) not in logs]
+    sources += [Source(path, functools.partial(search_file, path, opener)) for path in paths[:MOST_FILES]]
+    if (left := len(paths) - MOST_FILES) > 0:
+        why = f"over {MOST_FILES} files: {left} of them are left out"
+        sources.append(Source("diag_paths", functools.partial(left_out, "diag_paths", why)))
+    return sources
+
+
+def left_out(source: str, why: str, search: Search) -> Found:
+    """Nothing but the reason."""
+    return search.found(source, why)
+
+
+def _search_own(path: str, tree: str, search: Search) -> Found | None:
+    """One of the places where a system's log may be."""
+    return search_file(path, functools.partial(open_log, tree=tree), search) if os.path.lexists(path) else None
 
 
 def _service(wanted: Wanted, places: Places, services: ServiceLogs) -> Source:
@@ -92,29 +119,3 @@ def _kept(name: str, services: ServiceLogs) -> Source:
 def _open_own(tree: str, path: str) -> int:
     """A file below pact's own state: masked for everybody, and what is in this directory is the service's output."""
     return open_log(path, tree, own=True)
-
-
-def _files(system: Sequence[str], extra: Sequence[str], places: Places, secrets: Sequence[str]) -> list[Source]:
-    opener = functools.partial(open_log, tree=places.tree, secrets=secrets)
-    sources: list[Source] = []
-    paths: list[str] = list(system)
-    for pattern in extra[:MOST_PATHS]:
-        # The journal has checked them; one of another version, or one that lies, shows no more by it.
-        if fault := log_path_fault(pattern, places.tree):
-            sources.append(Source(pattern, functools.partial(_left_out, pattern, f"diag_paths: {fault}")))
-        elif glob.has_magic(pattern):
-            paths += sorted(glob.glob(pattern))
-        else:
-            paths.append(pattern)
-    paths = list(dict.fromkeys(paths))
-    known = frozenset(paths)
-    paths = [path for path in paths if predecessor_of(path) not in known]
-    sources += [Source(path, functools.partial(search_file, path, opener)) for path in paths[:MOST_FILES]]
-    if (left := len(paths) - MOST_FILES) > 0:
-        why = f"over {MOST_FILES} files: {left} of them are left out"
-        sources.append(Source("diag_paths", functools.partial(_left_out, "diag_paths", why)))
-    return sources
-
-
-def _left_out(source: str, why: str, search: Search) -> Found:
-    return search.found(source, why)
