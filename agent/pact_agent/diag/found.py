@@ -77,7 +77,12 @@ class Search:
     def older(self, raw: bytes, more: int = 0) -> None:
         """A line before all others."""
         text = self.matching(raw, more)
-        if text is None or self.limit in {"lines", "size"}:
+        if text is not None:
+            self.older_text(text)
+
+    def older_text(self, text: str) -> None:
+        """The same of one that `matching` has given."""
+        if self.limit in {"lines", "size"}:
             return
         if len(self._lines) >= self._most:
             self.limit = "lines"

@@ -18,7 +18,8 @@ Opener = Callable[[str], int]
 
 _ROTATED = re.compile(r"(/.+?)(?:\.\d{1,4}|-\d{8}(?:-\d{1,10})?)(?:\.gz)?", re.DOTALL)
 
-_LATE = 200  # so many lines before the time, one after another, and the rest is taken for older too
+_LATE = 500  # so many lines before the time, one after another, and the rest is taken for older too
+_EVERY = 50  # of lines that don't match, the time of one in so many is looked at
 _GROUP = 1000  # lines without a time of their own that wait for that of the line they belong to
 _MOST_UNPACKED = 256 << 20
 _CHECKED = 256  # lines between two looks at the time
@@ -95,35 +96,40 @@ def _search_plain(fd: int, search: Search) -> None:
     """From the end backwards. A line without a time belongs to the one before it."""
     if search.since is not None and os.fstat(fd).st_mtime < search.since:
         return
-    waiting: list[tuple[bytes, int]] = []
-    late = 0
+    waiting: list[str] = []  # what is wanted once its time is
+    late = unseen = 0
     for raw, more in lines_backward(fd):
         if more < 0:  # a chunk has ended
             if search.is_late():
-                return
+                break
             continue
+        text = search.matching(raw, more)
         if search.since is not None:
+            unseen += 1
+            if text is None and not waiting and unseen < _EVERY:
+                continue  # reading times is what takes longest
             moment = time_of(raw, search.now)
             if moment is None and len(waiting) < _GROUP:
-                waiting.append((raw, more))
+                waiting += [] if text is None else [text]
                 continue
             if moment is not None and moment < search.since:
-                late += 1
+                late, unseen = late + unseen, 0
                 waiting.clear()
                 if late > _LATE:
                     return
                 continue
-            late = 0
+            late = unseen = 0
         _hand_over(waiting, search)
-        search.older(raw, more)
+        if text is not None:
+            search.older_text(text)
         if search.is_over:
             return
     _hand_over(waiting, search)
 
 
-def _hand_over(waiting: list[tuple[bytes, int]], search: Search) -> None:
-    for raw, more in waiting:
-        search.older(raw, more)
+def _hand_over(waiting: list[str], search: Search) -> None:
+    for text in waiting:
+        search.older_text(text)
     waiting.clear()
 
 

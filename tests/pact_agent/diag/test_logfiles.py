@@ -55,6 +55,15 @@ def test_since_a_time(tmp_path: Path) -> None:
     assert len(look(tmp_path / "log", since=since(9)).lines) == 6
 
 
+def test_since_a_time_with_a_filter(tmp_path: Path) -> None:
+    """Most lines are passed over without a look at their time; that of those that match counts."""
+    old = [at(3, "match old" if n % 100 == 0 else "x") for n in range(1000)]
+    new = [at(1, "match new" if n % 300 == 299 else "x") for n in range(1000)]
+    write(tmp_path / "log", *old, *new, at(1, "x"), "  match, a second line\n", at(1, "x"))
+    found = look(tmp_path / "log", since=since(2), grep="match")
+    assert (texts(found), found.limit) == (["match new"] * 3 + ["  match, a second line"], "")
+
+
 def test_lines_a_little_out_of_order_are_not_lost(tmp_path: Path) -> None:
     write(tmp_path / "log", at(1, "late writer"), at(3, "old"), at(1, "new"))
     assert texts(look(tmp_path / "log", since=since(2))) == ["late writer", "new"]
