@@ -126,6 +126,8 @@ class Diagnostics:
                     return await self._aside(source.name, left_s + _GRACE_S, functools.partial(source.search, search))
                 except PactError as error:
                     return Found(source.name, [], "time", _told(error))
+                finally:
+                    search.ends = 0.0  # where somebody has gone meanwhile it ends soon
 
         answers = await asyncio.gather(*(one(source) for source in sources))
         return [found for found in answers if found is not None]

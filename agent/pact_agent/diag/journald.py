@@ -21,6 +21,7 @@ _TRANSPORTS = tuple(f"_TRANSPORT={name}" for name in ("syslog", "journal", "stdo
 _GROUP = 1000  # lines that an entry has at most
 _SAID_BYTES = 2000
 _END_S = 2.0
+_LOOK_S = 0.5  # between two looks at whether somebody still waits
 
 
 class Journal(msgspec.Struct, frozen=True):
@@ -124,7 +125,7 @@ def _lines_of(fd: int, search: Search) -> Iterator[tuple[bytes, int]]:
     poll.register(fd, select.POLLIN)
     kept, dropped = b"", 0
     while not search.is_late():
-        if not poll.poll(max(0.0, search.ends - time.monotonic()) * 1000):
+        if not poll.poll(min(_LOOK_S, max(0.0, search.ends - time.monotonic())) * 1000):
             continue
         data = b""
         with contextlib.suppress(InterruptedError):

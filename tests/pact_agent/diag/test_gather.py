@@ -219,3 +219,21 @@ def test_names_of_files_do_nothing_to_a_terminal(site: Site) -> None:
     (site.log / "a\x1b[2J\udcff").write_text("x\n")
     site.paths = (f"{site.log}/a*",)
     assert site.shown()["LOG/a\\x1b[2J\\xff"] == ["x"]
+
+
+def test_a_search_that_nobody_waits_for_ends(site: Site, tmp_path: Path) -> None:
+    program = tmp_path / "journalctl"
+    program.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    program.chmod(0o755)
+    site.places = Places(str(site.log), (), site.places.kernel, Journal(journalctl=str(program), socket=str(program)))
+
+    async def leave() -> None:
+        asking = asyncio.create_task(site.diagnostics(Times(each_s=60, all_s=60)).answer({}))
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        while Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists():
+            await asyncio.sleep(0.01)
+
+    asyncio.run(leave())
