@@ -17,6 +17,7 @@ from pact_agent.contents import Contents
 from pact_agent.deciding import Decider
 from pact_agent.declared import Declared
 from pact_agent.diag.gather import Diagnostics
+from pact_agent.diag.services import KeptLogs
 from pact_agent.dimensions.files import Files
 from pact_agent.dimensions.gpu import Gpus
 from pact_agent.dimensions.kernel import Kernel
@@ -111,7 +112,12 @@ class Wiring:
             ConfigCalls(config.node, self.lifecycle, self.recorder, self.clock, history),
             judging,
             second_person,
-            Diagnostics(config.node, self._in_force, self._secrets.current),
+            Diagnostics(
+                config.node,
+                self._in_force,
+                self._secrets.current,
+                services=KeptLogs(config.state_dir / "services"),
+            ),
         )
         self._executing = Executing(self.sessions, self._executor, calls)
         strangers = Strangers(self.recorder, self.link)

@@ -15,6 +15,7 @@ from pact_agent.config import Limits
 from pact_agent.configcalls import Caller, ConfigCalls
 from pact_agent.declared import Declared
 from pact_agent.diag.gather import Diagnostics
+from pact_agent.diag.services import KeptLogs
 from pact_agent.dimensions import ApplyError, Dimension, Holder
 from pact_agent.dimensions.kernel import Kernel
 from pact_agent.emergency import Emergency
@@ -229,7 +230,7 @@ def calls_of(
         config_calls(node),
         judges or no_policy(policy),
         second_person(node),
-        Diagnostics("node042", lambda: policy or Policy("ml-training"), tuple),
+        Diagnostics("node042", lambda: policy or Policy("ml-training"), tuple, services=KeptLogs(Path("/nowhere"))),
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from pact_agent.aside import aside
 from pact_agent.diag.found import Found, Search
-from pact_agent.diag.services import NoServiceLogs, ServiceLogs
+from pact_agent.diag.services import ServiceLogs
 from pact_agent.diag.shown import shown
 from pact_agent.diag.sources import Places, Source, left_out, named_sources, sources_of
 from pact_agent.diag.wanted import Wanted, wanted_of
@@ -46,12 +46,12 @@ class Diagnostics:
         policy: Callable[[], Policy],
         secrets: Callable[[], Sequence[str]],
         *,
-        services: ServiceLogs | None = None,
+        services: ServiceLogs,
         places: Places | None = None,
         times: Times | None = None,
     ) -> None:
         self._node, self._policy, self._secrets = node, policy, secrets
-        self._services: ServiceLogs = services or NoServiceLogs()
+        self._services = services
         self._places, self._times = places or Places(), times or Times()
         self._turn = asyncio.Semaphore(_CALLS)
         self._under_way: dict[str, asyncio.Event] = {}
@@ -134,10 +134,13 @@ class Diagnostics:
 
     async def _check_service(self, wanted: Wanted, found: Sequence[Found]) -> None:
         """A service of which there is nothing in the journal may be a name that was mistyped."""
-        if not wanted.service or any(item.lines for item in found) or wanted.service in self._services.names():
+        if not wanted.service or any(item.lines for item in found):
             return
-        knows = functools.partial(self._places.journal.knows, wanted.service)
-        if not await self._aside("diag: looking for the service", self._times.list_s + _GRACE_S, knows):
+
+        def is_known() -> bool:
+            return wanted.service in self._services.names() or self._places.journal.knows(wanted.service)
+
+        if not await self._aside("diag: looking for the service", self._times.list_s + _GRACE_S, is_known):
             raise NotFoundError(
                 f"diag: {wanted.service}: no such service on this node", hint="systemctl list-units shows them"
             )

@@ -12,23 +12,11 @@ from typing import Any
 import pytest
 from pact_agent.diag.gather import LIMIT_BYTES, Diagnostics, Times
 from pact_agent.diag.journald import Journal
+from pact_agent.diag.services import KeptLogs, ServiceLogs
 from pact_agent.diag.sources import Places
 
 from pactsh.errors import NotFoundError, PactError, UsageError
 from pactsh.policy.model import Policy
-
-
-class Kept:
-    """Services whose output is in files, as the agent's own supervisor has them."""
-
-    def __init__(self, directory: Path, *names: str) -> None:
-        self._directory, self._names = directory, names
-
-    def names(self) -> Sequence[str]:
-        return self._names
-
-    def log(self, name: str) -> str:
-        return str(self._directory / name / "log")
 
 
 class Site:
@@ -47,7 +35,7 @@ class Site:
         )
         self.paths: tuple[str, ...] = ()
         self.secrets: tuple[str, ...] = ()
-        self.services: Kept | None = None
+        self.services: ServiceLogs = KeptLogs(directory / "services")
 
     def ask(self, times: Times | None = None, **params: object) -> list[dict[str, Any]]:
         return asyncio.run(self.diagnostics(times).answer(params))
@@ -157,14 +145,20 @@ def test_no_more_text_than_is_sent(site: Site) -> None:
 
 
 def test_services_of_the_agents_own(site: Site, tmp_path: Path) -> None:
-    for name in ("a", "b"):
+    for name in ("a", "b", "new", "-odd"):
         (tmp_path / "services" / name).mkdir(parents=True)
+    for name in ("a", "b"):
         (tmp_path / "services" / name / "log").write_text(f"{name} says\n")
-    site.services = Kept(tmp_path / "services", "a", "b", "new")
-    expected = {"service:a": ["a says"], "service:b": ["b says"], "service:new": ["! No such file or directory"]}
+        (tmp_path / "services" / name / "log.1").write_text(f"{name} said\n")
+    (tmp_path / "services/c").symlink_to(tmp_path / "services/a")
+    expected = {
+        "service:a": ["a said", "a says"],
+        "service:b": ["b said", "b says"],
+        "service:new": ["! No such file or directory"],
+    }
     assert site.shown(source="service") == expected
     assert list(site.shown()) == ["kernel", "LOG/syslog", *expected]
-    assert site.shown(service="b") == {"service:b": ["b says"]}
+    assert site.shown(service="b") == {"service:b": ["b said", "b says"]}
     with pytest.raises(NotFoundError, match=r"^diag: c: no such service on this node") as caught:
         site.ask(service="c")
     assert caught.value.hint == "services with a log here: a, b, new"
@@ -175,7 +169,7 @@ def test_what_hangs_is_not_waited_for(site: Site, tmp_path: Path) -> None:
     ends = threading.Event()
     tries: list[str] = []
 
-    class Stuck(Kept):
+    class Stuck:
         def log(self, name: str) -> str:
             return str(tmp_path / name)
 
@@ -184,7 +178,7 @@ def test_what_hangs_is_not_waited_for(site: Site, tmp_path: Path) -> None:
             ends.wait()
             return ()
 
-    site.services = Stuck(tmp_path)
+    site.services = Stuck()
     diagnostics = site.diagnostics(Times(list_s=0.1))
 
     async def ask() -> None:
