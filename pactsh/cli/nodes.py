@@ -58,8 +58,8 @@ def groups_in(text: str) -> Groups:
 def parse_nodes(text: str, members: Mapping[str, Iterable[str]] | None = None) -> tuple[str, ...]:
     """The names, each once, in order; `members` are the nodes of each vCluster. Raises `UsageError`.
 
-    >>> parse_nodes("node[08-10],node9,node09")
-    ('node08', 'node09', 'node10', 'node9')
+    >>> parse_nodes("node[08-10],node09")
+    ('node08', 'node09', 'node10')
     >>> parse_nodes("@ml!n2", {"ml": ["n1", "n2", "n3"]})
     ('n1', 'n3')
     """

@@ -80,12 +80,6 @@ class PlaceCache:
         nodes = kept | {name: (place.host, place.port, now) for name, place in new.items()}
         self._write(Known(self._binding, host_ca, nodes))
 
-    def forget(self, node: str) -> None:
-        """Look `node` up again next time."""
-        known = self._read()
-        if known.nodes.pop(node, None) is not None:
-            self._write(known)
-
     def _write(self, known: Known) -> None:
         self._content = known
         private.make_private_directory(self._path.parent)
@@ -194,14 +188,17 @@ class Gate:
     async def connect(self, node: str, timeout_s: float = CONNECT_TIMEOUT_S) -> asyncssh.SSHClientConnection:
         """An authenticated connection. Raises `AuthError`, `NotFoundError`, `UnreachableError`."""
         credentials = await self.certificate()
+        place = await self.place(node)
         try:
-            return await _connect(await self.place(node), credentials, timeout_s)
+            return await _connect(place, credentials, timeout_s)
         except UnreachableError:
             if node in self._asked:
                 raise
-        # The node may have moved since its address was cached.
-        self._places.forget(node)
-        return await _connect(await self.place(node, fresh=True), credentials, timeout_s)
+            # The node may have moved since its address was cached.
+            moved = await self.place(node, fresh=True)
+            if moved == place:
+                raise
+        return await _connect(moved, credentials, timeout_s)
 
 
 def parse_address(node: str, address: str) -> tuple[str, int]:

@@ -55,8 +55,6 @@ def test_a_place_is_kept_for_minutes_and_for_one_journal(tmp_path: Path) -> None
     assert cache.get("node042", 1000.0 + CACHE_S) is None
     assert cache.get("node042", 999.0) is None, "a clock that went back"
     assert PlaceCache(tmp_path / "p" / "nodes.json", "b").get("node042", 1000.0) is None
-    cache.forget("node042")
-    assert cache.get("node042", 1000.0) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"[]", b'{"binding": "a", "nodes": {"node042": [1]}}'])
