@@ -7,28 +7,22 @@ does not answer is warned of, and the rest is still printed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import click
 import msgspec
 
 from pactsh.cli.arguments import NODES, parse_since
+from pactsh.cli.asknodes import Failed, ask_nodes
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
-from pactsh.cli.nodecall import ask_node, line_there, read_answer
+from pactsh.cli.nodecall import ask_node
 from pactsh.cli.nodes import is_name
 from pactsh.cli.render import Out
-from pactsh.errors import PactError, UsageError, error_of
+from pactsh.errors import UsageError
 from pactsh.model.logs import LINES, MOST_LINES, GrepError, Source, checked_grep
-
-if TYPE_CHECKING:
-    from pactsh.cli.fanout import Ended
-    from pactsh.cli.outputs import Kept
-
-_ANSWER_BYTES = 16 << 20  # four times what an agent sends, for what JSON makes of it
-_CONNECT_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +67,6 @@ class OneOfSeveral(NodeLogs, frozen=True):
     """The same of a node that was not asked alone."""
 
 
-class Error(msgspec.Struct, frozen=True):
-    """What `pact` would have ended with, had the node been asked alone."""
-
-    code: int
-    kind: str
-    message: str
-    hint: str = ""
-
-
-class Failed(msgspec.Struct, frozen=True):
-    """A node that has not answered."""
-
-    node: str
-    error: Error
-
-    @property
-    def exit_status(self) -> int:
-        """What ends the program when no other node is worse."""
-        return self.error.code
-
-
 Result = NodeLogs | Failed
 
 
@@ -105,12 +78,11 @@ def run(ctx: Context, args: Args) -> NodeLogs | Iterator[Result]:
     if not text or is_name(text):
         return ask_node(ctx, text or None, NodeLogs, "diag", params, words)
     from pactsh.cli.sshclient import Gate
-    from pactsh.cli.stepping import stepwise
 
     nodes = asyncio.run(Gate(ctx).resolve(text))
     if len(nodes) == 1:
         return ask_node(ctx, nodes[0], NodeLogs, "diag", params, words)
-    return stepwise(_several(ctx, nodes, words))
+    return ask_nodes(ctx, nodes, OneOfSeveral, words)
 
 
 def _nodeset(ctx: Context, args: Args) -> str:
@@ -120,54 +92,6 @@ def _nodeset(ctx: Context, args: Args) -> str:
     if args.nodes:
         raise UsageError("diag: give NODES or --vcluster, not both")
     return f"@{ctx.settings.vcluster}"
-
-
-async def _several(ctx: Context, nodes: Sequence[str], words: Sequence[str]) -> AsyncIterator[Result]:
-    """The nodes as they answer."""
-    from pactsh.cli.fanout import Fanout, Limits
-    from pactsh.cli.gauge import Gauge, is_shown
-    from pactsh.cli.onnodes import stopping
-    from pactsh.cli.outputs import Kept
-    from pactsh.cli.sshclient import Gate
-    from pactsh.language import join
-
-    limit_s = ctx.settings.timeout
-    limits = Limits(timeout_s=limit_s, connect_s=min(_CONNECT_S, limit_s), max_output=_ANSWER_BYTES)
-    fanout = Fanout(Gate(ctx), join(line_there(words)), limits)
-    gauge, now = Gauge(len(nodes), shown=is_shown(ctx.environ)), asyncio.get_running_loop().time
-    sinks: dict[str, Kept] = {}
-    answered = 0
-    with stopping(fanout):
-        gauge.draw(now())
-        async for ended in fanout.results(nodes, lambda node: sinks.setdefault(node, Kept())):
-            result = _result(ended, sinks.pop(ended.node, Kept()))
-            answered += isinstance(result, NodeLogs)
-            gauge.clear()
-            if isinstance(result, Failed) and not ctx.json and ended.result not in {"interrupted", "not-started"}:
-                ctx.notice(f"[WARN] {_warning(ended, result)}")
-            yield result
-            gauge.count(now(), failed=isinstance(result, Failed))
-        gauge.clear()
-    if answered < len(nodes) and not ctx.json:
-        ctx.notice(f"pact: diag: {answered} of {len(nodes)} nodes answered")
-
-
-def _result(ended: Ended, said: Kept) -> Result:
-    """What the node has, or why that is not known."""
-    try:
-        if ended.result == "ran":
-            return read_answer("diag", OneOfSeveral, ended.status, said.text(1), said.text(2))
-        raise error_of(ended.kind or "error", ended.message or ended.result, ended.hint)
-    except PactError as error:
-        code = ended.status if ended.result != "ran" else error.code
-        return Failed(ended.node, Error(code, error.kind, error.message, error.hint))
-
-
-def _warning(ended: Ended, failed: Failed) -> str:
-    if ended.result == "unreachable":
-        return f"{ended.node}: unreachable"
-    why = failed.error.message.removeprefix("diag: ").removeprefix(f"{ended.node}: ")
-    return f"{ended.node}: {why}"
 
 
 def _params(ctx: Context, args: Args) -> dict[str, str | int]:

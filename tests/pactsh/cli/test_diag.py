@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pactsh.cli.diag import Error, Failed, LogLine, NodeLogs, OneOfSeveral, SourceLogs, render
+from pactsh.cli.asknodes import Error, Failed
+from pactsh.cli.diag import LogLine, NodeLogs, OneOfSeveral, SourceLogs, render
 from pactsh.cli.render import Out
 from tests.pact_agent.localnode import LocalNode
 from tests.pactsh.cli.program import run_pact
