@@ -14,19 +14,11 @@ from pact_agent.saved import Saved
 
 from pactsh.model.entry import Draft
 from pactsh.policy.model import Policy
-from tests.pact_agent.dimensions.nvml.simulation import LIBRARY, VARIABLE, Simulation, build
+from tests.pact_agent.dimensions.nvml.simulation import VARIABLE, Simulation
 from tests.pact_agent.localnode import body_of
 from tests.pact_agent.recording import Recording, recording
 
 OBSERVED = Policy("ml-training", enforcement_mode="observe")
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    built = ctypes.CDLL(str(build(tmp_path_factory.mktemp("nvml"))))
-    if not hasattr(ctypes.CDLL(LIBRARY), "simulated_users"):
-        pytest.skip("this process has the library of a real driver")
-    return built
 
 
 @pytest.fixture

@@ -12,17 +12,9 @@ from pact_agent.dimensions.gpu import Gpus
 
 from pactsh.model.capability import Ecc, Gpu, MigInstance
 from tests.pact_agent.capabilities.tree import device, lay
-from tests.pact_agent.dimensions.nvml.simulation import LIBRARY, VARIABLE, Simulation, build
+from tests.pact_agent.dimensions.nvml.simulation import VARIABLE, Simulation
 
 BUSES = ("00000000:3B:00.0", "00000000:5E:00.0")
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    built = ctypes.CDLL(str(build(tmp_path_factory.mktemp("nvml"))))
-    if not hasattr(ctypes.CDLL(LIBRARY), "simulated_users"):
-        pytest.skip("this process has the library of a real driver")
-    return built
 
 
 @pytest.fixture

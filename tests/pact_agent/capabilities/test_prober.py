@@ -17,7 +17,7 @@ from pact_agent.dimensions.gpu import Gpus
 
 from pactsh.model.capability import Capabilities
 from tests.pact_agent.capabilities.tree import END, lay, module
-from tests.pact_agent.dimensions.nvml.simulation import LIBRARY, VARIABLE, Simulation, build
+from tests.pact_agent.dimensions.nvml.simulation import VARIABLE, Simulation
 from tests.pact_agent.recording import facts_of, recording
 
 
@@ -72,11 +72,8 @@ def test_of_a_machine_without_anything_nothing_is_known_but_what_the_agent_knows
 
 
 def test_a_driver_that_hangs_holds_up_only_what_is_known_of_gpus(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    library: ctypes.CDLL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    library = ctypes.CDLL(str(build(tmp_path)))
-    if not hasattr(ctypes.CDLL(LIBRARY), "simulated_users"):
-        pytest.skip("this process has the library of a real driver")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "gpus"))
     simulation = Simulation(tmp_path / "gpus")
     simulation.add(0, "00000000:3B:00.0")
