@@ -243,7 +243,8 @@ def _link_row(link: Link) -> tuple[str, ...]:
 def _storage(storage: Storage) -> str:
     disks = ", ".join(f"{d.name} {size_text(d.size_bytes)}" for d in storage.disks or ())
     told = "unknown" if storage.disks is None else disks or "no disks"
-    return _joined(told, "diskless" if storage.diskless else None)
+    away = "the root is on none of them" if disks else "diskless"
+    return _joined(told, away if storage.diskless else None)
 
 
 def _storage_rows(storage: Storage | None, out: Out) -> None:

@@ -128,7 +128,7 @@ def _where(mount: Mount) -> str | None:
     if mount.kind in _IN_MEMORY:
         return None if _SYSTEMS_OWN.match(mount.point) else "memory"
     if mount.kind == "overlay":
-        return "local" if mount.point == "/" else None  # the others are containers'
+        return "memory" if mount.point == "/" else None  # over an image; the others are containers'
     return "local" if mount.source.startswith("/dev/") or mount.kind in _ON_DISK else None
 
 
