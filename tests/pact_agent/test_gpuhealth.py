@@ -12,6 +12,7 @@ import pytest
 from pact_agent.dimensions.gpu import Gpus
 from pact_agent.saved import Saved
 
+from pactsh.errors import PactError
 from pactsh.model.entry import Draft
 from pactsh.policy.model import Policy
 from tests.pact_agent.dimensions.nvml.simulation import VARIABLE, Simulation
@@ -133,7 +134,7 @@ def test_at_the_first_look_only_what_is_wrong_is_told(simulation: Simulation, tm
 def test_what_could_not_be_recorded_is_recorded_at_the_next_look(node: Recording, simulation: Simulation) -> None:
     simulation.say(g1_lost=1)
     node.disk.fails = True
-    with pytest.raises(Exception, match=r"."):
+    with pytest.raises(PactError):
         look(node)
     node.disk.fails = False
     node.clock.pass_s(10)

@@ -12,8 +12,8 @@ from pactsh.model.capability import Cpu, CpuNode
 
 _MODEL = ("model name", "cpu model", "cpu", "uarch")  # x86 and newer ARM, MIPS, POWER, RISC-V
 _FLAGS = ("flags", "Features", "features", "isa")
-_LIST = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
-_MOST_THREADS = 1 << 16
+_LIST = re.compile(r"\d{1,6}(-\d{1,6})?(,\d{1,6}(-\d{1,6})?)*")
+_MOST_THREADS, _MOST_STANZA = 1 << 16, 1 << 16
 _PROCESSOR, _VERSION = 4, 0x10  # DSP0134, Processor Information
 
 
@@ -41,16 +41,14 @@ def cpu(root: Path, firmware: tuple[Structure, ...] | None) -> Cpu:
 
 def _first_stanza(path: Path) -> str:
     """What is said of the first processor. Of each the kernel may have to ask the processor itself."""
-    lines: list[str] = []
+    data = b""
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                if not line.strip() and lines:
-                    break
-                lines.append(line)
+        with path.open("rb", buffering=0) as file:
+            while len(data) < _MOST_STANZA and b"\n\n" not in data and (chunk := file.read(4096)):
+                data += chunk
     except OSError:
         return ""
-    return "".join(lines)
+    return data.partition(b"\n\n")[0].decode("utf-8", "replace")
 
 
 def _called(firmware: tuple[Structure, ...] | None) -> str | None:
@@ -97,7 +95,7 @@ def _numa(directory: Path) -> tuple[CpuNode, ...] | None:
     found = names(directory)
     if found is None:
         return None
-    numbered = [name for name in found if re.fullmatch(r"node\d+", name)]
+    numbered = [name for name in found if re.fullmatch(r"node\d{1,6}", name)]
     return tuple(
         CpuNode(
             number=int(name.removeprefix("node")),
@@ -109,5 +107,5 @@ def _numa(directory: Path) -> tuple[CpuNode, ...] | None:
 
 
 def _memory(text: str | None) -> int | None:
-    found = re.search(r"MemTotal:\s+(\d+) kB", text or "")
+    found = re.search(r"MemTotal:\s+(\d{1,12}) kB", text or "")
     return int(found[1]) * 1024 if found else None

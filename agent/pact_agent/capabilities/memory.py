@@ -9,8 +9,8 @@ from pact_agent.capabilities.smbios import Structure, memory_modules
 from pact_agent.capabilities.tree import names, read_number, read_text
 from pactsh.model.capability import HugePages, Memory
 
-_TOTAL = re.compile(r"^MemTotal:\s+(\d+) kB", re.MULTILINE)
-_POOL = re.compile(r"hugepages-(\d+)kB")
+_TOTAL = re.compile(r"^MemTotal:\s+(\d{1,12}) kB", re.MULTILINE)
+_POOL = re.compile(r"hugepages-(\d{1,12})kB")
 
 
 def memory(root: Path, firmware: tuple[Structure, ...] | None) -> Memory:

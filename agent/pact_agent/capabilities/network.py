@@ -59,7 +59,7 @@ def _infiniband(directory: Path) -> tuple[InfinibandPort, ...] | None:
         _port(directory / name, port)
         for name in devices
         for port in names(directory / name / "ports") or ()
-        if port.isdecimal()
+        if re.fullmatch(r"\d{1,6}", port)
     )
 
 

@@ -6,6 +6,7 @@ begin while an earlier one hangs.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import platform
@@ -25,6 +26,7 @@ from pact_agent.capabilities.smbios import Structure, tables
 from pact_agent.capabilities.storage import Sizes, storage
 from pact_agent.capabilities.system import system
 from pact_agent.capabilities.tree import read_text
+from pact_agent.clock import Clock
 from pact_agent.dimensions.gpu import Gpus
 from pact_agent.facts import NodeFacts
 from pactsh import __version__
@@ -35,6 +37,7 @@ _log = logging.getLogger(__name__)
 
 _LIMIT_S = 8.0
 _PATIENCE_S = 2.0
+_GRACE_S = 45.0
 
 
 class Hardware(NamedTuple):
@@ -66,8 +69,9 @@ class _Turn:
 class Prober:
     """Of this node; `root` is where its file systems are."""
 
-    def __init__(self, facts: NodeFacts, dimension: Gpus, root: Path = Path("/")) -> None:
-        self._facts, self._dimension, self._root = facts, dimension, root
+    def __init__(self, facts: NodeFacts, dimension: Gpus, clock: Clock, root: Path = Path("/")) -> None:
+        self._facts, self._dimension, self._clock, self._root = facts, dimension, clock, root
+        self._answered = 0.0
         self._sizes, self._turn = Sizes(), _Turn("looking at the hardware")
         self._firmware: tuple[tuple[Structure, ...] | None] | None = None
         self._cpu: tuple[str | None, Cpu] | None = None
@@ -78,20 +82,31 @@ class Prober:
 
     async def look(self) -> Capabilities:
         """What is there now."""
-        problem = ""
-        try:
-            self._hardware = await aside(_LIMIT_S, "looking at the hardware", self._read)
-        except PactError as error:
-            problem = error.message
-        try:
-            self._gpus = await aside(_LIMIT_S, "looking at GPUs", lambda: gpus(self._dimension, self._root))
-        except PactError as error:
-            problem = error.message
-            self._gpus = unanswered(self._gpus, self._root)
-        if problem not in ("", self._problem):
+        problems = await asyncio.gather(self._look_at_hardware(), self._look_at_gpus())
+        if (problem := "; ".join(filter(None, problems))) not in ("", self._problem):
             _log.error("%s", problem)
         self._problem = problem
         return self._put_together()
+
+    async def _look_at_hardware(self) -> str:
+        """Returns what was in the way."""
+        try:
+            self._hardware = await aside(_LIMIT_S, "looking at the hardware", self._read)
+        except PactError as error:
+            return error.message
+        return ""
+
+    async def _look_at_gpus(self) -> str:
+        """The same. A driver takes seconds when it begins, and the dimension looks at GPUs too: whoever does not get to
+        it now has not heard that it hangs."""
+        try:
+            self._gpus = await aside(_LIMIT_S, "looking at GPUs", lambda: gpus(self._dimension, self._root))
+        except PactError as error:
+            if self._gpus is None or self._clock.monotonic() >= self._answered + _GRACE_S:
+                self._gpus = unanswered(self._gpus, self._root)
+            return error.message
+        self._answered = self._clock.monotonic()
+        return ""
 
     def latest(self) -> Capabilities | None:
         """What the last look found; None before the first. Asks nobody, so it can't take time."""

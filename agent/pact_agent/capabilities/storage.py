@@ -40,8 +40,9 @@ class Sizes:
         self._asked: dict[str, threading.Thread] = {}
         self._known: dict[str, int] = {}
 
-    def of(self, paths: Iterable[str]) -> dict[str, tuple[int | None, bool]]:
-        """The size of each, the last known one for those that don't answer now, and whether they did."""
+    def of(self, paths: Iterable[str]) -> dict[str, tuple[int | None, bool | None]]:
+        """The size of each, the last known one for those that don't answer now, and whether they did. None: so many
+        others hang that this one is not asked."""
         wanted = tuple(paths)
         self._asked = {path: thread for path, thread in self._asked.items() if thread.is_alive()}
         for path in wanted:
@@ -51,11 +52,11 @@ class Sizes:
                 )
                 self._asked[path].start()
         deadline = time.monotonic() + _PATIENCE_S
-        answers = {}
+        answers: dict[str, tuple[int | None, bool | None]] = {}
         for path in wanted:
             if (thread := self._asked.get(path)) is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
-            answers[path] = (self._known.get(path), thread is not None and not thread.is_alive())
+            answers[path] = (self._known.get(path), None if thread is None else not thread.is_alive())
         return answers
 
     def _ask(self, path: str) -> None:
@@ -154,7 +155,7 @@ def _mounts(root: Path, mounts: list[Mount], sizes: Sizes) -> tuple[MountPoint, 
     found = []
     for mount in mounts:
         path = paths[mount.point]
-        size, answers = remote[path] if path in remote else (size_of(path), None)
+        size, answers = remote.get(path) or (size_of(path), None)
         source = without_userinfo(mount.source)
         found.append(MountPoint(mount.point, mount.kind, source, _where(mount) or "local", size, answers))
     return tuple(found)

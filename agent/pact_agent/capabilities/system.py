@@ -12,7 +12,7 @@ from pact_agent.capabilities.tree import fields, read_text
 from pact_agent.clock import timestamp
 from pactsh.model.capability import System
 
-_BOOT = re.compile(r"^btime (\d{1,12})$", re.MULTILINE)
+_BOOT = re.compile(r"^btime (\d{1,10})$", re.MULTILINE)
 # Names whose values are left out; `key` but for keyboards.
 _SECRET = re.compile(r"pass|pwd|secret|token|credential|auth|key(?!map|board)|cookie|private", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)[^/@\s]*@")

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 _MOST_BYTES = 1 << 20
+_MOST = 1 << 53  # what every reader of JSON takes for a whole number
 _NUMBER = re.compile(r"-?\d{1,19}|0x[0-9a-fA-F]{1,16}")
 _DIGITS = re.compile(r"(\d+)")
 _PCI = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
@@ -38,7 +39,10 @@ def read_text(path: Path) -> str | None:
 def read_number(path: Path) -> int | None:
     """A whole number as the kernel writes them, hexadecimal ones with 0x."""
     text = read_text(path)
-    return int(text, 0 if text.startswith("0x") else 10) if text is not None and _NUMBER.fullmatch(text) else None
+    if text is None or not _NUMBER.fullmatch(text):
+        return None
+    number = int(text, 16 if text.startswith("0x") else 10)
+    return number if abs(number) < _MOST else None
 
 
 def names(directory: Path) -> list[str] | None:

@@ -15,7 +15,7 @@ from pact_agent.dimensions.nvml import Gpu
 DRM = "/sys/class/drm"
 _VENDOR = 0x1002
 _CARD = re.compile(r"card\d+")  # and no connector of it, `card0-DP-1`
-_COUNTS = re.compile(r"ue: (\d+)\s+ce: (\d+)")
+_COUNTS = re.compile(r"ue: (\d{1,12})\s+ce: (\d{1,12})")
 _BAD_PAGE = re.compile(r"^0x[0-9a-f]+ : 0x[0-9a-f]+ : ([RPF])", re.MULTILINE)
 
 
