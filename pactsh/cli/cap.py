@@ -18,6 +18,7 @@ from pactsh.errors import PactError, UsageError
 from pactsh.model.capability import Capabilities, Cpu, Enforces, Gpu, Link, Memory, Network, Storage
 
 Result = Capabilities
+HEALTHY = "healthy"
 _LINE = 100
 
 
@@ -123,7 +124,9 @@ def _joined(*parts: str | int | None, sep: str = ", ") -> str:
 
 def render(result: Result, out: Out) -> None:
     """A line a kind, each followed by its parts in columns."""
-    out.line(f"GPUs: {'unknown' if result.gpus is None else gpu_line(result.gpus)}")
+    is_ill = any(gpu.health != HEALTHY for gpu in result.gpus or ())
+    text = f"GPUs: {'unknown' if result.gpus is None else gpu_line(result.gpus)}"
+    out.styled(out.style(text, *(("red", "bold") if is_ill else ())))
     _rows(out, (_gpu_row(gpu) for gpu in result.gpus or ()))
     _rows(out, _instances(result.gpus or ()))
     out.line(f"CPU: {_cpu(result.cpu) if result.cpu else 'unknown'}")

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import stat
+import time
 from pathlib import Path
 
 import msgspec
@@ -59,6 +60,10 @@ def test_on_a_node(tmp_path: Path, node: LocalNode) -> None:
 
 def test_the_manifest_beside_the_socket_is_for_everybody(node: LocalNode) -> None:
     path = node.socket.with_name("capabilities.json")
+    deadline = time.monotonic() + 30
+    while not path.exists():  # it is written beside the work, soon after the start
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     written = msgspec.json.decode(path.read_bytes(), type=Manifest)
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
     assert written.capabilities.node == "node042"
@@ -202,6 +207,13 @@ def test_all_of_it() -> None:
         f"  command line  {('ro ' * 60)[:100]}... (180 characters)",
         "Left out of the node's report: cpu.flags (on the node itself, pact cap has it)",
     ]  # fmt: skip
+
+
+def test_what_is_ill_stands_out_in_colour() -> None:
+    for health, begins in (("healthy", "GPUs: "), ("DEGRADED (lost)", "\x1b[31;1mGPUs: ")):
+        stream = io.StringIO()
+        render(Capabilities("n", gpus=(Gpu(0, "nvidia", "A100", health),)), Out(stream, colour=True))
+        assert stream.getvalue().startswith(begins)
 
 
 def test_names_that_hardware_has_do_not_move_the_cursor() -> None:
