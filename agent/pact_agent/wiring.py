@@ -102,7 +102,7 @@ class Wiring:
         self._approvals = self._make_approvals()
         self.uplink = self.link.uplink = self._make_uplink()
         self.facts = self._make_facts()
-        self.prober = Prober(self.facts, self._gpus, self.clock)
+        self.prober = Prober(self.facts, self._gpus)
         self.keeper = Keeper(config.run_dir, self.prober, self.clock, self._report_soon)
         judging = self._make_judging()
         second_person = SecondPerson(config.node, self._approvals, self.lifecycle, self.clock)

@@ -234,7 +234,7 @@ def calls_of(
         judges or no_policy(policy),
         second_person(node),
         Diagnostics("node042", lambda: policy or Policy("ml-training"), tuple, services=KeptLogs(Path("/nowhere"))),
-        Prober(facts, Gpus(), node.clock),
+        Prober(facts, Gpus()),
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
-from pact_agent.dimensions.gpu import Gpus
+from pact_agent.dimensions.gpu import UNANSWERED, Gpus
 from pact_agent.saved import Saved
 
 from pactsh.errors import PactError
@@ -38,7 +40,7 @@ def node(simulation: Simulation, tmp_path: Path) -> Iterator[Recording]:
     """Observed, not enforced, as nodes are by default."""
     with recording(tmp_path / "node") as node:
         node.policy = OBSERVED
-        node.also = [Gpus(str(simulation.path), str(tmp_path / "none"))]
+        node.also = [Gpus(str(simulation.path), str(tmp_path / "none"), node.clock.monotonic)]
         start(node)
         yield node
 
@@ -108,6 +110,29 @@ def test_without_a_driver_nothing_is_known_and_nothing_told(node: Recording, sim
     simulation.say(count=2)
     look(node)
     assert told(node) == []
+
+
+def test_a_driver_that_hangs_leaves_none_healthy(node: Recording, simulation: Simulation) -> None:
+    (dimension,) = node.also
+    assert isinstance(dimension, Gpus)
+    simulation.say(hang=1)
+    hanging = threading.Thread(target=dimension.snapshot)
+    hanging.start()
+    try:
+        deadline = time.monotonic() + 10
+        while dimension._since is None:
+            assert time.monotonic() < deadline
+        look(node)
+        assert told(node) == []  # it may be slow
+        node.clock.pass_s(30)
+        look(node)
+    finally:
+        simulation.say(hang=0)
+        hanging.join()
+    places = ("gpu 0 (0000:3b:00.0)", "gpu 1 (0000:d8:00.0)")
+    assert told(node) == [f"{place}: healthy -> {UNANSWERED}" for place in places]
+    look(node)
+    assert told(node)[2:] == [f"{place}: {UNANSWERED} -> healthy" for place in places]
 
 
 def test_across_restarts_and_boots_what_was_known_last_counts(node: Recording, simulation: Simulation) -> None:

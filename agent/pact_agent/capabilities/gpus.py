@@ -11,10 +11,9 @@ import msgspec
 
 from pact_agent.capabilities.tree import names, numa_node, read_number, read_text, target
 from pact_agent.dimensions import amdgpu, nvml
-from pact_agent.dimensions.gpu import Gpus, Looked
+from pact_agent.dimensions.gpu import UNANSWERED, Gpus, Looked
 from pactsh.model.capability import Ecc, Gpu, MigInstance
 
-UNANSWERED = "unknown (the driver does not answer)"
 _PCI = "sys/bus/pci/devices"
 _VENDORS = {0x10DE: "nvidia", 0x1002: "amd"}
 # Base classes of display controllers and of processing accelerators, in the first byte of three (PCI Code and ID

@@ -26,7 +26,6 @@ from pact_agent.capabilities.smbios import Structure, tables
 from pact_agent.capabilities.storage import Sizes, storage
 from pact_agent.capabilities.system import system
 from pact_agent.capabilities.tree import read_text
-from pact_agent.clock import Clock
 from pact_agent.dimensions.gpu import Gpus
 from pact_agent.facts import NodeFacts
 from pactsh import __version__
@@ -37,7 +36,6 @@ _log = logging.getLogger(__name__)
 
 _LIMIT_S = 8.0
 _PATIENCE_S = 2.0
-_GRACE_S = 45.0
 
 
 class Hardware(NamedTuple):
@@ -69,9 +67,8 @@ class _Turn:
 class Prober:
     """Of this node; `root` is where its file systems are."""
 
-    def __init__(self, facts: NodeFacts, dimension: Gpus, clock: Clock, root: Path = Path("/")) -> None:
-        self._facts, self._dimension, self._clock, self._root = facts, dimension, clock, root
-        self._answered = 0.0
+    def __init__(self, facts: NodeFacts, dimension: Gpus, root: Path = Path("/")) -> None:
+        self._facts, self._dimension, self._root = facts, dimension, root
         self._sizes, self._turn = Sizes(), _Turn("looking at the hardware")
         self._firmware: tuple[tuple[Structure, ...] | None] | None = None
         self._cpu: tuple[str | None, Cpu] | None = None
@@ -102,10 +99,9 @@ class Prober:
         try:
             self._gpus = await aside(_LIMIT_S, "looking at GPUs", lambda: gpus(self._dimension, self._root))
         except PactError as error:
-            if self._gpus is None or self._clock.monotonic() >= self._answered + _GRACE_S:
+            if self._gpus is None or self._dimension.hangs():
                 self._gpus = unanswered(self._gpus, self._root)
             return error.message
-        self._answered = self._clock.monotonic()
         return ""
 
     def latest(self) -> Capabilities | None:

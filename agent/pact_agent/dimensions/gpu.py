@@ -2,8 +2,8 @@
 
 Keys are `count`, `N` for the health of a GPU, of NVIDIA's `N.persistence`, `N.compute`, `N.power_limit`. N counts in
 the order of PCI addresses, as `nvidia-smi` does, those of AMD after those of NVIDIA, and stays a GPU's own while the
-driver is loaded, whichever others go. Health is `healthy` or `DEGRADED (ECC uncorrectable: 12; retired pages: 3; XID
-79)`; of XIDs, those since the agent's start.
+driver is loaded, whichever others go. Health is `healthy`, `DEGRADED (ECC uncorrectable: 12; retired pages: 3; XID 79)`
+(of XIDs, those since the agent's start), or not known while the driver hangs.
 
 Settings can be set back; the rest is the hardware's. While events are waited for the driver is in use: to unload it or
 to reset a GPU, the agent has to be stopped.
@@ -17,6 +17,7 @@ import itertools
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -25,8 +26,9 @@ from typing import NamedTuple
 from pact_agent.dimensions import ApplyError, amdgpu, nvml
 from pactsh.errors import PactError
 
+UNANSWERED = "unknown (the driver does not answer)"
 _KEY = re.compile(r"(\d{1,4})(?:\.(persistence|compute|power_limit))?")
-_PATIENCE_S = 2.0
+_PATIENCE_S, _HANGS_S = 2.0, 20.0
 _POLL_MS = 1000
 
 _log = logging.getLogger(__name__)
@@ -47,16 +49,35 @@ class Gpus:
     interval_s = 30.0
     lasting = False
 
-    def __init__(self, driver: str = nvml.DRIVER, drm: str = amdgpu.DRM) -> None:
-        self._driver, self._drm = driver, drm
+    def __init__(
+        self, driver: str = nvml.DRIVER, drm: str = amdgpu.DRM, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._driver, self._drm, self._monotonic = driver, drm, monotonic
         self._turn = threading.Lock()
+        self._since: float | None = None  # when the call that is under way began
+        self._known: dict[str, str] = {}
         self._numbers: dict[str, int] = {}  # by PCI address
         self._xids: dict[str, tuple[int, ...]] = {}  # by PCI address; replaced, never changed
         self._wait: Callable[[], None] | None = None
         self._waiting: threading.Thread | None = None
 
     def snapshot(self) -> dict[str, str]:
-        """All GPUs; nothing where there is no driver. Raises `PactError` when the driver does not answer."""
+        """All GPUs; nothing where there is no driver. Raises `PactError` when the driver does not answer, until it has
+        not for so long that how its GPUs are is unknown."""
+        try:
+            self._known = self._snapshot()
+        except PactError:
+            if not self.hangs() or not self._known:
+                raise
+            return {key: UNANSWERED if key.isdecimal() else value for key, value in self._known.items()}
+        return self._known
+
+    def hangs(self) -> bool:
+        """Whether the driver has not answered for so long that it is no slow start."""
+        since = self._since
+        return since is not None and self._monotonic() - since >= _HANGS_S
+
+    def _snapshot(self) -> dict[str, str]:
         with self.looked() as (library, found):
             values: dict[str, str] = {}
             for number, gpu, health in found:
@@ -89,11 +110,13 @@ class Gpus:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """One call at a time: of a driver that hangs, threads would pile up at each look."""
-        if not self._turn.acquire(timeout=_PATIENCE_S):
+        if not self._turn.acquire(timeout=0 if self.hangs() else _PATIENCE_S):
             raise PactError("gpu: the driver has not answered an earlier call yet")
+        self._since = self._monotonic()
         try:
             yield
         finally:
+            self._since = None
             self._turn.release()
 
     def _numbered(self, nvidia: list[nvml.Gpu], amd: list[nvml.Gpu]) -> dict[int, nvml.Gpu]:

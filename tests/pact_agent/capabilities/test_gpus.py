@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pact_agent.capabilities.gpus import UNANSWERED, gpus, unanswered
-from pact_agent.dimensions.gpu import Gpus
+from pact_agent.capabilities.gpus import gpus, unanswered
+from pact_agent.dimensions.gpu import UNANSWERED, Gpus
 
 from pactsh.model.capability import Ecc, Gpu, MigInstance
 from tests.pact_agent.capabilities.tree import device, lay

@@ -39,7 +39,7 @@ class Kept:
 
     def __init__(self, node: Recording, directory: Path) -> None:
         root = directory / "root"
-        prober = Prober(facts_of(node), Gpus(str(root / "none"), str(root / "none")), node.clock, root)
+        prober = Prober(facts_of(node), Gpus(str(root / "none"), str(root / "none")), root)
         self.path, self.reports = directory / "run" / NAME, 0
         self.keeper = Keeper(self.path.parent, prober, node.clock, self._changed)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from pact_agent.capabilities.gpus import UNANSWERED, gpus
+from pact_agent.capabilities.gpus import gpus
 from pact_agent.capabilities.prober import Prober
-from pact_agent.dimensions.gpu import Gpus
+from pact_agent.dimensions.gpu import UNANSWERED, Gpus
 
 from pactsh.model.capability import Capabilities
 from tests.pact_agent.capabilities.tree import END, device, lay, module
@@ -27,7 +27,7 @@ def look(prober: Prober) -> Capabilities:
 
 def test_this_machine(tmp_path: Path) -> None:
     with recording(tmp_path) as node:
-        prober = Prober(facts_of(node), Gpus(), node.clock)
+        prober = Prober(facts_of(node), Gpus())
         assert prober.latest() is None
         found = look(prober)
         assert prober.latest() == found
@@ -49,7 +49,7 @@ def test_what_cannot_change_before_the_next_boot_is_read_once(tmp_path: Path) ->
     lay(root, {"proc/cpuinfo": "model name\t: A\n", f"{here}/online": "0\n", "proc/cmdline": "a=1\n"})
     lay(root, {"sys/firmware/dmi/tables/DMI": module(1024) + END, "proc/meminfo": "MemTotal: 4 kB\n"})
     with recording(tmp_path / "node") as node:
-        prober = Prober(facts_of(node), Gpus(str(root / "none"), str(root / "none")), node.clock, root)
+        prober = Prober(facts_of(node), Gpus(str(root / "none"), str(root / "none")), root)
         first = look(prober)
         lay(root, {"proc/cpuinfo": "model name\t: B\n", "proc/cmdline": "a=2\n", "proc/meminfo": "MemTotal: 8 kB\n"})
         lay(root, {"sys/firmware/dmi/tables/DMI": END})
@@ -66,7 +66,7 @@ def test_what_cannot_change_before_the_next_boot_is_read_once(tmp_path: Path) ->
 def test_of_a_machine_without_anything_nothing_is_known_but_what_the_agent_knows(tmp_path: Path) -> None:
     with recording(tmp_path / "node") as node:
         nowhere = tmp_path / "nowhere"
-        found = look(Prober(facts_of(node), Gpus(str(nowhere), str(nowhere)), node.clock, nowhere))
+        found = look(Prober(facts_of(node), Gpus(str(nowhere), str(nowhere)), nowhere))
     assert (found.gpus, found.node) == ((), "node042")
     assert (found.memory and found.memory.total_bytes, found.network and found.network.links) == (None, None)
 
@@ -78,17 +78,18 @@ def test_a_driver_that_hangs_holds_up_only_what_is_known_of_gpus(
     simulation = Simulation(tmp_path / "gpus")
     simulation.add(0, "00000000:3B:00.0")
     simulation.say(count=1, g0_name="NVIDIA A100")
-    dimension = Gpus(str(simulation.path), str(tmp_path / "none"))
+    clock = FakeClock()
+    dimension = Gpus(str(simulation.path), str(tmp_path / "none"), clock.monotonic)
 
     async def healths(prober: Prober) -> list[str]:
         return [gpu.health for gpu in (await prober.look()).gpus or ()]
 
-    async def go(prober: Prober, clock: FakeClock) -> None:
+    async def go(prober: Prober) -> None:
         assert await healths(prober) == ["healthy"]
         simulation.say(hang=1)
         hanging = asyncio.create_task(asyncio.to_thread(dimension.snapshot))
         try:
-            while not dimension._turn.locked():
+            while dimension._since is None:
                 await asyncio.sleep(0.01)
             assert await healths(prober) == ["healthy"]  # somebody else may just be looking
             clock.pass_s(60)
@@ -101,7 +102,7 @@ def test_a_driver_that_hangs_holds_up_only_what_is_known_of_gpus(
         assert await healths(prober) == ["healthy"]
 
     with recording(tmp_path / "node") as node:
-        asyncio.run(go(Prober(facts_of(node), dimension, node.clock), node.clock))
+        asyncio.run(go(Prober(facts_of(node), dimension)))
     assert library.simulated_users() == 0
 
 
@@ -158,7 +159,7 @@ def test_whichever_file_is_damaged_there_is_a_document(tmp_path: Path) -> None:
 
         def document() -> Capabilities:
             dimension = Gpus(str(root / "none"), str(root / "sys/class/drm"))
-            prober = Prober(facts, dimension, node.clock, root)
+            prober = Prober(facts, dimension, root)
             prober._hardware, prober._gpus = prober._read(), gpus(dimension, root)  # without the threads of a look
             return msgspec.json.decode(msgspec.json.encode(prober.latest()), type=Capabilities)
 

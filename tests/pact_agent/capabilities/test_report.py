@@ -70,7 +70,7 @@ def test_what_is_left_out_is_named_and_the_rest_is_whole() -> None:
 def test_the_report_has_the_state_of_now_and_what_was_found_last(tmp_path: Path) -> None:
     with recording(tmp_path) as node:
         facts = facts_of(node)
-        prober = Prober(facts, Gpus(), node.clock)
+        prober = Prober(facts, Gpus())
         assert "cap" not in json.loads(reported(facts, prober))  # nobody has looked, and a report can't wait
         asyncio.run(prober.look())
         told = json.loads(reported(facts, prober))

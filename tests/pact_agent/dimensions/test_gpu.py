@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 from pact_agent.dimensions import ApplyError
-from pact_agent.dimensions.gpu import Gpus
+from pact_agent.dimensions.gpu import UNANSWERED, Gpus
 
 from pactsh.errors import PactError
 from tests.pact_agent.dimensions.nvml.simulation import VARIABLE, Simulation
+from tests.pact_agent.recording import FakeClock
 
 ROOT = Path(__file__).parents[3]
 BUSES = ("00000000:3B:00.0", "00000000:5E:00.0", "00000000:D8:00.0")
@@ -198,6 +199,25 @@ def test_a_driver_that_hangs_holds_one_call_and_no_more(gpus: Gpus, simulation: 
         simulation.say(hang=0)
         first.join()
     assert found[0]["count"] == "3"
+
+
+def test_of_one_that_hangs_for_long_nothing_is_known(simulation: Simulation, tmp_path: Path) -> None:
+    clock = FakeClock()
+    gpus = Gpus(str(simulation.path), str(tmp_path / "none"), clock.monotonic)
+    known = gpus.snapshot()
+    simulation.say(hang=1)
+    hanging = threading.Thread(target=gpus.snapshot)
+    hanging.start()
+    try:
+        until(lambda: gpus._since is not None)
+        clock.pass_s(30)
+        assert gpus.hangs()
+        assert gpus.snapshot() == known | dict.fromkeys(("0", "1", "2"), UNANSWERED)
+    finally:
+        simulation.say(hang=0)
+        hanging.join()
+    assert not gpus.hangs()
+    assert gpus.snapshot() == known
 
 
 # -- events
