@@ -77,6 +77,7 @@ class Agent:
             tasks = [
                 group.create_task(self._watch_idle(), name="idle sessions"),
                 group.create_task(parts.lifecycle.run(), name="drift"),
+                group.create_task(parts.keeper.run(), name="capabilities"),
             ]
             if parts.uplink is not None:
                 tasks.append(group.create_task(parts.uplink.run(), name="uplink"))

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from pact_agent.capability import capabilities
+from pact_agent.capabilities.prober import Prober
 from pact_agent.clock import timestamp
 from pact_agent.configcalls import ACTIONS as CONFIG_ACTIONS
 from pact_agent.configcalls import Caller, ConfigCalls
@@ -91,10 +91,11 @@ class Calls:
         judging: Judging,
         second_person: SecondPerson,
         diagnostics: Diagnostics,
+        prober: Prober,
     ) -> None:
         self._config, self._judging, self._second_person = config, judging, second_person
         self._facts, self._sessions, self._policy, self._history = facts, sessions, policy, history
-        self._emergency, self._diagnostics = emergency, diagnostics
+        self._emergency, self._diagnostics, self._prober = emergency, diagnostics, prober
         self._single: dict[str, Callable[[Identity], Awaitable[Item]]] = {
             "status": self._status,
             "whoami": self._whoami,
@@ -229,7 +230,7 @@ class Calls:
         return await self._journal().verify()
 
     async def _cap(self, _identity: Identity) -> Item:
-        return capabilities(self._facts)
+        return {**msgspec.to_builtins(await self._prober.look())}
 
 
 def _text(params: Params, name: str) -> str:

@@ -13,6 +13,7 @@ from pact_agent.convergence import named
 from pact_agent.cutoff import CutOff
 from pact_agent.declared import Declared
 from pact_agent.drift import differences, is_systems, is_undoable
+from pact_agent.gpuhealth import health_changes, health_entry, health_of
 from pact_agent.noise import Noise
 from pact_agent.observers import Observers
 from pact_agent.recorder import Recorder
@@ -68,11 +69,14 @@ class Drifting:
             fresh += [] if old else drift[-1:]
         everything = tuple(sorted((*others, *drift), key=lambda item: item.change.name))
         self.cut_off.note(everything, self._clock.monotonic())
-        if not fresh and everything == saved.drift:
+        health = health_of(found.get("gpu", {}), saved.gpus)
+        if not fresh and everything == saved.drift and health == saved.gpus:
             return
-        await self._drifted(fresh, everything)
+        await self._drifted(fresh, everything, health)
 
-    async def _drifted(self, fresh: Sequence[Drifted], everything: tuple[Drifted, ...]) -> None:
+    async def _drifted(
+        self, fresh: Sequence[Drifted], everything: tuple[Drifted, ...], health: dict[str, str] | None
+    ) -> None:
         saved, mode = self._declared.now, self._policy().enforcement_mode
         changes = [item.change for item in everything]
         undoable = any(is_undoable(change) for change in changes)
@@ -83,9 +87,13 @@ class Drifting:
         left_s = None if window is None else window.ends - self._clock.monotonic()
         bodies = found_bodies(fresh, changes, left_s)
         drafts = [self._recorder.draft("drift.detected", self._agent, body) for body in bodies]
+        for gpu, before, after in health_changes(saved.gpus, health):
+            place = self._observers.place("gpu", gpu)
+            body, text = health_entry(gpu, place, before, after)
+            drafts.append(self._recorder.draft("gpu.health", self._agent, body, message=text))
         if saved.drift and not everything:
             drafts.append(self._recorder.draft("drift.cleared", self._agent, {"was": len(saved.drift)}))
-        await self._declared.step(msgspec.structs.replace(saved, drift=everything, window=window), *drafts)
+        await self._declared.step(msgspec.structs.replace(saved, drift=everything, window=window, gpus=health), *drafts)
         if fresh and mode != "observe":
             self._tell(fresh)
 

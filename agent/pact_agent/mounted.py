@@ -20,6 +20,11 @@ _REMOTE = re.compile(
 _MOST_LINKS = 40
 
 
+def is_remote(kind: str) -> bool:
+    """Whether a file system of this type waits for a server, or for a program."""
+    return _REMOTE.fullmatch(kind) is not None
+
+
 class RemoteMounts:
     """The mount points of such file systems, but for the root: a node whose root is gone is gone itself.
 
@@ -71,4 +76,4 @@ class RemoteMounts:
         while chunk := os.read(self._fd, 1 << 16):
             chunks.append(chunk)
         self.mounts = parse_mounts(os.fsdecode(b"".join(chunks)))
-        return frozenset(mount.point for mount in self.mounts if _REMOTE.fullmatch(mount.kind)) - {"/"}
+        return frozenset(mount.point for mount in self.mounts if is_remote(mount.kind)) - {"/"}

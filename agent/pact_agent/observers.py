@@ -14,6 +14,7 @@ from pact_agent.aside import aside
 from pact_agent.clock import Clock
 from pact_agent.dimensions import ApplyError, Dimension
 from pact_agent.dimensions.files import Files
+from pact_agent.dimensions.gpu import Gpus
 from pactsh.errors import PactError
 
 _log = logging.getLogger(__name__)
@@ -110,6 +111,11 @@ class Observers:
         """A wanted value of a file as this node names it."""
         files = self._dimensions.get("files")
         return files.spelled(path, wanted, now) if isinstance(files, Files) else wanted
+
+    def place(self, name: str, key: str) -> str:
+        """Where what a key of that dimension is about can be found in the machine, "" where that isn't known."""
+        gpus = self._dimensions.get("gpu")
+        return gpus.place(int(key)) if name == "gpu" and key.isdecimal() and isinstance(gpus, Gpus) else ""
 
     def lost(self, name: str, value: str | None) -> str:
         """Why a key of that dimension can't be given that value again, as far as is known; "" when it can."""

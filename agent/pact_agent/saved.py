@@ -112,7 +112,7 @@ class Baseline(msgspec.Struct, frozen=True):
 class Saved(msgspec.Struct, frozen=True):
     """All that changes. `ignored` are patterns of what is no drift here; `restored`: the journal has told what was
     committed here before; `held` and `approved`: what waits for a second person, and what was begun or done after one
-    agreed; `unsent` are entries that the spool does not have yet."""
+    agreed; `gpus`: how each was, None before the first look; `unsent` are entries that the spool does not have yet."""
 
     boot: str = ""
     deltas: tuple[Delta, ...] = ()
@@ -129,6 +129,7 @@ class Saved(msgspec.Struct, frozen=True):
     restored: bool = False
     held: tuple[Held, ...] = ()
     approved: dict[str, str] = {}
+    gpus: dict[str, str] | None = None
     unsent: tuple[Unnumbered, ...] = ()
 
 

@@ -9,7 +9,9 @@ import socket
 from pact_agent.approvals import Approvals
 from pact_agent.broker import Broker
 from pact_agent.calls import Calls
-from pact_agent.capability import reported
+from pact_agent.capabilities.manifest import Keeper
+from pact_agent.capabilities.prober import Prober
+from pact_agent.capabilities.report import reported
 from pact_agent.clock import SystemClock
 from pact_agent.config import Config
 from pact_agent.configcalls import ConfigCalls
@@ -93,12 +95,15 @@ class Wiring:
             self._policies.heard.set()  # nobody will say anything
         self._tools, self.link = Tools(config.shell_user), JournalLink(config)
         self.contents = Contents(kept / "contents")
-        self.declared = Declared(StateFiles(kept), self.recorder, self._report_soon)
+        self.declared = Declared(StateFiles(kept), self.recorder, self._state_changed)
+        self._gpus = Gpus()
         self.emergency = Emergency(self.recorder, self.clock, self.declared, agent=self._author, tell=self.tell)
         self.lifecycle = self._make_lifecycle()
         self._approvals = self._make_approvals()
         self.uplink = self.link.uplink = self._make_uplink()
         self.facts = self._make_facts()
+        self.prober = Prober(self.facts, self._gpus)
+        self.keeper = Keeper(config.run_dir, self.prober, self.clock, self._report_soon)
         judging = self._make_judging()
         second_person = SecondPerson(config.node, self._approvals, self.lifecycle, self.clock)
         self._executor = self._make_executor(judging, second_person)
@@ -118,6 +123,7 @@ class Wiring:
                 self._secrets.current,
                 services=KeptLogs(config.state_dir / "services"),
             ),
+            self.prober,
         )
         self._executing = Executing(self.sessions, self._executor, calls)
         strangers = Strangers(self.recorder, self.link)
@@ -205,7 +211,7 @@ class Wiring:
     def _make_lifecycle(self) -> Lifecycle:
         return Lifecycle(
             Observers(
-                [Kernel(), Mounts(), Files(self.contents), Network(), Services(), Packages(), Gpus()], self.clock
+                [Kernel(), Mounts(), Files(self.contents), Network(), Services(), Packages(), self._gpus], self.clock
             ),
             self.declared,
             self.recorder,
@@ -217,6 +223,11 @@ class Wiring:
             tell=self.tell,
             suspended=lambda: self.emergency.begun() is not None,
         )
+
+    def _state_changed(self) -> None:
+        """What has changed may be how a GPU is, which the manifest says too."""
+        self.keeper.look_soon()
+        self._report_soon()
 
     def _report_soon(self) -> None:
         """Let who asks the journal see it at once."""
@@ -262,7 +273,7 @@ class Wiring:
             ssh_address=self.ssh_address,
             state=self.lifecycle.state(),
             version=__version__,
-            details=reported(self.facts),
+            details=reported(self.facts, self.prober),
         )
 
     def _in_force(self) -> Policy:

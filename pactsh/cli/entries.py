@@ -176,6 +176,7 @@ _ABOUT: Mapping[str, Callable[[Body], str]] = {
     "drift.detected": _drift,
     "drift.cleared": lambda _body: "nothing differs any more",
     "drift.adopted": lambda body: f"{_changes(body.get('changes'))} by the system itself",
+    "gpu.health": _fields,
     "converged": _undone,
     "rollback.begun": _begun,
     "rollback": _undone,
@@ -211,6 +212,8 @@ def _colour(entry: Entry) -> tuple[str, ...]:
         return ("red",)
     if entry.type in {"approval.requested", "approval.expired"}:
         return ("yellow", "bold")
+    if entry.type == "gpu.health":
+        return ("green",) if body.get("after") == "healthy" else ("red", "bold")
     if entry.type in {"drift.detected", "rollback"}:
         return ("red",) if body.get("failed") else ("yellow",)
     if entry.type in {"commit", "overlay.updated"}:

@@ -33,6 +33,7 @@ AGENT_TYPES = frozenset(
         "drift.detected",
         "drift.cleared",
         "drift.adopted",
+        "gpu.health",
         "commit",
         "converged",
         "rollback.begun",

@@ -1,4 +1,4 @@
-"""Events for whoever watches the journal's log: approvals, revocations, emergencies, a JSON object a line.
+"""Events for whoever watches the journal's log: approvals, revocations, emergencies, GPUs; a JSON object a line.
 
 `component`, `entry_type`, `scope` and `author` are what a log shipper (Loki, for one) makes its labels of; the rest
 says what it was about. They follow the entries, so that one is told once it is durable; `seq` makes it out.
@@ -18,9 +18,22 @@ if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject
 
 _log = logging.getLogger("pact.events")
-TYPES = (*approval.TYPES, revocation.TYPE, "emergency.start", "emergency.end", "emergency.stale")
+TYPES = (*approval.TYPES, revocation.TYPE, "emergency.start", "emergency.end", "emergency.stale", "gpu.health")
 _CHUNK = 500
-_TOLD = ("id", "action", "vcluster", "requester", "expires", "status", "kind", "subject")
+_TOLD = (
+    "id",
+    "action",
+    "vcluster",
+    "requester",
+    "expires",
+    "status",
+    "kind",
+    "subject",
+    "gpu",
+    "pci",
+    "before",
+    "after",
+)
 
 
 class Events:

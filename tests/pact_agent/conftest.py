@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.pact_agent.dimensions.nvml.simulation import loaded
 from tests.pact_agent.localnode import LocalNode, running
 
 SMALL = "[limits]\nspool_bytes = 4194304\n"
+
+
+@pytest.fixture(scope="session")
+def library() -> ctypes.CDLL:
+    """A simulated library of NVIDIA's driver."""
+    return loaded()
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from pact_agent.approvals import Approvals
 from pact_agent.calls import Calls, History
+from pact_agent.capabilities.prober import Prober
 from pact_agent.config import Limits
 from pact_agent.configcalls import Caller, ConfigCalls
 from pact_agent.declared import Declared
 from pact_agent.diag.gather import Diagnostics
 from pact_agent.diag.services import KeptLogs
 from pact_agent.dimensions import ApplyError, Dimension, Holder
+from pact_agent.dimensions.gpu import Gpus
 from pact_agent.dimensions.kernel import Kernel
 from pact_agent.emergency import Emergency
 from pact_agent.facts import Link, NodeFacts
@@ -221,8 +223,9 @@ def calls_of(
     emergency: Emergency | None = None,
 ) -> Calls:
     """What answers the node's own `pact`."""
+    facts = facts_of(node)
     return Calls(
-        facts_of(node),
+        facts,
         node.sessions,
         lambda: policy or Policy("ml-training"),
         history,
@@ -231,6 +234,7 @@ def calls_of(
         judges or no_policy(policy),
         second_person(node),
         Diagnostics("node042", lambda: policy or Policy("ml-training"), tuple, services=KeptLogs(Path("/nowhere"))),
+        Prober(facts, Gpus()),
     )
 
 

@@ -1,8 +1,9 @@
-"""GPUs, as NVIDIA's management library (NVML) tells of them: how many, how each is, and what is set on it.
+"""GPUs, as NVIDIA's management library (NVML) and AMD's driver tell of them: how many, how each is, and what is set.
 
-Keys are `count`, `N` for the health of a GPU and `N.persistence`, `N.compute`, `N.power_limit`. N counts in the order
-of PCI addresses, as `nvidia-smi` does, and stays a GPU's own while the driver is loaded, whichever others go. Health is
-`healthy` or `DEGRADED (ECC uncorrectable: 12; retired pages: 3; XID 79)`; of XIDs, those since the agent's start.
+Keys are `count`, `N` for the health of a GPU, of NVIDIA's `N.persistence`, `N.compute`, `N.power_limit`. N counts in
+the order of PCI addresses, as `nvidia-smi` does, those of AMD after those of NVIDIA, and stays a GPU's own while the
+driver is loaded, whichever others go. Health is `healthy`, `DEGRADED (ECC uncorrectable: 12; retired pages: 3; XID 79)`
+(of XIDs, those since the agent's start), or not known while the driver hangs.
 
 Settings can be set back; the rest is the hardware's. While events are waited for the driver is in use: to unload it or
 to reset a GPU, the agent has to be stopped.
@@ -16,67 +17,117 @@ import itertools
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
 
-from pact_agent.dimensions import ApplyError, nvml
+from pact_agent.dimensions import ApplyError, amdgpu, nvml
 from pactsh.errors import PactError
 
+UNANSWERED = "unknown (the driver does not answer)"
 _KEY = re.compile(r"(\d{1,4})(?:\.(persistence|compute|power_limit))?")
-_PATIENCE_S = 2.0
+_PATIENCE_S, _HANGS_S = 2.0, 20.0
 _POLL_MS = 1000
 
 _log = logging.getLogger(__name__)
 
 
+class Looked(NamedTuple):
+    """A GPU as it was found: its number, where it is, and how it is."""
+
+    number: int
+    gpu: nvml.Gpu
+    health: str
+
+
 class Gpus:
-    """The dimension. `driver` is a file that is there while the driver is loaded."""
+    """The dimension. `driver` is a file that is there while NVIDIA's driver is loaded, `drm` where AMD's are listed."""
 
     name = "gpu"
     interval_s = 30.0
     lasting = False
 
-    def __init__(self, driver: str = nvml.DRIVER) -> None:
-        self._driver = driver
+    def __init__(
+        self, driver: str = nvml.DRIVER, drm: str = amdgpu.DRM, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._driver, self._drm, self._monotonic = driver, drm, monotonic
         self._turn = threading.Lock()
+        self._since: float | None = None  # when the call that is under way began
+        self._known: dict[str, str] = {}
         self._numbers: dict[str, int] = {}  # by PCI address
         self._xids: dict[str, tuple[int, ...]] = {}  # by PCI address; replaced, never changed
         self._wait: Callable[[], None] | None = None
         self._waiting: threading.Thread | None = None
 
     def snapshot(self) -> dict[str, str]:
-        """All GPUs; nothing where there is no driver. Raises `PactError` when the driver does not answer."""
+        """All GPUs; nothing where there is no driver. Raises `PactError` when the driver does not answer, until it has
+        not for so long that how its GPUs are is unknown."""
+        try:
+            self._known = self._snapshot()
+        except PactError:
+            if not self.hangs() or not self._known:
+                raise
+            return {key: UNANSWERED if key.isdecimal() else value for key, value in self._known.items()}
+        return self._known
+
+    def hangs(self) -> bool:
+        """Whether the driver has not answered for so long that it is no slow start."""
+        since = self._since
+        return since is not None and self._monotonic() - since >= _HANGS_S
+
+    def _snapshot(self) -> dict[str, str]:
+        with self.looked() as (library, found):
+            values: dict[str, str] = {}
+            for number, gpu, health in found:
+                values[f"{number}"] = health
+                if library is not None and not isinstance(gpu.handle, Path):
+                    values.update((f"{number}.{k}", v) for k, v in nvml.settings(library, gpu.handle).items())
+            return values | {"count": str(len(found))} if found or library is not None else values
+
+    @contextlib.contextmanager
+    def looked(self) -> Iterator[tuple[ModuleType | None, list[Looked]]]:
+        """All GPUs, while NVIDIA's library is open (None where there is none); raises like `snapshot`."""
         with self._alone(), nvml.opened(self._driver) as library:
-            if library is None:
-                self._numbers, self._xids = {}, {}
-                return {}
-            found: dict[str, str] = {}
-            listed = nvml.gpus(library)
-            for number, gpu in self._numbered(listed).items():
-                signs = nvml.signs(library, gpu.handle)
-                signs += [f"XID {xid}" for xid in self._xids.get(self._address(number), ())]
-                found[f"{number}"] = f"DEGRADED ({'; '.join(signs)})" if signs else "healthy"
-                found.update((f"{number}.{key}", value) for key, value in nvml.settings(library, gpu.handle).items())
-            found["count"] = str(len(listed))
-            self._keep_waiting()
-            return found
+            nvidia = nvml.gpus(library) if library is not None else []
+            amd = amdgpu.gpus(self._drm, len(nvidia))
+            if library is None:  # when it is loaded again, they are counted anew
+                stay = {gpu.bus for gpu in amd}
+                self._numbers, self._xids = {bus: n for bus, n in self._numbers.items() if bus in stay}, {}
+            found = []
+            for number, gpu in self._numbered(nvidia, amd).items():
+                if isinstance(gpu.handle, Path):
+                    signs = amdgpu.signs(gpu.handle)
+                else:
+                    signs = nvml.signs(library, gpu.handle) if library is not None else []
+                    signs += [f"XID {xid}" for xid in self._xids.get(self._address(number), ())]
+                found.append(Looked(number, gpu, f"DEGRADED ({'; '.join(signs)})" if signs else "healthy"))
+            if library is not None:
+                self._keep_waiting()
+            yield library, found
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """One call at a time: of a driver that hangs, threads would pile up at each look."""
-        if not self._turn.acquire(timeout=_PATIENCE_S):
+        if not self._turn.acquire(timeout=0 if self.hangs() else _PATIENCE_S):
             raise PactError("gpu: the driver has not answered an earlier call yet")
+        self._since = self._monotonic()
         try:
             yield
         finally:
+            self._since = None
             self._turn.release()
 
-    def _numbered(self, listed: list[nvml.Gpu]) -> dict[int, nvml.Gpu]:
+    def _numbered(self, nvidia: list[nvml.Gpu], amd: list[nvml.Gpu]) -> dict[int, nvml.Gpu]:
         """The GPUs by number. One that can't say where it is is one of those that are missing."""
+        listed = nvidia + amd
         nameless = [gpu for gpu in listed if gpu.bus is None]
         known = set(self._numbers.values())
         # The library lists by address, too: at the first look, the places of the nameless show what is before them.
         taken = known or {gpu.position for gpu in nameless}
-        new = sorted(gpu.bus for gpu in listed if gpu.bus is not None and gpu.bus not in self._numbers)
+        new = [bus for some in (nvidia, amd) for bus in sorted(gpu.bus for gpu in some if gpu.bus is not None)]
+        new = [bus for bus in new if bus not in self._numbers]
         self._numbers.update(zip(new, (n for n in itertools.count() if n not in taken), strict=False))
         found = {self._numbers[gpu.bus]: gpu for gpu in listed if gpu.bus is not None}
         missing = itertools.chain(sorted(known - found.keys()), (n for n in itertools.count() if n not in known))
@@ -85,6 +136,10 @@ class Gpus:
 
     def _address(self, number: int) -> str:
         return next((bus for bus, known in self._numbers.items() if known == number), "")
+
+    def place(self, number: int) -> str:
+        """The PCI address of a GPU as the kernel writes it, "" where none is known."""
+        return nvml.pci_of(self._address(number) or None) or ""
 
     def apply(self, key: str, value: str | None) -> None:
         """Set a setting back. Raises `ApplyError`, always for what is the hardware's."""
@@ -96,15 +151,16 @@ class Gpus:
         number, setting = int(found[1]), found[2]
         if setting is None:
             place = self._address(number) or number
-            raise ApplyError(
-                f"gpu {number}: health is the hardware's: reset it (nvidia-smi -r -i {place}) or replace it"
-            )
+            is_amd = any(gpu.bus == place for gpu in amdgpu.gpus(self._drm))
+            how = "reset it" if is_amd else f"reset it (nvidia-smi -r -i {place})"
+            raise ApplyError(f"gpu {number}: health is the hardware's: {how} or replace it")
         if value is None:
             raise ApplyError(f"gpu {key}: a setting can't be taken away")
         try:
             with self._alone(), nvml.opened(self._driver) as library:
-                gpu = self._numbered(nvml.gpus(library)).get(number) if library is not None else None
-                if library is None or gpu is None or gpu.handle is None:
+                amd = amdgpu.gpus(self._drm)
+                gpu = self._numbered(nvml.gpus(library), amd).get(number) if library is not None else None
+                if library is None or gpu is None or gpu.handle is None or gpu in amd:
                     raise ApplyError(f"gpu {number} is not there")
                 nvml.change(library, gpu.handle, setting, value)
         except ApplyError:

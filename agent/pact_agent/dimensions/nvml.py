@@ -30,6 +30,7 @@ HARDWARE_XIDS = frozenset(
 
 _SWITCH = {0: "off", 1: "on"}
 _COMPUTE = {0: "default", 1: "exclusive-thread", 2: "prohibited", 3: "exclusive-process"}
+_ADDRESS = re.compile(r"(?:0000)?([0-9A-Fa-f]{4}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-7])")
 _WATTS = re.compile(r"(\d{1,6})(?:\.(\d{1,3}))? W")
 
 Handle = Any  # what the library calls a device; its binding has no types
@@ -87,6 +88,16 @@ def gpus(nvml: ModuleType) -> list[Gpu]:
     return found
 
 
+def pci_of(bus: str | None) -> str | None:
+    """One of the library's PCI addresses as the kernel writes it.
+
+    >>> pci_of("00000000:3B:00.0"), pci_of("00010000:3B:00.0"), pci_of(None)
+    ('0000:3b:00.0', '00010000:3b:00.0', None)
+    """
+    found = _ADDRESS.fullmatch(bus or "")
+    return found[1].lower() if found else bus.lower() if bus else None
+
+
 def signs(nvml: ModuleType, handle: Handle) -> list[str]:
     """What is wrong with a GPU, in words; nothing if it is healthy."""
     if handle is None:
@@ -94,15 +105,15 @@ def signs(nvml: ModuleType, handle: Handle) -> list[str]:
     uncorrected = nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED
     try:
         errors = max(
-            _asked(nvml, nvml.nvmlDeviceGetTotalEccErrors, handle, uncorrected, counter) or 0
+            asked(nvml, nvml.nvmlDeviceGetTotalEccErrors, handle, uncorrected, counter) or 0
             for counter in (nvml.NVML_VOLATILE_ECC, nvml.NVML_AGGREGATE_ECC)
         )
         # Pages that were retired for correctable errors went in time; those for others took data along.
-        pages = _asked(
+        pages = asked(
             nvml, nvml.nvmlDeviceGetRetiredPages, handle, nvml.NVML_PAGE_RETIREMENT_CAUSE_DOUBLE_BIT_ECC_ERROR
         )
-        pending = _asked(nvml, nvml.nvmlDeviceGetRetiredPagesPendingStatus, handle)
-        rows = _asked(nvml, nvml.nvmlDeviceGetRemappedRows, handle) or (0, 0, 0, 0)
+        pending = asked(nvml, nvml.nvmlDeviceGetRetiredPagesPendingStatus, handle)
+        rows = asked(nvml, nvml.nvmlDeviceGetRemappedRows, handle) or (0, 0, 0, 0)
     except nvml.NVMLError as error:
         return ["lost" if error.value == nvml.NVML_ERROR_GPU_IS_LOST else "reset required"]
     told = {
@@ -119,7 +130,7 @@ def _gone(nvml: ModuleType) -> frozenset[int]:
     return frozenset({nvml.NVML_ERROR_GPU_IS_LOST, nvml.NVML_ERROR_RESET_REQUIRED})
 
 
-def _asked(nvml: ModuleType, function: Callable[..., Any], *arguments: object) -> Any:
+def asked(nvml: ModuleType, function: Callable[..., Any], *arguments: object) -> Any:
     """What a GPU answers, None where it can't. Raises the binding's error when the GPU is gone."""
     try:
         return function(*arguments)
@@ -134,9 +145,9 @@ def settings(nvml: ModuleType, handle: Handle) -> dict[str, str]:
     if handle is None:
         return {}
     try:
-        persistence = _asked(nvml, nvml.nvmlDeviceGetPersistenceMode, handle)
-        compute = _asked(nvml, nvml.nvmlDeviceGetComputeMode, handle)
-        power = _asked(nvml, nvml.nvmlDeviceGetPowerManagementLimit, handle)
+        persistence = asked(nvml, nvml.nvmlDeviceGetPersistenceMode, handle)
+        compute = asked(nvml, nvml.nvmlDeviceGetComputeMode, handle)
+        power = asked(nvml, nvml.nvmlDeviceGetPowerManagementLimit, handle)
     except nvml.NVMLError:
         return {}
     found = {"persistence": _SWITCH.get(persistence), "compute": _COMPUTE.get(compute)}

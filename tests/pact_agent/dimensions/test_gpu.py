@@ -14,22 +14,14 @@ from pathlib import Path
 
 import pytest
 from pact_agent.dimensions import ApplyError
-from pact_agent.dimensions.gpu import Gpus
+from pact_agent.dimensions.gpu import UNANSWERED, Gpus
 
 from pactsh.errors import PactError
-from tests.pact_agent.dimensions.nvml.simulation import LIBRARY, VARIABLE, Simulation, build
+from tests.pact_agent.dimensions.nvml.simulation import VARIABLE, Simulation
+from tests.pact_agent.recording import FakeClock
 
 ROOT = Path(__file__).parents[3]
 BUSES = ("00000000:3B:00.0", "00000000:5E:00.0", "00000000:D8:00.0")
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """The simulated one, which whoever asks for one of its name gets from now on (dlopen(3): by its soname)."""
-    built = ctypes.CDLL(str(build(tmp_path_factory.mktemp("nvml"))))
-    if not hasattr(ctypes.CDLL(LIBRARY), "simulated_users"):
-        pytest.skip("this process has the library of a real driver")
-    return built
 
 
 @pytest.fixture
@@ -46,7 +38,7 @@ def simulation(library: ctypes.CDLL, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def gpus(simulation: Simulation) -> Gpus:
-    return Gpus(driver=str(simulation.path))
+    return Gpus(driver=str(simulation.path), drm=str(simulation.path.with_name("drm")))
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -165,7 +157,7 @@ def test_nothing_can_be_set_on_a_lost_one(gpus: Gpus, simulation: Simulation) ->
 def test_without_a_driver_there_is_nothing_until_it_is_loaded(
     simulation: Simulation, gpus: Gpus, tmp_path: Path
 ) -> None:
-    without = Gpus(driver=str(tmp_path / "none"))
+    without = Gpus(driver=str(tmp_path / "none"), drm=str(tmp_path / "none"))
     assert without.snapshot() == {}
     with pytest.raises(ApplyError, match="gpu 0 is not there"):
         without.apply("0.persistence", "on")
@@ -181,7 +173,7 @@ def test_without_the_library_the_binding_is_not_even_imported(driver: str) -> No
     program = (
         "import sys, time\n"
         "from pact_agent.dimensions.gpu import Gpus\n"
-        f"gpus = Gpus({driver!r})\n"
+        f"gpus = Gpus({driver!r}, '/nowhere')\n"
         "start = time.perf_counter()\n"
         "assert [gpus.snapshot() for _ in range(10)] == [{}] * 10\n"
         "assert time.perf_counter() - start < 0.1\n"
@@ -207,6 +199,25 @@ def test_a_driver_that_hangs_holds_one_call_and_no_more(gpus: Gpus, simulation: 
         simulation.say(hang=0)
         first.join()
     assert found[0]["count"] == "3"
+
+
+def test_of_one_that_hangs_for_long_nothing_is_known(simulation: Simulation, tmp_path: Path) -> None:
+    clock = FakeClock()
+    gpus = Gpus(str(simulation.path), str(tmp_path / "none"), clock.monotonic)
+    known = gpus.snapshot()
+    simulation.say(hang=1)
+    hanging = threading.Thread(target=gpus.snapshot)
+    hanging.start()
+    try:
+        until(lambda: gpus._since is not None)
+        clock.pass_s(30)
+        assert gpus.hangs()
+        assert gpus.snapshot() == known | dict.fromkeys(("0", "1", "2"), UNANSWERED)
+    finally:
+        simulation.say(hang=0)
+        hanging.join()
+    assert not gpus.hangs()
+    assert gpus.snapshot() == known
 
 
 # -- events

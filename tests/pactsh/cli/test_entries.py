@@ -68,6 +68,10 @@ CASES: dict[str, tuple[Entry, str]] = {
         "level=read-only n=1",
     ),
     "nothing": (entry("agent.stop"), "-"),
+    "a GPU": (
+        entry("gpu.health", {"gpu": "3", "pci": None, "before": "healthy", "after": "DEGRADED (lost)"}),
+        "gpu=3 before=healthy after=DEGRADED (lost)",
+    ),
     "of a later version": (entry("delta.committed", {"x": 1}), "-"),
 }
 

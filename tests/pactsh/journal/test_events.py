@@ -1,4 +1,4 @@
-"""What the journal's log says of approvals, for a log shipper."""
+"""What the journal's log says of approvals and of GPUs, for a log shipper."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pactsh.journal.site import ADMIN
+from tests.pactsh.journal.material import draft
+from tests.pactsh.journal.site import ADMIN, running
 from tests.pactsh.journal.test_approvals import OPS, pending
 
 
@@ -39,3 +40,19 @@ def test_each_step_of_an_approval_is_an_event_with_its_labels(tmp_path: Path, ca
     assert (requested["action"], requested["vcluster"], denied["id"]) == ("commit", "ml", requested["id"])
     assert (denied["message"], revoked["subject"]) == ("not today", "alice@org")
     assert "operation" not in requested
+
+
+def test_so_is_a_gpu_that_breaks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    body = {"gpu": "3", "pci": "0000:d8:00.0", "before": "healthy", "after": "DEGRADED (lost)"}
+
+    async def go() -> None:
+        async with running(tmp_path) as site, site.agent() as agent, asyncio.timeout(20):
+            await agent.append([draft(1, type="gpu.health", body=body, message="gpu 3: healthy -> DEGRADED (lost)")])
+            while not any("gpu.health" in record.getMessage() for record in caplog.records):
+                await asyncio.sleep(0.05)
+
+    with caplog.at_level(logging.INFO, "pact.events"):
+        asyncio.run(go())
+    (event,) = (json.loads(r.getMessage().removeprefix("event ")) for r in caplog.records if r.name == "pact.events")
+    assert body.items() <= event.items()
+    assert (event["entry_type"], event["scope"]) == ("gpu.health", "node:node042")

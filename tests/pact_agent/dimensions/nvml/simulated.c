@@ -2,7 +2,8 @@
  *
  * Lines are `N.WHAT VALUE` of the GPU N, `count VALUE`, and `event N XID`; the last of several counts, and what is set
  * is added at the end. What is not named is not supported. `N.lost 1`: that GPU is gone. `hang 1`: calls wait until
- * it says otherwise. Without the variable no driver is loaded. Names and numbers are those of NVIDIA's nvml.h.
+ * it says otherwise. The MIG instances of GPU N are devices of their own, 100 * (N + 1) and on; one without a uuid is
+ * not there. Without the variable no driver is loaded. Names and numbers are those of NVIDIA's nvml.h.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,14 +12,15 @@
 
 enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7,
        DRIVER_NOT_LOADED = 9, TIMEOUT = 10, GPU_IS_LOST = 15, UNKNOWN = 999 };
-enum { MOST_GPUS = 16, POLL_MS = 5 };
+enum { MOST_GPUS = 16, MOST_SLICES = 7, POLL_MS = 5 };
 
 typedef struct { unsigned index; } *device_t;
 typedef struct { unsigned registered, seen; } *events_t;
 typedef struct { device_t device; unsigned long long type, data; unsigned instance, compute; } event_t;
+typedef struct { unsigned long long total, free, used; } memory_t;
 typedef struct { char legacy[16]; unsigned domain, bus, device, id, subsystem; char bus_id[32]; } pci_t;
 
-static struct { unsigned index; } devices[MOST_GPUS];
+static struct { unsigned index; } devices[MOST_GPUS], slices[MOST_GPUS][MOST_SLICES];
 static int users;
 
 static int read_text(const char *key, char *out, size_t size)
@@ -91,6 +93,20 @@ static int get_unsigned(device_t device, const char *what, unsigned *out)
 
     *out = (unsigned)number;
     return done;
+}
+
+static int get_text(device_t device, const char *what, char *out, unsigned size)
+{
+    char key[64];
+    int done = begun(device);
+
+    if (done)
+        return done;
+    if (device)
+        snprintf(key, sizeof key, "%u.%s", device->index, what);
+    else
+        snprintf(key, sizeof key, "%s", what);
+    return read_text(key, out, size) ? SUCCESS : NOT_SUPPORTED;
 }
 
 static int set(device_t device, const char *what, unsigned value)
@@ -170,7 +186,67 @@ int nvmlDeviceGetPciInfo_v3(device_t device, pci_t *out)
 
 int nvmlDeviceGetTotalEccErrors(device_t device, int type, int counter, unsigned long long *out)
 {
-    return type == 1 ? get(device, counter ? "ecc_aggregate" : "ecc_volatile", out) : NOT_SUPPORTED;
+    if (type == 0)
+        return counter ? NOT_SUPPORTED : get(device, "ecc_corrected", out);
+    return get(device, counter ? "ecc_aggregate" : "ecc_volatile", out);
+}
+
+int nvmlSystemGetDriverVersion(char *out, unsigned size) { return get_text(NULL, "driver", out, size); }
+
+int nvmlSystemGetCudaDriverVersion_v2(int *out)
+{
+    unsigned long long number = 0;
+    int done = begun(NULL);
+
+    if (!done && !read_number("cuda", &number))
+        done = NOT_SUPPORTED;
+    *out = (int)number;
+    return done;
+}
+
+int nvmlDeviceGetName(device_t device, char *out, unsigned size) { return get_text(device, "name", out, size); }
+int nvmlDeviceGetUUID(device_t device, char *out, unsigned size) { return get_text(device, "uuid", out, size); }
+
+int nvmlDeviceGetMemoryInfo(device_t device, memory_t *out)
+{
+    memset(out, 0, sizeof *out);
+    return get(device, "memory", &out->total);
+}
+
+int nvmlDeviceGetTemperature(device_t device, int sensor, unsigned *out)
+{
+    return sensor ? INVALID_ARGUMENT : get_unsigned(device, "temperature", out);
+}
+
+int nvmlDeviceGetEccMode(device_t device, unsigned *now, unsigned *pending)
+{
+    int done = get_unsigned(device, "ecc", now);
+    return done ? done : get_unsigned(device, "ecc_pending", pending);
+}
+
+int nvmlDeviceGetMigMode(device_t device, unsigned *now, unsigned *pending)
+{
+    int done = get_unsigned(device, "mig", now);
+    *pending = *now;
+    return done;
+}
+
+int nvmlDeviceGetMaxMigDeviceCount(device_t device, unsigned *out)
+{
+    *out = MOST_SLICES;
+    return begun(device);
+}
+
+int nvmlDeviceGetMigDeviceHandleByIndex(device_t device, unsigned index, device_t *out)
+{
+    char text[80];
+    int done = begun(device);
+
+    if (done || index >= MOST_SLICES)
+        return done ? done : INVALID_ARGUMENT;
+    slices[device->index][index].index = 100 * (device->index + 1) + index;
+    *out = (device_t)&slices[device->index][index];
+    return get_text(*out, "uuid", text, sizeof text) ? NOT_FOUND : SUCCESS;
 }
 
 int nvmlDeviceGetRetiredPages(device_t device, int cause, unsigned *count, unsigned long long *addresses)
