@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Protocol
 
 import msgspec
@@ -22,6 +23,9 @@ from pact_agent.judging import Judging
 from pact_agent.parts import in_items
 from pact_agent.saved import Active
 from pact_agent.secondperson import SecondPerson
+from pact_agent.servicecalls import ACTIONS as SERVICE_ACTIONS
+from pact_agent.servicecalls import VERBS as SERVICE_VERBS
+from pact_agent.servicecalls import ServiceCalls
 from pact_agent.session import Sessions
 from pactsh.errors import ForbiddenError, UnreachableError, UsageError
 from pactsh.model.approval import Approval
@@ -37,12 +41,13 @@ Params = dict[str, object]
 ACTIONS: dict[str, str | None] = {
     "status": "status", "whoami": None, "log": "log", "verify": "log", "cap": "status", "sessions": "status",
     "whitelist": None, "approval": "status", "emergency_start": "emergency_start",
-    "emergency_end": "emergency_end", **CONFIG_ACTIONS,
+    "emergency_end": "emergency_end", **CONFIG_ACTIONS, **SERVICE_ACTIONS,
 }  # fmt: skip
 # What changes something, as the site's own policy calls it.
 _CHANGING = {
     "commit": "commit", "rollback": "rollback", "extend": "extend", "blacklist_add": "blacklist",
     "blacklist_remove": "blacklist", "emergency_start": "emergency_start", "emergency_end": "emergency_end",
+    **{method: method for method in SERVICE_VERBS},
 }  # fmt: skip
 # What each takes, and of which kind.
 _PARAMETERS: dict[str, dict[str, type]] = {
@@ -53,15 +58,17 @@ _PARAMETERS: dict[str, dict[str, type]] = {
     "blacklist_remove": {"pattern": str},
     "emergency_start": {"reason": str},
     "emergency_end": {"force": bool, "commit": str, "rollback": bool},
+    **{method: {"service": str} for method in SERVICE_VERBS},
 }
 _EXPECTED = {str: "text", int: "a number", list: "a list of texts", bool: "true or false"}
-_TOLD = ("message", "only", "ttl", "to", "minutes", "pattern", "reason", "force", "commit", "rollback")
+_TOLD = ("message", "only", "ttl", "to", "minutes", "pattern", "reason", "force", "commit", "rollback", "service")
 _DOES = {
     "emergency_start": "begin an emergency on a node",
     "emergency_end": "end an emergency on a node",
     "commit": "commit what has drifted on a node",
     "rollback": "undo changes on a node",
     "blacklist": "change what is no drift on a node",
+    **{method: f"{verb} services of a node" for method, verb in SERVICE_VERBS.items()},
 }
 
 
@@ -88,7 +95,9 @@ class Calls:
         config: ConfigCalls,
         judging: Judging,
         second_person: SecondPerson,
+        services: ServiceCalls,
     ) -> None:
+        self._services = services
         self._config, self._judging, self._second_person = config, judging, second_person
         self._facts, self._sessions, self._policy, self._history = facts, sessions, policy, history
         self._emergency = emergency
@@ -103,7 +112,7 @@ class Calls:
 
     async def answer(
         self, identity: Identity, method: str, params: Params, session: str = "", reached: float = -math.inf
-    ) -> AsyncIterator[Item]:
+    ) -> AsyncGenerator[Item, None]:
         """The items of `method`, asked for in `session` by somebody who is connected since `reached` (monotonic).
         Raises `UsageError`, `ForbiddenError`, `UnreachableError`."""
         caller = Caller(Author(identity.principal, identity.roles, identity.kind), session, reached)
@@ -126,13 +135,16 @@ class Calls:
             if needs_second and method != "extend":  # which changes nothing on the node
                 if method == "emergency_end":
                     self._emergency.check_end(identity, force=params.get("force") is True)
+                if method in SERVICE_VERBS:
+                    await self._services.check(method, params)
                 expected = await self._config.concerned(caller, method, params)
                 yield await self._second_person.ask_verb(caller, _CHANGING[method], method, params, expected)
                 return
         elif action is not None:
             await self._judging.check(identity, action, {"params": _told(params)}, changes=False)
-        async for item in self._perform(caller, identity, method, params):
-            yield item
+        async with aclosing(self._perform(caller, identity, method, params)) as items:
+            async for item in items:
+                yield item
 
     async def _judged(self, identity: Identity, method: str, params: Params) -> bool:
         """Whether a second person has to agree; raises like `Judging.check`. An emergency's end can be a commit too."""
@@ -156,7 +168,14 @@ class Calls:
         async for _ in self._perform(caller, identity, method, given):
             pass
 
-    async def _perform(self, caller: Caller, identity: Identity, method: str, params: Params) -> AsyncIterator[Item]:
+    async def _perform(
+        self, caller: Caller, identity: Identity, method: str, params: Params
+    ) -> AsyncGenerator[Item, None]:
+        if method in SERVICE_ACTIONS:
+            async with aclosing(self._services.answer(caller, method, params)) as items:
+                async for item in items:
+                    yield item
+            return
         if method in CONFIG_ACTIONS:
             for item in in_items(await self._config.answer(caller, method, params)):
                 yield item

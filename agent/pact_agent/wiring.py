@@ -43,6 +43,9 @@ from pact_agent.recorder import Recorder
 from pact_agent.revoked import Revoked
 from pact_agent.saved import StateFiles
 from pact_agent.secondperson import SecondPerson
+from pact_agent.servicecalls import ServiceCalls
+from pact_agent.services import Backend
+from pact_agent.services.units import Units, is_booted
 from pact_agent.session import Session, Sessions
 from pact_agent.setaside import SetAside
 from pact_agent.spawnclient import Spawner
@@ -93,6 +96,8 @@ class Wiring:
         self.contents = Contents(kept / "contents")
         self.declared = Declared(StateFiles(kept), self.recorder, self._report_soon)
         self.emergency = Emergency(self.recorder, self.clock, self.declared, agent=self._author, tell=self.tell)
+        self._keeper: Backend | None = Units() if is_booted() else None
+        self._services = Services()
         self.lifecycle = self._make_lifecycle()
         self._approvals = self._make_approvals()
         self.uplink = self.link.uplink = self._make_uplink()
@@ -110,6 +115,7 @@ class Wiring:
             ConfigCalls(config.node, self.lifecycle, self.recorder, self.clock, history),
             judging,
             second_person,
+            self._make_service_calls(),
         )
         self._executing = Executing(self.sessions, self._executor, calls)
         strangers = Strangers(self.recorder, self.link)
@@ -143,6 +149,7 @@ class Wiring:
             missing=self.config.missing,
             emergency=self.emergency.begun,
             configuration=lambda: self.lifecycle,
+            supervisor=self._services.summary,
         )
 
     def _make_judging(self) -> Judging:
@@ -175,6 +182,17 @@ class Wiring:
         self.decider = Decider(node, self.recorder, judging)
         return Executor(node, self.decider, pipelines, self.recorder, self.clock, self.lifecycle, second_person)
 
+    def _make_service_calls(self) -> ServiceCalls:
+        return ServiceCalls(
+            self.config.node,
+            lambda: self._keeper,
+            self.recorder,
+            self.lifecycle,
+            self.clock,
+            strict=lambda: self._policies.current.audit == "strict",
+            emergency=lambda: self.emergency.active() is not None,
+        )
+
     def _make_uplink(self) -> Uplink | None:
         if self.config.journal is None:
             _log.warning("no journal is configured: entries stay in the spool")
@@ -197,7 +215,7 @@ class Wiring:
     def _make_lifecycle(self) -> Lifecycle:
         return Lifecycle(
             Observers(
-                [Kernel(), Mounts(), Files(self.contents), Network(), Services(), Packages(), Gpus()], self.clock
+                [Kernel(), Mounts(), Files(self.contents), Network(), self._services, Packages(), Gpus()], self.clock
             ),
             self.declared,
             self.recorder,

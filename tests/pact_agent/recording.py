@@ -25,6 +25,8 @@ from pact_agent.recorder import Recorder
 from pact_agent.saved import StateFiles
 from pact_agent.secondperson import SecondPerson
 from pact_agent.segments import Disk
+from pact_agent.servicecalls import ServiceCalls
+from pact_agent.services import Backend
 from pact_agent.session import Sessions
 from pact_agent.spool import Spool
 
@@ -217,6 +219,7 @@ def calls_of(
     policy: Policy | None = None,
     history: History | None = None,
     emergency: Emergency | None = None,
+    keeper: Backend | None = None,
 ) -> Calls:
     """What answers the node's own `pact`."""
     return Calls(
@@ -228,6 +231,21 @@ def calls_of(
         config_calls(node),
         judges or no_policy(policy),
         second_person(node),
+        service_calls(node, keeper, policy),
+    )
+
+
+def service_calls(node: Recording, keeper: Backend | None, policy: Policy | None = None) -> ServiceCalls:
+    """What answers questions about this node's services, which `keeper` keeps."""
+    strict = policy is not None and policy.audit == "strict"
+    return ServiceCalls(
+        "node042",
+        lambda: keeper,
+        node.recorder,
+        node.lifecycle,
+        node.clock,
+        strict=lambda: strict,
+        emergency=lambda: node.emergency,
     )
 
 
