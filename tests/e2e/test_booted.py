@@ -193,6 +193,6 @@ def test_a_service_that_can_not_be_started_says_why(node: Node) -> None:
 
 
 def test_a_log_that_is_followed_ends_with_who_reads_it(node: Node) -> None:
-    follow = "exec timeout 20 pact service logs -f t-daemon | head -n 3"
-    node.system.run("sh", "-c", f"PATH=$PATH:{BIN}; {follow}")
-    node.wait(lambda: not node.system.run("pgrep", "-f", "journalctl --unit=t-daemon", check=False))
+    reads = f"{BIN}/pact service logs -f t-daemon > /tmp/followed & until grep -q Started /tmp/followed"
+    node.system.run("sh", "-c", f"{reads}; do sleep 0.1; done; kill $!")
+    node.wait(lambda: not node.system.run("pgrep", "-x", "journalctl", check=False))
