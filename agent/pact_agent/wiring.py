@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -23,6 +24,7 @@ from pact_agent.dimensions.mounts import Mounts
 from pact_agent.dimensions.network import Network
 from pact_agent.dimensions.packages import Packages
 from pact_agent.dimensions.services import Services
+from pact_agent.dimensions.supervised import Supervised
 from pact_agent.emergency import Emergency
 from pact_agent.executing import Executing
 from pact_agent.executor import Executor
@@ -45,6 +47,7 @@ from pact_agent.saved import StateFiles
 from pact_agent.secondperson import SecondPerson
 from pact_agent.servicecalls import ServiceCalls
 from pact_agent.services import Backend
+from pact_agent.services.supervisor import Supervisor
 from pact_agent.services.units import Units, is_booted
 from pact_agent.session import Session, Sessions
 from pact_agent.setaside import SetAside
@@ -96,8 +99,9 @@ class Wiring:
         self.contents = Contents(kept / "contents")
         self.declared = Declared(StateFiles(kept), self.recorder, self._report_soon)
         self.emergency = Emergency(self.recorder, self.clock, self.declared, agent=self._author, tell=self.tell)
-        self._keeper: Backend | None = Units() if is_booted() else None
-        self._services = Services()
+        self.supervisor = None if is_booted() else Supervisor(config.services.directory, config.state_dir / "services")
+        self._keeper: Backend = Units() if self.supervisor is None else self.supervisor
+        self._services = Services() if self.supervisor is None else Supervised(self.supervisor, self._running_loop)
         self.lifecycle = self._make_lifecycle()
         self._approvals = self._make_approvals()
         self.uplink = self.link.uplink = self._make_uplink()
@@ -122,6 +126,12 @@ class Wiring:
         self.broker = Broker(self.sessions, self._executor, calls, config.local_users, strangers, self._state)
         self.sshd = self._make_sshd()
         self.ssh_address = ""
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        """The agent's, for who asks in a thread."""
+        assert self.loop is not None
+        return self.loop
 
     # -- making
 
@@ -185,7 +195,7 @@ class Wiring:
     def _make_service_calls(self) -> ServiceCalls:
         return ServiceCalls(
             self.config.node,
-            lambda: self._keeper,
+            lambda: None if self.supervisor is not None and self.supervisor.is_empty else self._keeper,
             self.recorder,
             self.lifecycle,
             self.clock,
