@@ -130,13 +130,13 @@ class Calls:
             return
         if method in _CHANGING:
             params = _checked(method, params)
+            if method in SERVICE_VERBS:
+                await self._services.check(identity, method, params)
             is_trial = method == "rollback" and params.get("dry_run") is True
             needs_second = not is_trial and await self._judged(identity, method, params)
             if needs_second and method != "extend":  # which changes nothing on the node
                 if method == "emergency_end":
                     self._emergency.check_end(identity, force=params.get("force") is True)
-                if method in SERVICE_VERBS:
-                    await self._services.check(method, params)
                 expected = await self._config.concerned(caller, method, params)
                 yield await self._second_person.ask_verb(caller, _CHANGING[method], method, params, expected)
                 return
@@ -163,6 +163,8 @@ class Calls:
             raise UsageError(f"{approval.id}: not an operation of this node")
         if not may(identity, action, self._policy()):
             raise ForbiddenError(f"{identity.principal} may not {_DOES.get(action, action)} any more")
+        if method in SERVICE_VERBS:
+            await self._services.check(identity, method, {**params})
         await self._judged(identity, method, {**params})
         given: Params = {**params, "expected": approval.operation.get("expected")}
         async for _ in self._perform(caller, identity, method, given):

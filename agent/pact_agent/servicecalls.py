@@ -16,9 +16,14 @@ from pact_agent.clock import Clock
 from pact_agent.configcalls import Caller
 from pact_agent.parts import in_items
 from pact_agent.records import Unnumbered
-from pact_agent.services import MOST_LINES, Backend, Changed, Verb
+from pact_agent.refusing import error_in, refusal_in
+from pact_agent.services import MOST_LINES, Backend, Changed, Service, Verb
+from pactsh.catalog import Catalog
 from pactsh.errors import NotFoundError, PactError, PolicyError, UnreachableError, UsageError
 from pactsh.model.entry import Author
+from pactsh.model.identity import Identity
+from pactsh.policy.model import Policy
+from pactsh.policy.units import decide_unit
 
 if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject
@@ -33,8 +38,7 @@ _LINES = 50
 # What a node's way to its journal may go through, by the stem of the unit: whoever stops it is told.
 _LINK_NEEDS = frozenset(
     {"NetworkManager", "systemd-networkd", "systemd-resolved", "networking", "network", "wicked", "wickedd",
-     "firewalld", "nftables", "iptables", "opensm", "openibd", "rdma", "dhclient", "dhcpcd", "pact-agent",
-     "pact-agent-ssh"}
+     "firewalld", "nftables", "iptables", "opensm", "openibd", "rdma", "dhclient", "dhcpcd"}
 )  # fmt: skip
 
 
@@ -65,8 +69,7 @@ class Configuration(Protocol):
 
 
 class ServiceCalls:
-    """For one node. `backend` gives who keeps the services, None where nobody does; `strict()`: whether the journal
-    has to have an entry before it counts; `emergency()`: whether one is on."""
+    """For one node. `backend` gives who keeps the services, None where nobody does; `emergency()`: one is on."""
 
     def __init__(
         self,
@@ -76,12 +79,13 @@ class ServiceCalls:
         configuration: Configuration,
         clock: Clock,
         *,
-        strict: Callable[[], bool],
+        policy: Callable[[], Policy],
+        catalog: Catalog,
         emergency: Callable[[], bool],
     ) -> None:
         self._node, self._backend, self._records = node, backend, records
         self._configuration, self._clock = configuration, clock
-        self._strict, self._emergency = strict, emergency
+        self._policy, self._catalog, self._emergency = policy, catalog, emergency
         self._number = 0
 
     async def answer(self, caller: Caller, method: str, params: Params) -> AsyncGenerator[Item, None]:
@@ -97,9 +101,15 @@ class ServiceCalls:
             # Whole, whoever hangs up meanwhile: it may be what cuts the line.
             yield await asyncio.shield(self._change(caller, VERBS[method], _name(params)))
 
-    async def check(self, method: str, params: Params) -> None:
-        """Raise what a change would be refused with here, before somebody is asked about it."""
-        await self._found(VERBS[method], _name(params))
+    async def check(self, identity: Identity, method: str, params: Params) -> None:
+        """Raise what a change is refused with here: one that the whitelist has for `systemctl` too, by any of the names
+        that the service has."""
+        verb = VERBS[method]
+        _, service = await self._found(verb, _name(params))
+        for name in (service.name, *service.aliases):
+            decision = decide_unit(verb, name, identity, self._policy(), self._catalog)
+            if (refusal := refusal_in(decision)) is not None:
+                raise error_in(refusal)
 
     def _keeper(self) -> Backend:
         backend = self._backend()
@@ -125,16 +135,19 @@ class ServiceCalls:
             async for lines in said:
                 yield {"node": self._node, "service": name, "lines": lines}
 
-    async def _found(self, verb: Verb, name: str) -> tuple[Backend, str]:
+    async def _found(self, verb: Verb, name: str) -> tuple[Backend, Service]:
         keeper = self._keeper()
         service = await keeper.one(name)
         if refusal := keeper.refusal(verb, service.name):
             raise PolicyError(f"service: {refusal}", hint="ask who runs the node's service manager")
-        return keeper, service.name
+        return keeper, service
 
     async def _change(self, caller: Caller, verb: Verb, name: str) -> Item:
-        keeper, service = await self._found(verb, name)
-        self._check_recording()
+        keeper, found = await self._found(verb, name)
+        service = found.name
+        level = self._records.level()
+        if level != "normal" and (level == "read-only" or not self._emergency()):
+            raise _unrecorded(level)
         self._number += 1
         id_ = f"{caller.session or 'call'}-service-{self._clock.now():%H%M%S%f}-{self._number}"
         body: JsonObject = {"id": id_, "verb": verb, "service": service, "keeper": keeper.name}
@@ -163,25 +176,13 @@ class ServiceCalls:
             "service": msgspec.to_builtins(changed.service), "warnings": warnings,
         }  # fmt: skip
 
-    def _check_recording(self) -> None:
-        level = self._records.level()
-        if level == "read-only":
-            raise PolicyError(
-                "service: the audit spool is nearly full, so nothing is changed",
-                hint="the journal has been out of reach for long: `pact status` shows since when",
-            )
-        if level == "unwritable" and not self._emergency():
-            raise PolicyError(
-                "service: this node's disk takes no record, so nothing is changed",
-                hint="a platform admin goes on with 'pact emergency --reason WHY', recorded in the kernel's log",
-            )
-
     async def _begin(self, caller: Caller, body: JsonObject) -> None:
         number = await self._record(BEGUN, caller, body)
         if number == 0 and not self._emergency():
             await self._record(DONE, caller, {**body, "status": 3, "duration_ms": 0, "reason": "not done: no record"})
-            self._check_recording()
-        if number and self._strict() and not await self._records.acknowledged(number, _STRICT_TIMEOUT_S):
+            raise _unrecorded("unwritable")
+        strict = number and self._policy().audit == "strict"
+        if strict and not await self._records.acknowledged(number, _STRICT_TIMEOUT_S):
             await self._record(DONE, caller, {**body, "status": 5, "duration_ms": 0, "reason": "not confirmed"})
             raise UnreachableError(
                 "service: the journal has not confirmed this change, and policy requires it (audit = strict)",
@@ -195,6 +196,19 @@ class ServiceCalls:
         return self._records.append(
             self._records.draft(kind, caller.author, body, session=caller.session, message=message)
         )
+
+
+def _unrecorded(level: str) -> PolicyError:
+    """What is told where the spool is as `level` says."""
+    if level == "read-only":
+        return PolicyError(
+            "service: the audit spool is nearly full, so nothing is changed",
+            hint="the journal has been out of reach for long: `pact status` shows since when",
+        )
+    return PolicyError(
+        "service: this node's disk takes no record, so nothing is changed",
+        hint="a platform admin goes on with 'pact emergency --reason WHY', recorded in the kernel's log",
+    )
 
 
 def _warning(verb: Verb, service: str) -> str:

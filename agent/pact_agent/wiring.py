@@ -199,7 +199,8 @@ class Wiring:
             self.recorder,
             self.lifecycle,
             self.clock,
-            strict=lambda: self._policies.current.audit == "strict",
+            policy=self._in_force,
+            catalog=self._catalog,
             emergency=lambda: self.emergency.active() is not None,
         )
 

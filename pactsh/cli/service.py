@@ -162,6 +162,7 @@ class Streamed:
     """The lines of another node went by as they came; how that ended."""
 
     exit_status: int
+    is_out: bool = True
 
 
 def run_logs(ctx: Context, args: LogsArgs) -> Iterator[Line | Streamed]:

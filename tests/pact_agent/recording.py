@@ -30,6 +30,7 @@ from pact_agent.services import Backend
 from pact_agent.session import Sessions
 from pact_agent.spool import Spool
 
+from pactsh.catalog import load_catalog
 from pactsh.errors import UnreachableError
 from pactsh.model.approval import Approval
 from pactsh.model.entry import Author, Draft
@@ -237,14 +238,14 @@ def calls_of(
 
 def service_calls(node: Recording, keeper: Backend | None, policy: Policy | None = None) -> ServiceCalls:
     """What answers questions about this node's services, which `keeper` keeps."""
-    strict = policy is not None and policy.audit == "strict"
     return ServiceCalls(
         "node042",
         lambda: keeper,
         node.recorder,
         node.lifecycle,
         node.clock,
-        strict=lambda: strict,
+        policy=lambda: policy or Policy("ml-training"),
+        catalog=load_catalog(),
         emergency=lambda: node.emergency,
     )
 

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 from pact_agent.services import Backend, Changed, Service, Verb, unknown
 
-from pactsh.errors import ForbiddenError, NotFoundError, PactError, PolicyError, UnreachableError, UsageError
+from pactsh.errors import (
+    ForbiddenError,
+    NotFoundError,
+    NotWhitelistedError,
+    PactError,
+    PolicyError,
+    UnreachableError,
+    UsageError,
+)
 from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy
 from pactsh.rpc import pact_pb2 as pb
@@ -33,8 +41,10 @@ class Keeper:
         return (await self.one("chrony"), Service("agent", "running"))
 
     async def one(self, name: str) -> Service:
-        if name not in {"chrony", "agent"}:
+        if name not in {"chrony", "agent", "logger", "debug-shell"}:
             raise unknown(name, ("chrony", "agent"))
+        if name != "chrony":
+            return Service(name, "running", aliases=("syslog.service",) if name == "logger" else ())
         return Service(name, self.node.value("service.chrony"), pid=7)
 
     def refusal(self, verb: Verb, name: str) -> str:
@@ -107,6 +117,8 @@ def test_one_that_fails_is_on_record_as_that(tmp_path: Path) -> None:
 REFUSED: list[tuple[str, dict[str, Any], type[PactError], str]] = [
     ("service_stop", {"service": "chrnoy"}, NotFoundError, "no such service on this node"),
     ("service_stop", {"service": "agent"}, PolicyError, "does not stop itself"),
+    ("service_stop", {"service": "logger"}, NotWhitelistedError, "log daemons are not changed"),
+    ("service_start", {"service": "debug-shell"}, NotWhitelistedError, "are not changed through systemctl"),
     ("service_stop", {}, UsageError, "which one"),
     ("service_stop", {"service": 7}, UsageError, "expected text"),
     ("service_stop", {"service": "chrony", "force": True}, UsageError, "unknown parameter"),

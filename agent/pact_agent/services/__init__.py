@@ -33,6 +33,7 @@ class Service(msgspec.Struct, frozen=True):
     restarts: int | None = None
     description: str = ""
     why: str = ""
+    aliases: tuple[str, ...] = ()
 
 
 class Changed(msgspec.Struct, frozen=True):

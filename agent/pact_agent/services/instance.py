@@ -97,8 +97,9 @@ class Instance:
             self._begin(found, 0.0)
             return
         if self._restarts.wants(found):
-            self._set("waiting", found.told)
-            self._begin(None, self._restarts.after_s(0.0))
+            delay_s = self._restarts.resume(found)
+            self._set("waiting", self._said(found, delay_s))
+            self._begin(None, delay_s)
         else:
             self._over(found)
 

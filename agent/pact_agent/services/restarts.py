@@ -10,11 +10,14 @@ from pact_agent.services.definition import Definition
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """How a run of a service ended: its exit status, or the signal that ended it, or what else is known (`why`)."""
+    """How a run of a service ended: its exit status, or the signal that ended it, or what else is known (`why`).
+    `restarts`: how often it had been started again by itself, `lasted_s` how long that one had been up."""
 
     status: int | None = None
     signal: int | None = None
     why: str = ""
+    restarts: int = 0
+    lasted_s: float = 0.0
 
     @property
     def is_well(self) -> bool:
@@ -59,6 +62,12 @@ class Restarts:
         self._in_a_row += 1
         self.count += 1
         return self._definition.retry_s if self.given_up else self._backoff.next()
+
+    def resume(self, ended: Ended) -> float:
+        """It has ended while nobody looked: how long to wait."""
+        self.count = ended.restarts
+        self._in_a_row = min(ended.restarts, self._definition.burst - 1)
+        return self.after_s(ended.lasted_s)
 
     def steady(self) -> None:
         """It has been up for long enough to be trusted again."""

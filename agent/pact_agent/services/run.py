@@ -193,7 +193,7 @@ def how_ended(directory: Path, state: State) -> Ended:
     """How that run ended; what a holder that was killed leaves behind is ended here."""
     now = read_state(directory)
     if now is not None and (now.holder, now.holder_began) == (state.holder, state.holder_began) and now.ended:
-        return Ended(now.ended.status, now.ended.signal)
+        return Ended(now.ended.status, now.ended.signal, "", state.restarts, now.ended.lasted_s)
     for path in state.groups:
         with contextlib.suppress(OSError), open(f"{path}/cgroup.kill", "wb", buffering=0) as file:
             file.write(b"1")
@@ -201,4 +201,4 @@ def how_ended(directory: Path, state: State) -> Ended:
         for pid in (*descendants(state.pid), state.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-    return Ended(signal=signal.SIGKILL, why="its holder was killed")
+    return Ended(signal=signal.SIGKILL, why="its holder was killed", restarts=state.restarts)

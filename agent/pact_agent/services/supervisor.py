@@ -251,9 +251,9 @@ class Supervisor:
 
     def values(self) -> dict[str, str]:
         """`state=running enabled=enabled` by name."""
-        shown = {name: instance for name, instance in self._instances.items() if name in self._defined.known}
-        known = {name: ("stopped", one) for name, one in self._defined.known.items()}
-        known |= {name: (instance.counts_as, self._defined.known[name]) for name, instance in shown.items()}
+        instances, defined = dict(self._instances), self._defined.known  # in a thread, beside the loop
+        known = {name: ("stopped", one) for name, one in defined.items()}
+        known |= {name: (i.counts_as, defined[name]) for name, i in instances.items() if name in defined}
         return {
             name: f"state={state} enabled={'enabled' if one.enabled else 'disabled'}"
             for name, (state, one) in known.items()

@@ -133,6 +133,7 @@ async def _service(manager: Manager, path: str) -> Service:
         restarts=int(own["NRestarts"]) if "NRestarts" in own else None,
         description=str(unit["Description"]),
         why=_why(own) if state == "failed" or waits else "",
+        aliases=tuple(sorted({*unit["Names"]} - {unit["Id"]})),
     )
 
 

@@ -31,6 +31,14 @@ def test_one_that_dies_at_once_forever_is_tried_later_each_time_then_rarely() ->
     assert (one.given_up, one.count, delays[5]) == (True, 8, 300)
 
 
+def test_what_has_ended_unseen_is_counted_too() -> None:
+    one = restarts(restart_delay_s=1, burst=3, retry_s=300)
+    assert one.resume(Ended(1, restarts=7, lasted_s=0.1)) == 300
+    assert (one.given_up, one.count) == (True, 8)
+    assert restarts(restart_delay_s=1, burst=3).resume(Ended(1, restarts=7, lasted_s=60.0)) <= 1
+    assert restarts(restart_delay_s=1, burst=3).resume(Ended(1)) <= 1
+
+
 def test_one_that_was_up_for_a_while_is_trusted_again() -> None:
     one = restarts(restart_delay_s=1, burst=2, steady_s=10)
     assert [one.after_s(1), one.after_s(1)][1] == 300

@@ -184,9 +184,9 @@ def test_another_agent_finds_them_and_goes_on(services: Services) -> None:
         await until(lambda: not is_there(pids["crashes"]))
         async with services.agent() as supervisor:
             assert states(supervisor) == {"a": "running", "crashes": "running", "off": "running", "stopped": "stopped"}
+            await until(lambda: services.pid("crashes") != pids["crashes"])
             await up(supervisor, "a", "crashes", "off")
             assert (services.pid("a"), services.pid("off")) == (pids["a"], pids["off"])
-            assert services.pid("crashes") != pids["crashes"]
             assert (await supervisor.change("stop", "a")).service.state == "stopped"
             assert not is_there(pids["a"])
         services.boot = "boot-2"
