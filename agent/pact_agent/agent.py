@@ -53,6 +53,9 @@ class Agent:
         parts.spool.watch_level(parts.levels.changed)
         boot = boot_id()
         parts.emergency.resume(boot)
+        parts.loop = asyncio.get_running_loop()
+        if parts.supervisor is not None:
+            await parts.supervisor.begin(boot)
         await self._make_as_declared(boot)
         parts.spawner.request({"op": "reclaim", "id": 0})  # the spool's lock says that no other agent is at work here
         parts.broker.listen(parts.config.socket_path, inherited.get("agent"))
@@ -145,6 +148,8 @@ class Agent:
     async def close(self) -> None:
         """Close what is left; the spool last."""
         await self._parts.broker.close()
+        if self._parts.supervisor is not None:
+            await self._parts.supervisor.close(stop=self._parts.config.services.stop_with_agent)
         self._parts.spool.close()
         self._parts.contents.close()
 

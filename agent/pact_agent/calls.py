@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Protocol
 
 import msgspec
@@ -24,6 +25,9 @@ from pact_agent.memory import trim_heap
 from pact_agent.parts import in_items
 from pact_agent.saved import Active
 from pact_agent.secondperson import SecondPerson
+from pact_agent.servicecalls import ACTIONS as SERVICE_ACTIONS
+from pact_agent.servicecalls import VERBS as SERVICE_VERBS
+from pact_agent.servicecalls import ServiceCalls
 from pact_agent.session import Sessions
 from pactsh.errors import ForbiddenError, UnreachableError, UsageError
 from pactsh.model.approval import Approval
@@ -39,12 +43,13 @@ Params = dict[str, object]
 ACTIONS: dict[str, str | None] = {
     "status": "status", "whoami": None, "log": "log", "verify": "log", "cap": "status", "sessions": "status",
     "whitelist": None, "approval": "status", "diag": "status", "emergency_start": "emergency_start",
-    "emergency_end": "emergency_end", **CONFIG_ACTIONS,
+    "emergency_end": "emergency_end", **CONFIG_ACTIONS, **SERVICE_ACTIONS,
 }  # fmt: skip
 # What changes something, as the site's own policy calls it.
 _CHANGING = {
     "commit": "commit", "rollback": "rollback", "extend": "extend", "blacklist_add": "blacklist",
     "blacklist_remove": "blacklist", "emergency_start": "emergency_start", "emergency_end": "emergency_end",
+    **{method: method for method in SERVICE_VERBS},
 }  # fmt: skip
 # What each takes, and of which kind.
 _PARAMETERS: dict[str, dict[str, type]] = {
@@ -55,15 +60,17 @@ _PARAMETERS: dict[str, dict[str, type]] = {
     "blacklist_remove": {"pattern": str},
     "emergency_start": {"reason": str},
     "emergency_end": {"force": bool, "commit": str, "rollback": bool},
+    **{method: {"service": str} for method in SERVICE_VERBS},
 }
 _EXPECTED = {str: "text", int: "a number", list: "a list of texts", bool: "true or false"}
-_TOLD = ("message", "only", "ttl", "to", "minutes", "pattern", "reason", "force", "commit", "rollback")
+_TOLD = ("message", "only", "ttl", "to", "minutes", "pattern", "reason", "force", "commit", "rollback", "service")
 _DOES = {
     "emergency_start": "begin an emergency on a node",
     "emergency_end": "end an emergency on a node",
     "commit": "commit what has drifted on a node",
     "rollback": "undo changes on a node",
     "blacklist": "change what is no drift on a node",
+    **{method: f"{verb} services of a node" for method, verb in SERVICE_VERBS.items()},
 }
 
 
@@ -92,7 +99,9 @@ class Calls:
         second_person: SecondPerson,
         diagnostics: Diagnostics,
         prober: Prober,
+        services: ServiceCalls,
     ) -> None:
+        self._services = services
         self._config, self._judging, self._second_person = config, judging, second_person
         self._facts, self._sessions, self._policy, self._history = facts, sessions, policy, history
         self._emergency, self._diagnostics, self._prober = emergency, diagnostics, prober
@@ -107,7 +116,7 @@ class Calls:
 
     async def answer(
         self, identity: Identity, method: str, params: Params, session: str = "", reached: float = -math.inf
-    ) -> AsyncIterator[Item]:
+    ) -> AsyncGenerator[Item, None]:
         """The items of `method`, asked for in `session` by somebody who is connected since `reached` (monotonic).
         Raises `UsageError`, `ForbiddenError`, `UnreachableError`."""
         caller = Caller(Author(identity.principal, identity.roles, identity.kind), session, reached)
@@ -125,6 +134,8 @@ class Calls:
             return
         if method in _CHANGING:
             params = _checked(method, params)
+            if method in SERVICE_VERBS:
+                await self._services.check(identity, method, params)
             is_trial = method == "rollback" and params.get("dry_run") is True
             needs_second = not is_trial and await self._judged(identity, method, params)
             if needs_second and method != "extend":  # which changes nothing on the node
@@ -135,8 +146,9 @@ class Calls:
                 return
         elif action is not None:
             await self._judging.check(identity, action, {"params": _told(params)}, changes=False)
-        async for item in self._perform(caller, identity, method, params):
-            yield item
+        async with aclosing(self._perform(caller, identity, method, params)) as items:
+            async for item in items:
+                yield item
 
     async def _judged(self, identity: Identity, method: str, params: Params) -> bool:
         """Whether a second person has to agree; raises like `Judging.check`. An emergency's end can be a commit too."""
@@ -155,12 +167,21 @@ class Calls:
             raise UsageError(f"{approval.id}: not an operation of this node")
         if not may(identity, action, self._policy()):
             raise ForbiddenError(f"{identity.principal} may not {_DOES.get(action, action)} any more")
+        if method in SERVICE_VERBS:
+            await self._services.check(identity, method, {**params})
         await self._judged(identity, method, {**params})
         given: Params = {**params, "expected": approval.operation.get("expected")}
         async for _ in self._perform(caller, identity, method, given):
             pass
 
-    async def _perform(self, caller: Caller, identity: Identity, method: str, params: Params) -> AsyncIterator[Item]:
+    async def _perform(
+        self, caller: Caller, identity: Identity, method: str, params: Params
+    ) -> AsyncGenerator[Item, None]:
+        if method in SERVICE_ACTIONS:
+            async with aclosing(self._services.answer(caller, method, params)) as items:
+                async for item in items:
+                    yield item
+            return
         if method in CONFIG_ACTIONS:
             for item in in_items(await self._config.answer(caller, method, params)):
                 yield item

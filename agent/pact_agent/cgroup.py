@@ -46,6 +46,11 @@ class Groups:
         return bool(self._bases)
 
     @property
+    def bases(self) -> tuple[str, ...]:
+        """The directories that the groups are made in, one in each hierarchy."""
+        return self._bases
+
+    @property
     def bounded(self) -> bool:
         """Whether the number of a job's processes is bounded."""
         return any(os.path.exists(f"{base}/pids.max") for base in self._bases)

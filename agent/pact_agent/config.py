@@ -64,6 +64,13 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spool_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 64 << 20
 
 
+class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The built-in supervisor, on a node without systemd: where services are defined, one file each."""
+
+    directory: Path = Path("/etc/pact/services")
+    stop_with_agent: bool = False
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A node's agent. `local_users` maps a uid (as text) or a user name to an identity."""
 
@@ -77,6 +84,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     journal: Journal | None = None
     ssh: Ssh | None = None
     limits: Limits = Limits()
+    services: Services = Services()
     local_users: dict[str, LocalUser] = {}
 
     @property

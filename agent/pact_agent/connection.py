@@ -12,6 +12,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable
+from contextlib import aclosing
 
 import msgspec
 
@@ -211,14 +212,16 @@ class Connection:
 
     async def _answer(self, frame: Frame) -> None:
         params = frame.fields.get("params")
-        async for item in self._services.calls.answer(
+        answer = self._services.calls.answer(
             self._identity,
             frame.text("method"),
             params if isinstance(params, dict) else {},
             self._session.id if self._session is not None else "",
             self._reached,
-        ):
-            await self._channel.send({"op": "item", "value": item})
+        )
+        async with aclosing(answer) as items:  # who hangs up ends it at once
+            async for item in items:
+                await self._channel.send({"op": "item", "value": item})
         await self._channel.send({"op": "done"})
 
     async def _decision(self, line: str) -> dict[str, object]:

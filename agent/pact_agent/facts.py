@@ -71,7 +71,9 @@ class NodeFacts:
         missing: tuple[str, ...],
         emergency: Callable[[], object | None] = lambda: None,
         configuration: Callable[[], Configuration],
+        supervisor: Callable[[], str | None] = lambda: None,
     ) -> None:
+        self._supervisor = supervisor
         self._configuration = configuration
         self.node, self.vcluster = node, vcluster
         self._clock, self._sessions, self._backlog, self._link = clock, sessions, backlog, link
@@ -133,7 +135,7 @@ class NodeFacts:
             "node": self.node,
             "vcluster": self.vcluster,
             "state": self._configuration().state(),
-            "supervisor": None,
+            "supervisor": self._supervisor(),
             "drift": len(self._configuration().drift),
             "window_s": self._configuration().window_left_s(),
             "overlay": self._configuration().overlay(),

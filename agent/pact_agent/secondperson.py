@@ -158,6 +158,8 @@ def _summary(method: str, params: Mapping[str, object]) -> str:
         return f"rollback to seq:{to}" if to else "rollback of what is not committed"
     if method in {"blacklist_add", "blacklist_remove"}:
         return f"{method.replace('_', ' ')} {params.get('pattern')}"
+    if method.startswith("service_"):
+        return f"{method.replace('_', ' ')} {params.get('service')}"
     if method == "emergency_end":
         return "end of the emergency" + (", undoing what has drifted" if params.get("rollback") else "")
     return str(params.get("message") or params.get("reason") or method)

@@ -39,7 +39,7 @@ LevelCallback: TypeAlias = Callable[[Level, Level, str], None]
 READ_ONLY_AT = 0.75
 NORMAL_AT = 0.50
 # The last part is for entries that end what has begun: a command that ran must get its outcome.
-LAST_WORDS = frozenset({"outcome", "session.end", "audit.degraded", "audit.restored", "agent.stop"})
+LAST_WORDS = frozenset({"outcome", "service.done", "session.end", "audit.degraded", "audit.restored", "agent.stop"})
 LAST_WORDS_SHARE = 0.04
 PROBE_INTERVAL_S = 1.0
 MAX_BATCH = 256

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -27,6 +28,7 @@ from pact_agent.dimensions.mounts import Mounts
 from pact_agent.dimensions.network import Network
 from pact_agent.dimensions.packages import Packages
 from pact_agent.dimensions.services import Services
+from pact_agent.dimensions.supervised import Supervised
 from pact_agent.emergency import Emergency
 from pact_agent.executing import Executing
 from pact_agent.executor import Executor
@@ -47,6 +49,10 @@ from pact_agent.recorder import Recorder
 from pact_agent.revoked import Revoked
 from pact_agent.saved import StateFiles
 from pact_agent.secondperson import SecondPerson
+from pact_agent.servicecalls import ServiceCalls
+from pact_agent.services import Backend
+from pact_agent.services.supervisor import Supervisor
+from pact_agent.services.units import Units, is_booted
 from pact_agent.session import Session, Sessions
 from pact_agent.setaside import SetAside
 from pact_agent.spawnclient import Spawner
@@ -98,6 +104,9 @@ class Wiring:
         self.declared = Declared(StateFiles(kept), self.recorder, self._state_changed)
         self._gpus = Gpus()
         self.emergency = Emergency(self.recorder, self.clock, self.declared, agent=self._author, tell=self.tell)
+        self.supervisor = None if is_booted() else Supervisor(config.services.directory, config.state_dir / "services")
+        self._keeper: Backend = Units() if self.supervisor is None else self.supervisor
+        self._services = Services() if self.supervisor is None else Supervised(self.supervisor, self._running_loop)
         self.lifecycle = self._make_lifecycle()
         self._approvals = self._make_approvals()
         self.uplink = self.link.uplink = self._make_uplink()
@@ -124,12 +133,19 @@ class Wiring:
                 services=KeptLogs(config.state_dir / "services"),
             ),
             self.prober,
+            self._make_service_calls(),
         )
         self._executing = Executing(self.sessions, self._executor, calls)
         strangers = Strangers(self.recorder, self.link)
         self.broker = Broker(self.sessions, self._executor, calls, config.local_users, strangers, self._state)
         self.sshd = self._make_sshd()
         self.ssh_address = ""
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        """The agent's, for who asks in a thread."""
+        assert self.loop is not None
+        return self.loop
 
     # -- making
 
@@ -157,6 +173,7 @@ class Wiring:
             missing=self.config.missing,
             emergency=self.emergency.begun,
             configuration=lambda: self.lifecycle,
+            supervisor=self._services.summary,
         )
 
     def _make_judging(self) -> Judging:
@@ -189,6 +206,18 @@ class Wiring:
         self.decider = Decider(node, self.recorder, judging)
         return Executor(node, self.decider, pipelines, self.recorder, self.clock, self.lifecycle, second_person)
 
+    def _make_service_calls(self) -> ServiceCalls:
+        return ServiceCalls(
+            self.config.node,
+            lambda: None if self.supervisor is not None and self.supervisor.is_empty else self._keeper,
+            self.recorder,
+            self.lifecycle,
+            self.clock,
+            policy=self._in_force,
+            catalog=self._catalog,
+            emergency=lambda: self.emergency.active() is not None,
+        )
+
     def _make_uplink(self) -> Uplink | None:
         if self.config.journal is None:
             _log.warning("no journal is configured: entries stay in the spool")
@@ -211,7 +240,8 @@ class Wiring:
     def _make_lifecycle(self) -> Lifecycle:
         return Lifecycle(
             Observers(
-                [Kernel(), Mounts(), Files(self.contents), Network(), Services(), Packages(), self._gpus], self.clock
+                [Kernel(), Mounts(), Files(self.contents), Network(), self._services, Packages(), self._gpus],
+                self.clock,
             ),
             self.declared,
             self.recorder,

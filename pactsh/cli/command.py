@@ -133,7 +133,9 @@ class Command(click.Command, Generic[Args, Result]):
         return status
 
     def _show(self, result: Any, out: Out, context: Context, render: Callable[[Any, Out], None]) -> int:
-        if context.json:
+        if getattr(result, "is_out", False):  # what there is to say has gone by already
+            pass
+        elif context.json:
             import msgspec
 
             out.json(msgspec.to_builtins(result))

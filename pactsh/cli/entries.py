@@ -190,6 +190,8 @@ _ABOUT: Mapping[str, Callable[[Body], str]] = {
     "emergency.start": _fields,
     "emergency.end": _fields,
     "emergency.stale": _fields,
+    "service.begun": _fields,
+    "service.done": _fields,
     "cert.signed": _fields,
     "revoke": lambda body: f"{_text(body, 'kind')} {_text(body, 'subject')}",
     "node.enrolled": _fields,
@@ -218,7 +220,7 @@ def _colour(entry: Entry) -> tuple[str, ...]:
         return ("red",) if body.get("failed") else ("yellow",)
     if entry.type in {"commit", "overlay.updated"}:
         return ("green", "bold")
-    if entry.type == "outcome":
+    if entry.type in {"outcome", "service.done"}:
         return ("green",) if body.get("status") == 0 else ("yellow",)
     if entry.type == "intent" and body.get("bypass") is True:
         return ("red", "bold")

@@ -55,12 +55,15 @@ class Out:
         """Print one line of pieces that `style` made."""
         self._stream.write(sep.join(pieces) + "\n")
 
-    def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Print rows in columns as wide as their widest cell."""
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence[Sequence[str]] = ()) -> None:
+        """Print rows in columns as wide as their widest cell; `styles` name one for cells of a row, "" for none."""
         cells = [tuple(header), *(tuple(escape(c) for c in row) for row in rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
         for number, row in enumerate(cells):
-            text = "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+            padded = [c.ljust(w) for c, w in zip(row, widths, strict=True)]
+            for column, name in enumerate(styles[number - 1] if number and styles else ()):
+                padded[column] = self.style(padded[column], *([name] if name else []))
+            text = "  ".join(padded).rstrip()
             self._stream.write((self.style(text, "bold") if number == 0 else text) + "\n")
 
     def raw(self, data: bytes) -> None:

@@ -56,7 +56,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("conflicts", STATE, "Settle keys changed on both sides of a partition."),
     Verb("exec", ADMIN, "Run one whitelisted command on nodes.", "pactsh.cli.exec"),
     Verb("shell", ADMIN, "Open an interactive session on a node.", "pactsh.cli.shell"),
-    Verb("service", ADMIN, "Show and control a node's services."),
+    Verb("service", ADMIN, "Show and control a node's services.", "pactsh.cli.service"),
     Verb("diag", ADMIN, "Gather and filter logs of nodes.", "pactsh.cli.diag"),
     Verb("cap", ADMIN, "Show what a node has: hardware, containment, versions.", "pactsh.cli.cap"),
     Verb("blacklist", ADMIN, "Show and change what is no drift.", "pactsh.cli.blacklist"),

@@ -93,6 +93,7 @@ def write_agent_config(
             "host_cert": f"{KEYS}/ssh_host_cert.pub",
             "advertise": f"127.0.0.1:{ssh_port}",
         },
+        "services": {"directory": "services", "stop_with_agent": True},
         f"local_users.{uid}": {"principal": ADMINISTRATOR, "roles": [ADMINISTRATOR_ROLE]},
     }
     _write(directory / "agent.toml", render_toml(tables).encode())

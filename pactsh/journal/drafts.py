@@ -48,6 +48,8 @@ AGENT_TYPES = frozenset(
         "emergency.end",
         "emergency.stale",
         "approval.done",
+        "service.begun",
+        "service.done",
     }
 )
 # Who may append these: a role, `{}` standing for the vCluster of the draft's scope.

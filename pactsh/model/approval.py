@@ -24,7 +24,10 @@ REQUESTED, APPROVED, DENIED, EXPIRED, DONE = (
     "approval.requested", "approval.approved", "approval.denied", "approval.expired", "approval.done",
 )  # fmt: skip
 TYPES = (REQUESTED, APPROVED, DENIED, EXPIRED, DONE)
-AT_NODE = frozenset({"commit", "rollback", "blacklist", "emergency_start", "emergency_end", "shell", "exec"})
+AT_NODE = frozenset(
+    {"commit", "rollback", "blacklist", "emergency_start", "emergency_end", "shell", "exec", "service_start",
+     "service_stop", "service_restart"}
+)  # fmt: skip
 """Actions that a node's agent asks for, and executes."""
 _STATES = {APPROVED: "approved", DENIED: "denied", EXPIRED: "expired"}
 

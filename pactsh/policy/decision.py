@@ -25,7 +25,7 @@ from pactsh.policy.runners import BYPASS
 
 Span = tuple[int, int]
 _ACTS = frozenset(
-    {"approve", "blacklist", "commit", "emergency", "extend", "rollback"}
+    {"approve", "blacklist", "commit", "emergency", "extend", "restart", "rollback", "start", "stop"}
 )  # verbs of pact that do more than show
 SECRET_ARGUMENT = "secret-argument"  # noqa: S105  the code of a refusal, no secret
 """The code of a refusal whose line must not be recorded from its span on."""

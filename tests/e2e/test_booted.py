@@ -40,7 +40,9 @@ class Node:
         self.system = system
 
     def line(self, line: str) -> str:
-        return self.system.run("setsid", "--wait", f"{BIN}/pactsh", "-c", line, check=False)
+        """What it prints, errors too."""
+        words = ("sh", "-c", 'exec "$@" 2>&1', "sh", f"{BIN}/pactsh", "-c", line)
+        return self.system.run("setsid", "--wait", *words, check=False)
 
     def diff(self) -> str:
         return self.line("pact diff")
@@ -182,3 +184,39 @@ def test_diag_shows_the_journal_and_each_service(node: Node) -> None:
     assert marks("--grep t-mark --since 2999-01-01") == []
     assert "(no lines)" in node.line("pact diag --service t-daemon --grep nonesuch")
     assert "pact: diag: t-none: no such service on this node" in node.line("pact diag --service t-none 2>&1")
+
+
+def test_services_are_seen_restarted_and_stopped_by_name(node: Node) -> None:
+    shown = node.line("pact service status")
+    assert re.search(r"^t-daemon\.service +running +\d+ ", shown, re.MULTILINE), shown
+    assert re.search(r"Supervisor: systemd, \d+ services running", node.line("pact status"))
+    before = node.line("pact service status t-daemon")
+    assert re.fullmatch(
+        r"Restarted t-daemon\.service on node042 \(pid \d+\)\n", node.line("pact service restart t-daemon")
+    )
+    assert node.line("pact service status t-daemon") != before
+    assert node.diff() == "(no drift)\n", "a restart changes nothing that lasts"
+    assert node.line("pact service stop t-daemon") == "Stopped t-daemon.service on node042\n"
+    assert re.search(DIMENSIONS["services"], node.diff())
+    assert "Stopped t-daemon.service." in node.line("pact service logs t-daemon")
+    assert "(1 change undone)" in node.line("pact rollback")
+    assert value(node, "services") == "active"
+
+
+def test_a_service_that_can_not_be_started_says_why(node: Node) -> None:
+    node.system.write("/etc/systemd/system/t-bad.service", "[Service]\nExecStart=sh -c 'echo no such disk; exit 3'\n")
+    node.system.run("systemctl", "daemon-reload")
+    said = node.line("pact service start t-bad")
+    assert "pact: service: t-bad.service: start ended with exit-code (status 3)\n" in said
+    assert "no such disk" in said, "the last of its own words"
+    assert "hint: did you mean t-daemon.service?" in node.line("pact service stop t-deamon")
+    assert "pact-agent.service is what would do that" in node.line("pact service restart pact-agent")
+    node.system.run("rm", "/etc/systemd/system/t-bad.service")
+    node.system.run("systemctl", "daemon-reload")
+    node.system.run("systemctl", "reset-failed")
+
+
+def test_a_log_that_is_followed_ends_with_who_reads_it(node: Node) -> None:
+    reads = f"{BIN}/pact service logs -f t-daemon > /tmp/followed & until grep -q Started /tmp/followed"
+    node.system.run("sh", "-c", f"{reads}; do sleep 0.1; done; kill $!")
+    node.wait(lambda: not node.system.run("pgrep", "-x", "journalctl", check=False))

@@ -29,9 +29,12 @@ from pact_agent.recorder import Recorder
 from pact_agent.saved import StateFiles
 from pact_agent.secondperson import SecondPerson
 from pact_agent.segments import Disk
+from pact_agent.servicecalls import ServiceCalls
+from pact_agent.services import Backend
 from pact_agent.session import Sessions
 from pact_agent.spool import Spool
 
+from pactsh.catalog import load_catalog
 from pactsh.errors import UnreachableError
 from pactsh.model.approval import Approval
 from pactsh.model.entry import Author, Draft
@@ -221,6 +224,7 @@ def calls_of(
     policy: Policy | None = None,
     history: History | None = None,
     emergency: Emergency | None = None,
+    keeper: Backend | None = None,
 ) -> Calls:
     """What answers the node's own `pact`."""
     facts = facts_of(node)
@@ -235,6 +239,21 @@ def calls_of(
         second_person(node),
         Diagnostics("node042", lambda: policy or Policy("ml-training"), tuple, services=KeptLogs(Path("/nowhere"))),
         Prober(facts, Gpus()),
+        service_calls(node, keeper, policy),
+    )
+
+
+def service_calls(node: Recording, keeper: Backend | None, policy: Policy | None = None) -> ServiceCalls:
+    """What answers questions about this node's services, which `keeper` keeps."""
+    return ServiceCalls(
+        "node042",
+        lambda: keeper,
+        node.recorder,
+        node.lifecycle,
+        node.clock,
+        policy=lambda: policy or Policy("ml-training"),
+        catalog=load_catalog(),
+        emergency=lambda: node.emergency,
     )
 
 

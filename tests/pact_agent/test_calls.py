@@ -57,7 +57,7 @@ def ask_under(
 # In tests of their own.
 ELSEWHERE = {
     "emergency_start", "emergency_end", "commit", "rollback", "extend", "blacklist_add", "blacklist_remove",
-    "approval",
+    "approval", "service_status", "service_logs", "service_start", "service_stop", "service_restart",
 }  # fmt: skip
 READING = [method for method in ACTIONS if method not in ELSEWHERE]
 

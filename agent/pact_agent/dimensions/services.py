@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 KINDS = ("service", "socket", "timer", "path")
 _STARTERS = ("socket", "timer", "path")
-_NAME = re.compile(rf"[\w:.\\@-]{{1,240}}\.(?:{'|'.join(KINDS)})", re.ASCII)
+UNIT_NAME = re.compile(rf"[\w:.\\@-]{{1,240}}\.(?:{'|'.join(KINDS)})", re.ASCII)
 _TEMPLATE = re.compile(r"[^@]*@\.\w+")
 _ON_ITS_WAY = frozenset({"activating", "deactivating"})
 _UNTOLD = frozenset({"alias", "transient"})
@@ -60,6 +60,14 @@ class Services:
     def snapshot(self) -> dict[str, str]:
         """All units of these kinds; none without systemd. Raises `ApplyError` when systemd does not answer."""
         return asyncio.run(self._look()) if self._is_booted() else {}
+
+    def summary(self) -> str | None:
+        """How many services run and have failed, as of the last look; None where systemd is not what runs the node."""
+        if not self._states:
+            return None
+        states = [state for name, state in self._states.items() if name.endswith(".service")]
+        failed = f", {states.count('failed')} failed" if "failed" in states else ""
+        return f"systemd, {states.count('running')} services running{failed}"
 
     def _is_booted(self) -> bool:
         """Whether systemd is what runs the node: sd_booted(3)."""
@@ -100,7 +108,7 @@ class Services:
 
         Taken away is a unit by stopping and disabling it; that is all pact does where its file remains.
         """
-        if not _NAME.fullmatch(key) or _TEMPLATE.fullmatch(key):
+        if not UNIT_NAME.fullmatch(key) or _TEMPLATE.fullmatch(key):
             raise ApplyError(f"{key!r} is not the name of a service, socket, timer or path")
         wanted = Wanted("stopped", None) if value is None else parse_wanted(key, value)
         if not self._is_booted():
@@ -231,7 +239,7 @@ def values_of(states: Mapping[str, str], listed: Mapping[str, str], files: UnitF
     kept |= {name: word for name, word in listed.items() if word not in _UNTOLD and not _TEMPLATE.fullmatch(name)}
     found: dict[str, str] = {}
     for name, word in kept.items():
-        if not _NAME.fullmatch(name):
+        if not UNIT_NAME.fullmatch(name):
             continue
         state = states.get(name, "stopped")
         if not word.startswith("masked") and _is_on_demand(name, states, files):

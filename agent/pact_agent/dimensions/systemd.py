@@ -80,6 +80,11 @@ class Manager:
         message = Message(NAME, path, _PROPERTIES, "Get", signature="ss", body=[interface, name])
         return (await self._call(message))[0].value
 
+    async def properties(self, path: str, interface: str) -> dict[str, Any]:
+        """All properties of one kind that the object there has."""
+        message = Message(NAME, path, _PROPERTIES, "GetAll", signature="s", body=[interface])
+        return {name: variant.value for name, variant in (await self._call(message))[0].items()}
+
     async def units(self) -> tuple[Unit, ...]:
         """The units that are loaded."""
         (found,) = await self.call("ListUnits")

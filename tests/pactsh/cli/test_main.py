@@ -54,7 +54,7 @@ WRONG = {
     "verify with a filter": (["log", "--verify", "--type", "intent"], "pact: log: --verify checks the whole chain"),
     "help on nothing": (["help", "xyzzy"], "pact: help: xyzzy: unknown verb\n"),
     "lattice": (["cordon", "node042", "--reason", "x"], "pact: cordon: no lattice endpoint is configured\nhint: set"),
-    "not built yet": (["service", "status"], "pact: service: not available in this version\n"),
+    "not built yet": (["conflicts"], "pact: conflicts: not available in this version\n"),
     "a line break": (["exec", "node042", "--", "echo", "a\nb"], "pact: exec: an argument holds a newline"),
     "no text": (["exec", "node042", "--", "echo", "\udcff"], "pact: exec: an argument is not UTF-8"),
     "two ways": (

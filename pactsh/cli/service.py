@@ -1,0 +1,261 @@
+"""`pact service`: how a node's services are, what they have said, and starting and stopping them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import click
+import msgspec
+
+from pactsh.cli.arguments import NODE
+from pactsh.cli.changes import lasts
+from pactsh.cli.command import Command, Group
+from pactsh.cli.context import Context
+from pactsh.cli.nodecall import ask_node
+from pactsh.cli.render import Out
+from pactsh.errors import UsageError
+
+_LINES, _MOST_LINES = 50, 10_000
+_NO_LIMIT_BYTES = 1 << 62
+_DONE = {"start": "Started", "stop": "Stopped", "restart": "Restarted"}
+_COLOURS = {"running": "green", "exited": "green", "failed": "red", "unhealthy": "red", "stopped": "dim"}
+_WORST = {state: rank for rank, state in enumerate(("failed", "unhealthy", "waiting", "starting", "stopping"))}
+
+
+class Service(msgspec.Struct, frozen=True):
+    """A service of a node; None: not known. `why` is how it came to a bad state."""
+
+    name: str
+    state: str
+    enabled: str = ""
+    pid: int | None = None
+    uptime_s: float | None = None
+    restarts: int | None = None
+    description: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusArgs:
+    """Which service; None: all that matter."""
+
+    name: str | None
+    node: str | None
+
+
+class Services(msgspec.Struct, frozen=True):
+    """The services of a node, and who keeps them: systemd, or pact's own supervisor."""
+
+    node: str
+    backend: str
+    services: tuple[Service, ...]
+
+
+def run_status(ctx: Context, args: StatusArgs) -> Services:
+    """Ask the node's agent; the worst come first."""
+    params = {} if args.name is None else {"service": args.name}
+    words = ("service", "status", *(() if args.name is None else ("--", args.name)))
+    found = ask_node(ctx, args.node, Services, "service_status", params, words)
+    return msgspec.structs.replace(found, services=tuple(sorted(found.services, key=badness)))
+
+
+def badness(service: Service) -> tuple[int, str]:
+    """A sorting key: failed ones first, then what is on its way, then by name."""
+    return _WORST.get(service.state, len(_WORST)), service.name
+
+
+def render_status(result: Services, out: Out) -> None:
+    """A row a service, then why those that are in a bad state are."""
+    if not result.services:
+        out.line("(no services)")
+        return
+    rows = [
+        (s.name, s.state, _number(s.pid), "-" if s.uptime_s is None else lasts(s.uptime_s), _number(s.restarts))
+        for s in result.services
+    ]
+    out.table(
+        ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS"),
+        rows,
+        styles=[("", _COLOURS.get(s.state, "yellow")) for s in result.services],
+    )
+    for service in result.services:
+        if service.why:
+            out.line(f"{service.name}: {service.why}")
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeArgs:
+    """Which service, and where."""
+
+    name: str
+    node: str | None
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """What was done to a service, and which others went along; `warnings` are about what may come of it."""
+
+    node: str
+    backend: str
+    verb: str
+    service: Service
+    others: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def run_start(ctx: Context, args: ChangeArgs) -> Changed:
+    """Start it; raises what the agent raises."""
+    return _change(ctx, args, "start")
+
+
+def run_stop(ctx: Context, args: ChangeArgs) -> Changed:
+    """Stop it; raises what the agent raises."""
+    return _change(ctx, args, "stop")
+
+
+def run_restart(ctx: Context, args: ChangeArgs) -> Changed:
+    """Stop and start it; raises what the agent raises."""
+    return _change(ctx, args, "restart")
+
+
+def _change(ctx: Context, args: ChangeArgs, verb: str) -> Changed:
+    words = ("service", verb, "--", args.name)
+    return ask_node(ctx, args.node, Changed, f"service_{verb}", {"service": args.name}, words)
+
+
+def render_change(result: Changed, out: Out) -> None:
+    """One line: what, where, its process; then what else there is to say."""
+    service = result.service
+    pid = f" (pid {service.pid})" if service.pid is not None and result.verb != "stop" else ""
+    state = "" if service.state in {"running", "stopped"} else f", now {service.state}"
+    out.line(f"{_DONE.get(result.verb, result.verb)} {service.name} on {result.node}{pid}{state}")
+    if result.others:
+        out.line(f"  and with it: {', '.join(result.others)}")
+    for text in result.warnings:
+        out.styled(out.style("[WARN]", "yellow"), out.style(text), sep=" ")
+
+
+@dataclass(frozen=True, slots=True)
+class LogsArgs:
+    """Whose, how many lines, and whether to go on with new ones."""
+
+    name: str
+    n: int
+    follow: bool
+    node: str | None
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A line that a service has said."""
+
+    node: str
+    service: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """The lines of another node went by as they came; how that ended."""
+
+    exit_status: int
+    is_out: bool = True
+
+
+def run_logs(ctx: Context, args: LogsArgs) -> Iterator[Line | Streamed]:
+    """The last lines, oldest first, and with `--follow` those to come until Ctrl-C."""
+    if ctx.node is None and args.node is None:
+        raise UsageError("service: not on a node: name one")
+    if ctx.node is not None:
+        with ctx.agent() as agent:
+            here = str(agent.ask("whoami")["node"])
+            if args.node in {None, here}:
+                params = {"service": args.name, "n": args.n, "follow": args.follow}
+                for item in agent.call("service_logs", params, endless=args.follow):
+                    for line in item["lines"]:
+                        yield Line(str(item["node"]), str(item["service"]), str(line))
+                return
+    assert args.node is not None
+    yield _elsewhere(ctx, args.node, args)
+
+
+def _elsewhere(ctx: Context, node: str, args: LogsArgs) -> Streamed:
+    """Have the node's own `pact` say it, and let it through as it comes."""
+    from pactsh.cli.fanout import Limits
+    from pactsh.cli.onnodes import alone
+    from pactsh.cli.sshclient import Gate
+    from pactsh.cli.stepping import stepwise
+    from pactsh.language import join
+
+    words = ("service", "logs", "-n", str(args.n), *(("--follow",) if args.follow else ()), "--", args.name)
+    argv = ("pact", "--output", ctx.settings.output, *words)
+    limits = Limits(1, 0.0 if args.follow else ctx.settings.timeout, max_output=_NO_LIMIT_BYTES)
+    (ended,) = stepwise(alone(Gate(ctx), node, join(argv), limits, kept=False, notice=ctx.notice))
+    return Streamed(ended.status)
+
+
+def render_logs(result: Line | Streamed, out: Out) -> None:
+    """The line; nothing for what went by already."""
+    if isinstance(result, Line):
+        out.line(result.line)
+
+
+_NODE = click.Option(["--node"], type=NODE, help="The node; on a node: that one.")
+_NAME = click.Argument(["name"], metavar="NAME")
+
+STATUS: Command[StatusArgs, Services] = Command(
+    "status",
+    help="Show the services of a node, or one of them, failed ones first.",
+    run=run_status,
+    render=render_status,
+    args=StatusArgs,
+    params=[click.Argument(["name"], metavar="[NAME]", required=False), _NODE],
+)
+START: Command[ChangeArgs, Changed] = Command(
+    "start",
+    help="Start a service, and wait until it has started.",
+    run=run_start,
+    render=render_change,
+    args=ChangeArgs,
+    params=[_NAME, _NODE],
+)
+STOP: Command[ChangeArgs, Changed] = Command(
+    "stop",
+    help="Stop a service, and wait until it has ended.",
+    run=run_stop,
+    render=render_change,
+    args=ChangeArgs,
+    params=[_NAME, _NODE],
+)
+RESTART: Command[ChangeArgs, Changed] = Command(
+    "restart",
+    help="Stop a service and start it again.",
+    run=run_restart,
+    render=render_change,
+    args=ChangeArgs,
+    params=[_NAME, _NODE],
+)
+LOGS: Command[LogsArgs, Line | Streamed] = Command(
+    "logs",
+    help="Show what a service has said, oldest first.",
+    run=run_logs,
+    render=render_logs,
+    args=LogsArgs,
+    params=[
+        _NAME,
+        click.Option(
+            ["-n"],
+            type=click.IntRange(0, _MOST_LINES),
+            default=_LINES,
+            metavar="N",
+            help=f"The last N lines ({_LINES}).",
+        ),
+        click.Option(["--follow", "-f"], is_flag=True, help="Go on with new lines until Ctrl-C."),
+        _NODE,
+    ],
+)
+
+command = Group("service", help="Show and control a node's services.", commands=[STATUS, START, STOP, RESTART, LOGS])
