@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-from cryptography.x509 import load_pem_x509_certificates
 
 from pactsh.cli.bearer import require_bearer
 from pactsh.cli.sources import Filter
@@ -45,8 +45,9 @@ def read_ca(settings: Settings) -> bytes:
     """The CA's certificates (PEM); raises `UsageError` naming the file."""
     try:
         pem = settings.ca.read_bytes()
-        load_pem_x509_certificates(pem)  # grpc would only complain on the terminal, and then find no issuer
-    except ValueError as error:
+        # grpc would only complain on the terminal, and then find no issuer. asyncio has loaded ssl anyway.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode("ascii"))
+    except (ValueError, ssl.SSLError) as error:
         raise UsageError(f"ca: {settings.ca}: not a PEM certificate") from error
     except OSError as error:
         raise UsageError(

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pactsh.auth import private
-from pactsh.auth.credentials import Credentials, SshCredentials, state_directory
+from pactsh.auth.credentials import Credentials, SshCredentials
+from pactsh.auth.state import state_directory
 from pactsh.cli.bearer import require_bearer
 from pactsh.cli.nodes import Groups, resolve
 from pactsh.errors import AuthError, NotFoundError, PactError, UnreachableError
