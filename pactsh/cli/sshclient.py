@@ -167,7 +167,7 @@ class Gate:
         """The nodes of vClusters; where those are is remembered."""
         async with self._ctx.journal() as journal:
             asked = ("",) if groups.all else groups.names
-            listed = [node for name in asked for node in await journal.nodes(name)]
+            listed = [node for name in asked for node in await journal.nodes(name, brief=True)]
             trust = await journal.trust()
         members: dict[str, list[str]] = {}
         places = []
