@@ -6,7 +6,7 @@ It lies in `$XDG_STATE_HOME/pact`, readable by its owner alone:
     ssh/BINDING/id_ed25519-cert.pub  its certificate; stock OpenSSH finds it by this name
     ssh/BINDING/lock                 held while one of several runs renews
 
-BINDING stands for the journal and the sign-in or token (`binding_of`): whoever works with two sites, or logs in
+BINDING stands for the journal and the sign-in or token (`state.binding_of`): whoever works with two sites, or logs in
 as someone else, never goes on under another name. It is in the certificate file's comment as well.
 """
 
@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import SSHCertificate, SSHCertificateType, load_ssh_public_identity
 
 from pactsh.auth import private
-from pactsh.errors import AuthError, PactError, UsageError
+from pactsh.errors import AuthError, PactError
 
 RENEW_BEFORE = timedelta(minutes=10)
 LOCK_TIMEOUT_S = 60.0
@@ -62,18 +61,6 @@ class SshCredentials:
         return self.expires_at - now > min(RENEW_BEFORE, (self.expires_at - self.begins_at) / 2)
 
 
-def state_directory(environ: Mapping[str, str]) -> Path:
-    """`$XDG_STATE_HOME/pact`, by default `~/.local/state/pact`; raises `UsageError` without a home."""
-    # A relative XDG_STATE_HOME is invalid (XDG base directory specification) and must be ignored.
-    base = environ.get("XDG_STATE_HOME", "")
-    if not os.path.isabs(base):
-        home = environ.get("HOME", "")
-        if not os.path.isabs(home):
-            raise UsageError("no place for credentials: neither XDG_STATE_HOME nor HOME is set")
-        base = f"{home}/.local/state"
-    return Path(base) / "pact"
-
-
 class Credentials:
     """The cache in one directory; made on first write."""
 
@@ -93,7 +80,7 @@ class Credentials:
     async def ensure_ssh_certificate(self, journal: UserSigner, now: datetime, *, binding: str) -> SshCredentials:
         """A certificate that won't end soon (`SshCredentials.is_fresh`), the cached one if there is such.
 
-        `binding` is what it stands for (endpoint and token; see `binding_of`): a certificate
+        `binding` is what it stands for (endpoint and token; see `state.binding_of`): a certificate
         of another one is replaced. Of several concurrent runs one asks the journal.
         Raises the journal's errors, and `AuthError` for a certificate that can't be ours.
         """
@@ -178,11 +165,6 @@ class _SshStore:
             begins_at=_date(certificate.valid_after),
             expires_at=_date(certificate.valid_before),
         )
-
-
-def binding_of(endpoint: str, token: str) -> str:
-    """What ties a certificate to the journal and the token (or the id of the sign-in) it came from; reveals neither."""
-    return "pact-" + hashlib.sha256(f"{endpoint}\0{token}".encode()).hexdigest()[:32]
 
 
 def _date(seconds: int) -> datetime:

@@ -100,9 +100,8 @@ def _is_failing(ctx: Context, new: Overlay) -> bool:
     """Whether a node could not apply the version before: the same once more is a new try."""
     from pactsh.cli.remote import list_nodes
 
-    nodes = list_nodes(ctx, None, new.vcluster) if new.version > 1 else []
-    found = [node.get("overlay") for node in nodes]
-    return any(isinstance(overlay, dict) and overlay.get("failing") for overlay in found)
+    nodes = list_nodes(ctx, new.vcluster) if new.version > 1 else []
+    return any(node.overlay is not None and node.overlay.failing is not None for node in nodes)
 
 
 def _write(ctx: Context, who: Identity, news: Sequence[tuple[Overlay, object]], message: str) -> list[int]:
@@ -138,7 +137,7 @@ def _outcomes(ctx: Context, new: Overlay, seq: int) -> tuple[Outcome, ...]:
     from pactsh.cli.overlays import answers, reasons_of, superseded_of
     from pactsh.cli.remote import ask, list_nodes
 
-    nodes = {str(node["node"]): bool(node["present"]) for node in list_nodes(ctx, None, new.vcluster)}
+    nodes = {node.node: bool(node.present) for node in list_nodes(ctx, new.vcluster)}
     present = [node for node, here in nodes.items() if here]
     found = ask(ctx, lambda journal: answers(journal, seq, new.version, present, _WAIT_S)) if present else {}
     outcomes: list[Outcome] = []

@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from pactsh.auth.credentials import binding_of, state_directory
 from pactsh.auth.logins import Login, Logins
+from pactsh.auth.state import binding_of, state_directory
 from pactsh.errors import AuthError, UsageError
 
 if TYPE_CHECKING:

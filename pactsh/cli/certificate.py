@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import SSHCertificate, load_ssh_public_identity
 from msgspec.structs import replace
 
-from pactsh.auth.credentials import Credentials, SshCredentials, state_directory
+from pactsh.auth.credentials import Credentials, SshCredentials
 from pactsh.auth.names import parse_identity_from_ssh_principals
+from pactsh.auth.state import state_directory
 from pactsh.cli.bearer import require_bearer
 from pactsh.cli.remote import ask
 from pactsh.errors import AuthError

@@ -53,8 +53,8 @@ def run(ctx: Context, args: Args) -> Result:
     """Walk the flow, show the journal the token, keep it."""
     from msgspec.structs import replace
 
-    from pactsh.auth.credentials import state_directory
     from pactsh.auth.logins import Login, Logins, new_id
+    from pactsh.auth.state import state_directory
     from pactsh.cli.bearer import CLIENT_ID, CLIENT_SECRET, client_credentials, updated
 
     if args.device_code and args.service_account:
@@ -150,7 +150,8 @@ def _verified(ctx: Context, login: Login) -> Identity:
     a role has signed in."""
     import asyncio
 
-    from pactsh.auth.credentials import Credentials, SshCredentials, binding_of, state_directory
+    from pactsh.auth.credentials import Credentials, SshCredentials
+    from pactsh.auth.state import binding_of, state_directory
     from pactsh.cli.certificate import certified
     from pactsh.cli.remote import read_ca
     from pactsh.rpc.client import Journal

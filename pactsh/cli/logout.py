@@ -34,8 +34,9 @@ def run(ctx: Context, _args: Args) -> Result:
 
     Raises `UnreachableError` when an issuer could not be told: what it gave counts there until it ends.
     """
-    from pactsh.auth.credentials import Credentials, state_directory
+    from pactsh.auth.credentials import Credentials
     from pactsh.auth.logins import Logins
+    from pactsh.auth.state import state_directory
 
     directory = state_directory(ctx.environ)
     logins = Logins(directory)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from pactsh.auth import private
-from pactsh.auth.credentials import state_directory
+from pactsh.auth.state import state_directory
 from pactsh.errors import PactError
 
 KEPT_S = 300.0
@@ -56,7 +56,7 @@ def _names(environ: Mapping[str, str], now: float) -> Mapping[str, str]:
 
     async def ask() -> dict[str, str]:
         async with asyncio.timeout(_PATIENCE_S), open_journal(settings, environ) as journal:
-            return {node.node: node.vcluster for node in await journal.nodes()}
+            return {node.node: node.vcluster for node in await journal.nodes(brief=True)}
 
     found = asyncio.run(ask())
     private.make_private_directory(path.parent)

@@ -69,9 +69,8 @@ def nodes_by_vcluster(ctx: Context) -> dict[str, int]:
     from pactsh.cli.remote import list_nodes
 
     counts: dict[str, int] = {}
-    for node in list_nodes(ctx, None, None):
-        name = str(node["vcluster"])
-        counts[name] = counts.get(name, 0) + 1
+    for node in list_nodes(ctx):
+        counts[node.vcluster] = counts.get(node.vcluster, 0) + 1
     return counts
 
 
@@ -102,7 +101,7 @@ def _nodes_of(ctx: Context, vcluster: str) -> frozenset[str]:
         return frozenset({f"node:{status['node']}"} if status["vcluster"] == vcluster else ())
     from pactsh.cli.remote import list_nodes
 
-    return frozenset(f"node:{node['node']}" for node in list_nodes(ctx, None, vcluster))
+    return frozenset(f"node:{node.node}" for node in list_nodes(ctx, vcluster))
 
 
 def _refused(entry: Entry) -> Iterator[Refused]:

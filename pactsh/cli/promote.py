@@ -49,14 +49,14 @@ class Promoted:
 def run(ctx: Context, args: Args) -> Promoted:
     """Fold the node's commits; raises `ConflictError` where other nodes committed something else for the same key."""
     from pactsh.cli.overlays import committed, current_overlay, differences
-    from pactsh.cli.remote import list_nodes
+    from pactsh.cli.remote import list_nodes, one_node
     from pactsh.model.overlay import merged
     from pactsh.spec import render_spec, values_of
 
     if both := sorted(set(args.overwrite) & set(args.keep)):
         raise UsageError(f"promote: {both[0]}: either --overwrite or --keep")
-    vcluster = str(list_nodes(ctx, args.node, None)[0]["vcluster"])
-    peers = {str(node["node"]) for node in list_nodes(ctx, None, vcluster)}
+    vcluster = one_node(ctx, args.node).vcluster
+    peers = {node.node for node in list_nodes(ctx, vcluster)}
     deltas = {node: some for node, some in committed(ctx).items() if node in peers}
     own = deltas.get(args.node, ())
     if not own:

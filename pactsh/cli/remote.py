@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-from cryptography.x509 import load_pem_x509_certificates
 
 from pactsh.cli.bearer import require_bearer
+from pactsh.cli.nodes import Groups, groups_in, resolve
+from pactsh.cli.nodestatus import DeltaStatus, NodeStatus, OverlayStatus
 from pactsh.cli.sources import Filter
 from pactsh.cli.stepping import stepwise
 from pactsh.errors import NotFoundError, PactError, UsageError
@@ -45,8 +47,9 @@ def read_ca(settings: Settings) -> bytes:
     """The CA's certificates (PEM); raises `UsageError` naming the file."""
     try:
         pem = settings.ca.read_bytes()
-        load_pem_x509_certificates(pem)  # grpc would only complain on the terminal, and then find no issuer
-    except ValueError as error:
+        # grpc would only complain on the terminal, and then find no issuer. asyncio has loaded ssl anyway.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode("ascii"))
+    except (ValueError, ssl.SSLError) as error:
         raise UsageError(f"ca: {settings.ca}: not a PEM certificate") from error
     except OSError as error:
         raise UsageError(
@@ -120,19 +123,31 @@ async def _list(journal: Journal, wanted: Filter, n: int) -> Sequence[Entry]:
     )
 
 
-def list_nodes(ctx: Context, node: str | None, vcluster: str | None) -> list[dict[str, object]]:
-    """What nodes reported last: one (raises `NotFoundError`), or all of a vCluster; fields of `NodeStatus`."""
-    if node is not None:
-        return [_status(ask(ctx, lambda journal: journal.node(node)))]
-    nodes, wanted = ask(ctx, lambda journal: _nodes(journal, vcluster or ""))
-    return [_status(found, wanted.get(found.vcluster)) for found in nodes]
+def list_nodes(ctx: Context, vcluster: str | None = None) -> list[NodeStatus]:
+    """What all nodes, or those of a vCluster, reported last, by name."""
+    return [_status(node) for node in ask(ctx, lambda journal: journal.nodes(vcluster or "", brief=True))]
 
 
-async def _nodes(journal: Journal, vcluster: str) -> tuple[list[pb.Node], dict[str, int]]:
-    """The nodes, and the version of each vCluster's overlay."""
-    nodes = list(await journal.nodes(vcluster))
-    names = sorted({node.vcluster for node in nodes} - {""})
-    return nodes, {name: overlay_of(await journal.policy(name), name).version for name in names}
+def one_node(ctx: Context, node: str) -> NodeStatus:
+    """What one node reported last; raises `NotFoundError`."""
+    return _status(ask(ctx, lambda journal: journal.node(node)))
+
+
+def nodes_of(ctx: Context, text: str) -> tuple[list[NodeStatus], tuple[str, ...]]:
+    """What the nodes of a nodeset reported last, and those that there are none of. Raises `UsageError` for the text."""
+    groups = groups_in(text)
+    # One question: of the vCluster, where the text names one and nothing else.
+    only = groups.names[0] if not groups.all and len(groups.names) == 1 and text == f"@{groups.names[0]}" else ""
+    found = {node.node: node for node in list_nodes(ctx, only)}
+
+    async def members(_groups: Groups) -> Mapping[str, Iterable[str]]:
+        grouped: dict[str, list[str]] = {}
+        for node in found.values():
+            grouped.setdefault(node.vcluster, []).append(node.node)
+        return grouped
+
+    wanted = asyncio.run(resolve(text, "", members))
+    return [found[name] for name in wanted if name in found], tuple(name for name in wanted if name not in found)
 
 
 def overlay_of(document: pb.PolicyDocument, vcluster: str) -> Overlay:
@@ -146,26 +161,53 @@ def overlay_of(document: pb.PolicyDocument, vcluster: str) -> Overlay:
         raise PactError(text, hint="is this pact older than the journal's?") from error
 
 
-_SHOWN = ("drift", "overlay", "deltas", "degraded", "emergency", "containment", "missing")
+class _Details(msgspec.Struct, frozen=True):
+    """What of an agent's report belongs to a node's state; the rest is left alone."""
+
+    supervisor: str | None = None
+    drift: int | None = None
+    window_s: float | None = None
+    overlay: OverlayStatus | None = None
+    deltas: DeltaStatus | None = None
+    degraded: bool = False
+    emergency: bool = False
+    containment: str | None = None
+    missing: tuple[str, ...] = ()
 
 
-def _status(node: pb.Node, wanted: int | None = None) -> dict[str, object]:
-    details = _details(node)
-    known = {k: details[k] for k in _SHOWN if k in details}
-    if isinstance(overlay := known.get("overlay"), dict) and wanted is not None:
-        known["overlay"] = {**overlay, "wanted": wanted}
-    left_s = details.get("window_s")
-    if isinstance(left_s, int | float) and node.last_seen:  # what was left when it said so
+_decoder = msgspec.json.Decoder(_Details)
+
+
+def _status(node: pb.Node) -> NodeStatus:
+    details, unreadable = _Details(), False
+    try:
+        details = _decoder.decode(node.details or b"{}")
+    except ValueError:  # DecodeError, ValidationError
+        unreadable = True
+    overlay, left_s = details.overlay, details.window_s
+    if overlay is not None and node.HasField("overlay_wanted"):
+        overlay = OverlayStatus(overlay.version, overlay.failing, node.overlay_wanted)
+    if left_s is not None and node.last_seen:  # what was left when it said so
         passed = datetime.now(UTC) - datetime.fromisoformat(node.last_seen)
-        known["window_s"] = max(0.0, left_s - passed.total_seconds())
-    return known | {
-        "node": node.node,
-        "vcluster": node.vcluster,
-        "state": node.state or "unknown",
-        "version": node.version or None,
-        "last_seen": node.last_seen or None,
-        "present": node.present,
-    }
+        left_s = max(0.0, left_s - passed.total_seconds())
+    return NodeStatus(
+        node.node,
+        node.vcluster,
+        node.state or "unknown",
+        supervisor=details.supervisor,
+        drift=details.drift,
+        window_s=left_s,
+        overlay=overlay,
+        deltas=details.deltas,
+        degraded=details.degraded,
+        emergency=details.emergency,
+        containment=details.containment,
+        missing=details.missing,
+        version=node.version or None,
+        last_seen=node.last_seen or None,
+        present=node.present,
+        unreadable=unreadable,
+    )
 
 
 def node_capabilities(ctx: Context, node: str) -> dict[str, object]:

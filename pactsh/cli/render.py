@@ -7,9 +7,11 @@ move the cursor, retitle the window or forge a second line.
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import BinaryIO, TextIO
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
@@ -39,6 +41,7 @@ class Out:
     def __init__(self, stream: TextIO, *, colour: bool) -> None:
         self._stream = stream
         self.colour = colour
+        self._pages = 0
 
     def style(self, text: str, *names: str) -> str:
         """Escape `text` and wrap it in the named styles; plain when colour is off."""
@@ -56,15 +59,38 @@ class Out:
         self._stream.write(sep.join(pieces) + "\n")
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]], styles: Sequence[Sequence[str]] = ()) -> None:
-        """Print rows in columns as wide as their widest cell; `styles` name one for cells of a row, "" for none."""
+        """Print rows in columns as wide as their widest cell; `styles` are for the cells of each row, "" for none."""
         cells = [tuple(header), *(tuple(escape(c) for c in row) for row in rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
         for number, row in enumerate(cells):
-            padded = [c.ljust(w) for c, w in zip(row, widths, strict=True)]
-            for column, name in enumerate(styles[number - 1] if number and styles else ()):
-                padded[column] = self.style(padded[column], *([name] if name else []))
-            text = "  ".join(padded).rstrip()
-            self._stream.write((self.style(text, "bold") if number == 0 else text) + "\n")
+            names = ["bold"] * len(row) if number == 0 else styles[number - 1] if styles else []
+            gaps = [" " * (width - len(cell)) for cell, width in zip(row, widths, strict=True)]
+            if len(set(names)) < 2:  # one for the whole row
+                text = "  ".join(cell + gap for cell, gap in zip(row, gaps, strict=True)).rstrip()
+                self._stream.write(self.style(text, *"".join(names[:1]).split()) + "\n")
+            else:
+                styled = [self.style(cell, *name.split()) for cell, name in zip(row, names, strict=True)]
+                text = "  ".join(cell + gap for cell, gap in zip(styled, gaps, strict=True)).rstrip()
+                self._stream.write(text + "\n")
+
+    def screen(self, draw: Callable[[Out, int | None], None]) -> None:
+        """Show a page in place of the one before, as much as fits; on what is no terminal below it, and whole.
+
+        `draw` is given what to print to, and how many lines there is room for (None: for all).
+        """
+        size = screen_size() if self._stream is sys.stdout else None
+        page = io.StringIO()
+        draw(Out(page, colour=self.colour), None if size is None else size.lines - 1)
+        text = page.getvalue()
+        if size is None:
+            self._stream.write(text + "\n")
+            return
+        lines = text.splitlines()[: size.lines - 1]
+        # The first page scrolls what was there out of sight. Long lines are cut by the terminal, and all is one write.
+        start = "" if self._pages else "\n" * (size.lines - 1)
+        self._pages += 1
+        body = "".join(f"{line}\x1b[K\n" for line in lines)
+        self._stream.write(f"{start}\x1b[?7l\x1b[H{body}\x1b[J\x1b[?7h")
 
     def raw(self, data: bytes) -> None:
         """Pass bytes of a remote command on as they are."""
@@ -80,6 +106,17 @@ class Out:
     def flush(self) -> None:
         """Hand everything to the system; a closed pipe shows here."""
         self._stream.flush()
+
+
+def screen_size() -> os.terminal_size | None:
+    """The size of the terminal that standard output is; None where it is none, or one that can only append."""
+    if os.environ.get("TERM", "dumb") == "dumb":
+        return None
+    try:
+        size = os.get_terminal_size(sys.stdout.fileno())
+    except (OSError, ValueError):  # no terminal; no descriptor
+        return None
+    return size if size.lines > 1 else None
 
 
 def print_error(message: str, hint: str, more: Sequence[str] = ()) -> None:

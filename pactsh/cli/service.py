@@ -77,7 +77,7 @@ def render_status(result: Services, out: Out) -> None:
     out.table(
         ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS"),
         rows,
-        styles=[("", _COLOURS.get(s.state, "yellow")) for s in result.services],
+        styles=[("", _COLOURS.get(s.state, "yellow"), "", "", "") for s in result.services],
     )
     for service in result.services:
         if service.why:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pactsh.auth import private
-from pactsh.auth.credentials import Credentials, SshCredentials, state_directory
+from pactsh.auth.credentials import Credentials, SshCredentials
+from pactsh.auth.state import state_directory
 from pactsh.cli.bearer import require_bearer
 from pactsh.cli.nodes import Groups, resolve
 from pactsh.errors import AuthError, NotFoundError, PactError, UnreachableError
@@ -160,7 +161,7 @@ class Gate:
         """The nodes of vClusters; where those are is remembered."""
         async with self._ctx.journal() as journal:
             asked = ("",) if groups.all else groups.names
-            listed = [node for name in asked for node in await journal.nodes(name)]
+            listed = [node for name in asked for node in await journal.nodes(name, brief=True)]
             trust = await journal.trust()
         members: dict[str, list[str]] = {}
         places = []

@@ -1,178 +1,185 @@
-"""`pact status`: what a node says of itself, or a vCluster's nodes, worst first.
+"""`pact status`: what a node says of itself, or a vCluster's nodes, worst first; `--watch` keeps showing it.
 
 What isn't known is said to be unknown.
 """
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import click
 import msgspec
 
-from pactsh.cli.arguments import NODE
-from pactsh.cli.changes import clock, counted, lasts
+from pactsh.cli.arguments import NODES
+from pactsh.cli.changes import clock
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
-from pactsh.cli.render import Out
-from pactsh.errors import NotFoundError, UsageError
+from pactsh.cli.entries import short_time
+from pactsh.cli.nodestatus import FleetStatus, NodeStatus, fleet, warnings
+from pactsh.cli.render import Out, screen_size
+from pactsh.errors import NotFoundError, UnreachableError, UsageError
 
-_SOON_S = 86_400
+EVERY_S = 2.0
+_STEP_S = 0.2  # between two looks at the size of the screen
+_HEADER = ("NODE", "VCLUSTER", "STATE", "DRIFT", "WINDOW", "PRESENCE", "VERSION", "LAST SEEN")
 
 
 @dataclass(frozen=True, slots=True)
 class Args:
-    """The node; None: this one, or the vCluster's."""
+    """The nodes; None: this one, or the vCluster's. `watch`: seconds between two looks."""
 
     node: str | None
-
-
-class JournalLink(msgspec.Struct, frozen=True):
-    """Whether the agent reaches the journal, and since when that is so."""
-
-    connected: bool
-    since: str | None = None
-
-
-class Spool(msgspec.Struct, frozen=True):
-    """The agent's spool: `normal`, `read-only` or `unwritable`; entries the journal doesn't have yet."""
-
-    level: str
-    pending: int
-
-
-class Failing(msgspec.Struct, frozen=True):
-    """A version of the vCluster's overlay that the node could not apply, and why."""
-
-    version: int
-    reasons: tuple[str, ...]
-
-
-class OverlayStatus(msgspec.Struct, frozen=True):
-    """The version of the overlay that a node has (0: none); `wanted`: its vCluster's, where that is known."""
-
-    version: int
-    failing: Failing | None = None
-    wanted: int | None = None
-
-
-class DeltaStatus(msgspec.Struct, frozen=True):
-    """How many changes are committed on a node alone, and when the first ends (seconds since the epoch)."""
-
-    changes: int
-    expires: float | None = None
-
-
-class NodeStatus(msgspec.Struct, frozen=True):
-    """A node as its agent sees it; None: not known. `window_s`: seconds left in the commit window, if one is open."""
-
-    node: str
-    vcluster: str
-    state: str
-    supervisor: str | None = None
-    drift: int | None = None
-    window_s: float | None = None
-    overlay: OverlayStatus | None = None
-    deltas: DeltaStatus | None = None
-    degraded: bool = False
-    emergency: bool = False
-    journal: JournalLink | None = None
-    spool: Spool | None = None
-    sessions: int | None = None
-    containment: str | None = None
-    missing: tuple[str, ...] = ()
-    version: str | None = None
-    started_at: str | None = None
-    last_seen: str | None = None
-    present: bool | None = None
+    watch: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class FleetStatus:
-    """The nodes of a vCluster (or all), worst first, and what to look after."""
+class Screen:
+    """One look of several; `note` says why it is an old one."""
 
-    vcluster: str | None
-    nodes: tuple[NodeStatus, ...]
-    warnings: tuple[str, ...] = ()
-
-
-Result = NodeStatus | FleetStatus
+    status: NodeStatus | FleetStatus
+    time: str
+    note: str = ""
 
 
-def run(ctx: Context, args: Args) -> Result:
+Result = NodeStatus | FleetStatus | Screen
+
+
+def run(ctx: Context, args: Args) -> Result | Iterator[Result]:
     """Ask this node's agent, or the journal about others."""
     if args.node is not None and "vcluster" in ctx.explicit:
         raise UsageError("status: give a NODE or --vcluster, not both")
+    if args.watch is None:
+        return _look(ctx, args.node)
+    return _looks(ctx, lambda: _look(ctx, args.node), args.watch)
+
+
+def _look(ctx: Context, text: str | None) -> NodeStatus | FleetStatus:
     if ctx.node is not None and "vcluster" not in ctx.explicit:
-        here = _own(ctx)
-        if args.node in {None, here.node}:
+        with ctx.agent() as agent:
+            here = msgspec.convert(agent.ask("status"), NodeStatus)
+        if text in {None, here.node}:
             return here
-    from pactsh.cli.remote import list_nodes
+    from pactsh.cli.remote import list_nodes, nodes_of, one_node
 
-    vcluster = None if args.node else ctx.settings.vcluster
-    if args.node is None and vcluster is None:
-        raise UsageError("status: not on a node: name a NODE or give --vcluster")
-    nodes = [msgspec.convert(n, NodeStatus) for n in list_nodes(ctx, args.node, vcluster)]
-    if args.node is None:
-        ordered = tuple(sorted(nodes, key=badness))
-        now = ctx.now().timestamp()
-        return FleetStatus(vcluster, ordered, tuple(text for node in ordered for text in warnings(node, now)))
+    if text is None:
+        vcluster = ctx.settings.vcluster
+        if vcluster is None:
+            raise UsageError("status: not on a node: name a NODE or give --vcluster")
+        return fleet(vcluster, list_nodes(ctx, vcluster), ctx.now().timestamp())
+    if re.fullmatch(r"[a-z0-9-]+", text):
+        return one_node(ctx, text)
+    nodes, unknown = nodes_of(ctx, text)
     if not nodes:
-        raise NotFoundError(f"status: {args.node}: no such node")
-    return nodes[0]
+        raise NotFoundError(f"status: {text}: no such node", hint="pact group list shows the vClusters")
+    return fleet(None, nodes, ctx.now().timestamp(), unknown)
 
 
-def _own(ctx: Context) -> NodeStatus:
-    with ctx.agent() as agent:
-        return msgspec.convert(agent.ask("status"), NodeStatus)
+def _looks(ctx: Context, look: Callable[[], NodeStatus | FleetStatus], every_s: float) -> Iterator[Result]:
+    """Look again and again. A journal out of reach at the very first is an error; later the last look stays."""
+    status, note = look(), ""
+    looked = f"{ctx.now():%H:%M:%S}"
+    while True:
+        if ctx.json:
+            yield status
+            ctx.sleep(every_s)
+        else:
+            for _ in _changes(ctx, every_s):
+                yield Screen(status, looked, note)
+        try:
+            status, note = look(), ""
+            looked = f"{ctx.now():%H:%M:%S}"
+        except UnreachableError as error:
+            note = error.message
+            if ctx.json:
+                ctx.notice(f"pact: status: {note}")
 
 
-def warnings(status: NodeStatus, now: float) -> Iterator[str]:
-    """How a node differs from its vCluster, and what ends soon; `now` in seconds since the epoch."""
-    overlay, deltas = status.overlay, status.deltas
-    if overlay is not None and overlay.failing is not None:
-        why = "; ".join(overlay.failing.reasons[:2])
-        yield f"{status.node}: the overlay, version {overlay.failing.version}, could not be applied: {why}"
-    elif overlay is not None and overlay.wanted not in {None, overlay.version}:
-        yield f"{status.node}: has version {overlay.version} of the overlay, its vCluster version {overlay.wanted}"
-    if deltas is not None and deltas.changes:
-        yield f"{status.node}: {counted(deltas.changes)} committed on it alone (pact diff --committed {status.node})"
-    if deltas is not None and deltas.expires is not None and deltas.expires - now < _SOON_S:
-        left_s = deltas.expires - now
-        yield f"{status.node}: a committed change {f'ends in {lasts(left_s)}' if left_s > 0 else 'is over its time'}"
-
-
-def badness(status: NodeStatus) -> tuple[int, str]:
-    """A sorting key: the worst first, then by name."""
-    signs = (
-        status.present is False,
-        status.emergency,
-        status.degraded,
-        status.spool is not None and status.spool.level != "normal",
-        status.overlay is not None and (status.overlay.failing is not None),
-        bool(status.drift),
-    )
-    weight = sum(1 << (len(signs) - i) for i, sign in enumerate(signs) if sign)
-    return (-weight, status.node)
+def _changes(ctx: Context, seconds: float) -> Iterator[None]:
+    """Once now, and whenever the screen has another size, until the time is over."""
+    size = screen_size()
+    yield
+    while seconds > 0:
+        ctx.sleep(min(_STEP_S, seconds))
+        seconds -= _STEP_S
+        if (now := screen_size()) != size:
+            size = now
+            yield
 
 
 def render(result: Result, out: Out) -> None:
     """For a node the summary line first; for several a table."""
-    if isinstance(result, NodeStatus):
+    if isinstance(result, Screen):
+        out.screen(lambda page, height: _render_screen(result, page, height))
+    elif isinstance(result, NodeStatus):
         _render_node(result, out, time.time())
-        return
-    if not result.nodes:
+    elif not result.nodes:
         out.line("(no nodes)")
+    else:
+        _table(result.nodes, out)
+        _warn(result.warnings, out)
+        out.line(summary(result))
+
+
+def summary(result: FleetStatus) -> str:
+    """How many there are, and in which states.
+
+    >>> summary(fleet("v", [NodeStatus("a", "v", "COMMITTED", present=False)], 0.0))
+    '1 node: 1 COMMITTED; 1 absent'
+    """
+    total = len(result.nodes)
+    states = ", ".join(f"{number} {state}" for state, number in result.counts.items())
+    return f"{total} node{'' if total == 1 else 's'}: {states}" + (f"; {result.absent} absent" if result.absent else "")
+
+
+def _render_screen(result: Screen, out: Out, height: int | None) -> None:
+    """What fits: of the nodes the worst. `height` is None where all fits."""
+    status = result.status
+    said = [out.style(result.time, "dim")]
+    if result.note:
+        said.append(out.style(f"as it was then: {result.note}", "red", "bold"))
+    if isinstance(status, NodeStatus) or not status.nodes:
+        out.styled(*said)
+        render(status, out)
         return
-    rows = [
-        (n.node, n.vcluster, n.state, _drift(n), _presence(n), n.version or "unknown", n.last_seen or "never")
-        for n in result.nodes
-    ]
-    out.table(("NODE", "VCLUSTER", "STATE", "DRIFT", "PRESENCE", "VERSION", "LAST SEEN"), rows)
-    for text in result.warnings:
-        out.styled(out.style("[WARN]", "yellow"), text, sep=" ")
+    out.styled(*said, out.style(summary(status), "bold"))
+    room = None if height is None else max(1, height // 4)
+    told = status.warnings[:room]
+    _warn(told, out)
+    if len(told) < len(status.warnings):
+        out.line(f"… {len(status.warnings) - len(told)} more warnings")
+    shown = len(status.nodes)
+    if height is not None:
+        used = 1 + len(told) + (len(told) < len(status.warnings)) + 1  # and the header
+        shown = shown if used + shown <= height else max(1, height - used - 1)
+    _table(status.nodes[:shown], out)
+    if shown < len(status.nodes):
+        out.line(f"… {len(status.nodes) - shown} more")
+
+
+def _table(nodes: tuple[NodeStatus, ...], out: Out) -> None:
+    out.table(_HEADER, map(_row, nodes), [[_colour(node)] * len(_HEADER) for node in nodes])
+
+
+def _row(node: NodeStatus) -> tuple[str, ...]:
+    window = "-" if node.window_s is None else clock(node.window_s)
+    seen = short_time(node.last_seen) if node.last_seen else "never"
+    version = node.version or "unknown"
+    return node.node, node.vcluster, node.shown_state, _drift(node), window, _presence(node), version, seen
+
+
+def _colour(node: NodeStatus) -> str:
+    if node.emergency or node.present is False:
+        return "red bold" if node.emergency else "red"
+    failing = node.overlay is not None and node.overlay.failing is not None
+    return "yellow" if node.drift or failing or node.degraded or node.unreadable else ""
+
+
+def _warn(texts: tuple[str, ...], out: Out) -> None:
+    for text in texts:
+        out.styled(out.style("[WARN]", "yellow"), out.style(text), sep=" ")
 
 
 def _drift(status: NodeStatus) -> str:
@@ -184,11 +191,10 @@ def _presence(status: NodeStatus) -> str:
 
 
 def _render_node(status: NodeStatus, out: Out, now: float) -> None:
-    state = "EMERGENCY" if status.emergency else status.state
     colour = ("red", "bold") if status.emergency else ("bold",)
     out.styled(
         f"Node: {out.style(status.node, 'bold')}",
-        f"State: {out.style(state, *colour)}",
+        f"State: {out.style(status.shown_state, *colour)}",
         f"Supervisor: {out.style(status.supervisor or 'not part of this version')}",
     )
     facts = [("vCluster", status.vcluster), ("Drift", _drift(status))]
@@ -196,7 +202,7 @@ def _render_node(status: NodeStatus, out: Out, now: float) -> None:
         facts.append(("Window", f"{clock(status.window_s)} left, then what is not committed is rolled back"))
     if status.overlay is not None and (status.overlay.version or status.overlay.failing):
         facts.append(("Overlay", f"version {status.overlay.version}"))
-    facts += [("Warning", text) for text in warnings(status, now)]
+    facts += [("Warning", text.replace(" NODE)", f" {status.node})")) for text in warnings(status, now)]
     if status.journal is not None:
         link = "connected" if status.journal.connected else "UNREACHABLE"
         facts.append(("Journal", link + (f" since {status.journal.since}" if status.journal.since else "")))
@@ -217,11 +223,31 @@ def _render_node(status: NodeStatus, out: Out, now: float) -> None:
         out.line(f"{name + ':':<13}{value}")
 
 
-command: Command[Args, Result] = Command(
+class _Status(Command[Args, Result]):
+    """`--watch` may stand without its number, and then before a NODE as well."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give it one where what follows is none."""
+        for place, word in enumerate(args):
+            after = args[place + 1] if place + 1 < len(args) else ""
+            if word == "--watch" and not re.fullmatch(r"-?[0-9][0-9.]*", after):
+                args = [*args[:place], f"--watch={EVERY_S:g}", *args[place + 1 :]]
+        return super().parse_args(ctx, args)
+
+
+command: Command[Args, Result] = _Status(
     "status",
     help="Show the state of a node or of a vCluster's nodes.\n\nOn a node NODE defaults to that node.",
     run=run,
     render=render,
     args=Args,
-    params=[click.Argument(["node"], type=NODE, required=False)],
+    params=[
+        click.Argument(["node"], type=NODES, required=False),
+        click.Option(
+            ["--watch"],
+            type=click.FloatRange(0.5, 86_400),
+            metavar="[SECONDS]",
+            help=f"Show it again and again ({EVERY_S:g} s), until Ctrl-C.",
+        ),
+    ],
 )

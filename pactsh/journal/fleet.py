@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator
 
@@ -17,6 +18,10 @@ from pactsh.rpc import pact_pb2 as pb
 
 _MAX_DETAILS = 64 << 10
 _MAX_TEXT = 256
+_BULKY = "cap"  # what a node has: of use to who asks about one node
+_LIST_BYTES = 256 << 10  # of a message, one node more at most
+_FIELDS_BYTES = 128  # of a node, about, besides its details
+_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True)
 
 
 class FleetService:
@@ -43,11 +48,19 @@ class FleetService:
         scope = f"vcluster:{request.vcluster}" if request.vcluster else ""
         await self._judge.check_read(caller.known, "status", scope, {})
         reach = reach_of(caller.known)
-        names = sorted({*self._views.nodes, *self._presence.nodes()})
-        nodes = [self._node(name) for name in names if self._sees(reach, name)]
-        wanted = [node for node in nodes if request.vcluster in {"", node.vcluster}]
-        for start in range(0, len(wanted), 16):
-            yield pb.NodeList(nodes=wanted[start : start + 16])
+        batch, size = pb.NodeList(), 0
+        for name in sorted({*self._views.nodes, *self._presence.nodes()}):
+            vcluster = self._vcluster(name)
+            if request.vcluster not in {"", vcluster} or not reach.sees(f"node:{name}", {name: vcluster}):
+                continue
+            node = self._node(name, brief=request.brief)
+            batch.nodes.append(node)
+            size += len(node.details) + _FIELDS_BYTES
+            if size >= _LIST_BYTES:
+                yield batch
+                batch, size = pb.NodeList(), 0
+        if batch.nodes:
+            yield batch
 
     async def get_node(self, caller: Caller, request: pb.NodeRequest) -> pb.Node:
         """One node."""
@@ -70,7 +83,7 @@ class FleetService:
                 raise _elsewhere(node, self._bound(node), request.vcluster)
         if any(len(text) > _MAX_TEXT for text in (request.ssh_address, request.state, request.version)):
             raise UsageError("report refused: a field is too long")
-        parse_object(request.details or b"{}", "report refused: details", _MAX_DETAILS)
+        details = parse_object(request.details or b"{}", "report refused: details", _MAX_DETAILS)
         self._presence.report(
             node,
             Report(
@@ -81,6 +94,7 @@ class FleetService:
                 state=request.state,
                 version=request.version,
                 details=request.details,
+                brief=_encoder.encode({k: v for k, v in details.items() if k != _BULKY}).encode("ascii"),
             ),
         )
         return pb.NodeReportReply(interval_s=REPORT_INTERVAL_S)
@@ -90,9 +104,16 @@ class FleetService:
         return self._views.nodes.get(node, NodeView(node)).vcluster
 
     def _sees(self, reach: Reach, node: str) -> bool:
-        return reach.sees(f"node:{node}", {node: self._node(node).vcluster})
+        return reach.sees(f"node:{node}", {node: self._vcluster(node)})
 
-    def _node(self, name: str) -> pb.Node:
+    def _vcluster(self, name: str) -> str:
+        """The vCluster that a node is shown in: the one it is in, else the one it says."""
+        report, view = self._presence.get(name), self._views.nodes.get(name)
+        if view is not None and (view.vcluster or view.state == REVOKED):
+            return view.vcluster
+        return report.vcluster if report is not None else ""
+
+    def _node(self, name: str, *, brief: bool = False) -> pb.Node:
         """The entries' view, with the last report over it."""
         view = self._views.nodes.get(name, NodeView(name, state=""))
         report = self._presence.get(name)
@@ -108,12 +129,13 @@ class FleetService:
         if view.state == REVOKED:
             node.present = False  # whatever it said before
         elif report is not None:
-            node.vcluster = view.vcluster or report.vcluster
+            node.vcluster = self._vcluster(name)
             node.ssh_address = report.ssh_address or view.ssh_address
             node.state = report.state or view.state
             node.version = report.version or view.version
             node.last_seen = max(view.last_seen, report.time)
-            node.details = report.details
+            node.details = report.brief if brief else report.details
+        node.overlay_wanted = self._views.overlays.get(node.vcluster, PolicyView()).version
         return node
 
     async def get_policy(self, caller: Caller, request: pb.PolicyRequest) -> pb.PolicyDocument:

@@ -49,10 +49,11 @@ class SessionView(msgspec.Struct, frozen=True):
 
 
 class PolicyView(msgspec.Struct, frozen=True):
-    """A vCluster's policy or overlay document (JSON) and the entry that set it; 0 when none did."""
+    """A vCluster's policy or overlay document (JSON), its version, and the entry that set it; 0 when none did."""
 
     document: bytes = b"{}"
     seq: int = 0
+    version: int = 0
 
 
 def _text(body: JsonObject | None, key: str) -> str:
@@ -93,7 +94,10 @@ class Projections:
             document = (entry.body or {}).get(field)
             if isinstance(document, dict):
                 views = self.policies if field == "policy" else self.overlays
-                views[name] = PolicyView(canonical_json(document).encode(), entry.seq)
+                version = document.get("version")
+                views[name] = PolicyView(
+                    canonical_json(document).encode(), entry.seq, version if isinstance(version, int) else 0
+                )
 
     def _apply_session(self, entry: Entry) -> None:
         """A node starts and ends its own sessions, whatever numbers it names: none hides another's."""
@@ -135,7 +139,8 @@ class Projections:
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What an agent last said of its node; `at` is monotonic, `time` as entries have it."""
+    """What an agent last said of its node; `at` is monotonic, `time` as entries have it. `brief` is `details` without
+    what the node has."""
 
     at: float
     time: str
@@ -144,6 +149,7 @@ class Report(msgspec.Struct, frozen=True):
     state: str
     version: str
     details: bytes
+    brief: bytes = b"{}"
 
 
 class Presence:

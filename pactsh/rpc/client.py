@@ -197,9 +197,9 @@ class Journal(Connection):
         )
         return int((await self.call("Nodes/Report", request)).interval_s)
 
-    async def nodes(self, vcluster: str = "") -> builtins.list[pb.Node]:
-        """The nodes that the caller may see."""
-        request = pb.NodesRequest(vcluster=vcluster)
+    async def nodes(self, vcluster: str = "", *, brief: bool = False) -> builtins.list[pb.Node]:
+        """The nodes that the caller may see, by name; `brief`: without what they have (`cap`)."""
+        request = pb.NodesRequest(vcluster=vcluster, brief=brief)
         return [node async for reply in self.stream("Nodes/List", request) for node in reply.nodes]
 
     async def node(self, node: str) -> pb.Node:

@@ -209,10 +209,12 @@ class TrustReply(_message.Message):
     def __init__(self, ca_pem: _Optional[bytes] = ..., ssh_user_ca: _Optional[str] = ..., ssh_host_ca: _Optional[str] = ..., head_key: _Optional[bytes] = ..., head_key_id: _Optional[str] = ...) -> None: ...
 
 class NodesRequest(_message.Message):
-    __slots__ = ("vcluster",)
+    __slots__ = ("vcluster", "brief")
     VCLUSTER_FIELD_NUMBER: _ClassVar[int]
+    BRIEF_FIELD_NUMBER: _ClassVar[int]
     vcluster: str
-    def __init__(self, vcluster: _Optional[str] = ...) -> None: ...
+    brief: bool
+    def __init__(self, vcluster: _Optional[str] = ..., brief: _Optional[bool] = ...) -> None: ...
 
 class NodeRequest(_message.Message):
     __slots__ = ("node",)
@@ -221,7 +223,7 @@ class NodeRequest(_message.Message):
     def __init__(self, node: _Optional[str] = ...) -> None: ...
 
 class Node(_message.Message):
-    __slots__ = ("node", "vcluster", "ssh_address", "state", "version", "last_seen", "present", "details")
+    __slots__ = ("node", "vcluster", "ssh_address", "state", "version", "last_seen", "present", "details", "overlay_wanted")
     NODE_FIELD_NUMBER: _ClassVar[int]
     VCLUSTER_FIELD_NUMBER: _ClassVar[int]
     SSH_ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -230,6 +232,7 @@ class Node(_message.Message):
     LAST_SEEN_FIELD_NUMBER: _ClassVar[int]
     PRESENT_FIELD_NUMBER: _ClassVar[int]
     DETAILS_FIELD_NUMBER: _ClassVar[int]
+    OVERLAY_WANTED_FIELD_NUMBER: _ClassVar[int]
     node: str
     vcluster: str
     ssh_address: str
@@ -238,7 +241,8 @@ class Node(_message.Message):
     last_seen: str
     present: bool
     details: bytes
-    def __init__(self, node: _Optional[str] = ..., vcluster: _Optional[str] = ..., ssh_address: _Optional[str] = ..., state: _Optional[str] = ..., version: _Optional[str] = ..., last_seen: _Optional[str] = ..., present: _Optional[bool] = ..., details: _Optional[bytes] = ...) -> None: ...
+    overlay_wanted: int
+    def __init__(self, node: _Optional[str] = ..., vcluster: _Optional[str] = ..., ssh_address: _Optional[str] = ..., state: _Optional[str] = ..., version: _Optional[str] = ..., last_seen: _Optional[str] = ..., present: _Optional[bool] = ..., details: _Optional[bytes] = ..., overlay_wanted: _Optional[int] = ...) -> None: ...
 
 class NodeList(_message.Message):
     __slots__ = ("nodes",)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pactsh.auth.ca import Authority
-from pactsh.auth.credentials import Credentials, SshCredentials, binding_of, state_directory
+from pactsh.auth.credentials import Credentials, SshCredentials
+from pactsh.auth.state import binding_of
 from pactsh.errors import AuthError, UsageError
 from pactsh.model.identity import Identity
 
@@ -176,11 +177,3 @@ def test_what_is_kept_is_forgotten(tmp_path: Path, signing: Signing) -> None:
     credentials.forget()
     credentials.forget()
     assert [path.name for path in (tmp_path / "pact" / "ssh").glob("*/*")] == []
-
-
-def test_where_it_lies() -> None:
-    assert state_directory({"XDG_STATE_HOME": "/s", "HOME": "/h"}) == Path("/s/pact")
-    assert state_directory({"XDG_STATE_HOME": "relative", "HOME": "/h"}) == Path("/h/.local/state/pact")
-    assert state_directory({"HOME": "/h"}) == Path("/h/.local/state/pact")
-    with pytest.raises(UsageError):
-        state_directory({})

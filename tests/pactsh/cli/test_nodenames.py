@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pactsh.auth import private
-from pactsh.auth.credentials import binding_of
+from pactsh.auth.state import binding_of
 from pactsh.cli.nodenames import KEPT_S, Names, completions, known_names
 
 NODES = {"node042": "ml", "node043": "ml", "login": ""}

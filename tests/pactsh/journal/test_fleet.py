@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from pactsh.auth.ca import new_agent_request
 from pactsh.errors import ForbiddenError
+from pactsh.model.entry import Author
 from pactsh.rpc.client import Journal
 from tests.pactsh.journal.material import draft
 from tests.pactsh.journal.site import Site, collect, running
@@ -67,6 +69,41 @@ def test_another_join_token_moves_it_and_its_open_streams_end(tmp_path: Path) ->
                 ("node042 enrolled in vCluster ml", "ml"),
                 ("node042 enrolled in vCluster hpc", "hpc"),
             ]
+
+    asyncio.run(run())
+
+
+def test_what_nodes_have_can_be_left_out_of_a_list(tmp_path: Path) -> None:
+    details = b'{"drift": 2, "missing": ["caf\\u00e9"], "cap": {"cpu": {"count": 128}}}'
+
+    async def run() -> None:
+        async with running(tmp_path) as site:
+            async with await enrolled(site, "ml") as agent:
+                await agent.report_node(vcluster="ml", details=details)
+            overlay: dict[str, Any] = {"vcluster": "ml", "version": 1, "values": {}}
+            async with site.admin() as admin:
+                (before,) = await admin.nodes("ml")
+                author = Author("root@example.org", ("pact-platform-admin",))
+                fields: dict[str, Any] = {"scope": "vcluster:ml", "author": author, "body": {"overlay": overlay}}
+                await admin.append([draft(1, client="user:root@example.org:1", type="overlay.updated", **fields)])
+                (brief,), one = await admin.nodes("ml", brief=True), await admin.node("node042")
+            assert (before.details, before.overlay_wanted, one.details) == (details, 0, details)
+            assert json.loads(brief.details) == {"drift": 2, "missing": ["café"]}
+            assert (brief.overlay_wanted, one.overlay_wanted, brief.present) == (1, 1, True)
+
+    asyncio.run(run())
+
+
+def test_a_long_list_comes_whole(tmp_path: Path) -> None:
+    names = [f"node{number}" for number in range(12)]
+
+    async def run() -> None:
+        async with running(tmp_path) as site:
+            for name in names:
+                async with site.agent(name) as agent:
+                    await agent.report_node(vcluster="ml", details=json.dumps({"x": "y" * 60_000}).encode())
+            async with site.admin() as admin:
+                assert [node.node for node in await admin.nodes()] == sorted(names)
 
     asyncio.run(run())
 
