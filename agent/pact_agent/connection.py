@@ -16,11 +16,14 @@ from collections.abc import Callable
 import msgspec
 
 from pact_agent.calls import Calls
+from pact_agent.console import Console
 from pact_agent.deciding import Action
 from pact_agent.executor import Executor
 from pact_agent.frames import Channel, Frame
 from pact_agent.io import Io, Refusal, Terminal, encode_unread, parse_lang
+from pact_agent.recording import Recording
 from pact_agent.session import Session, Sessions
+from pact_agent.shellhost import ShellHost, Visitor
 from pactsh.errors import PactError, UsageError
 from pactsh.model.identity import Identity
 from pactsh.policy.decision import Decision
@@ -39,6 +42,7 @@ class Services(msgspec.Struct, frozen=True):
     executor: Executor
     calls: Calls
     state: Callable[[Session | None], dict[str, object]]
+    host: ShellHost
 
 
 def error_fields(error: PactError) -> dict[str, object]:
@@ -57,8 +61,10 @@ class Connection:
         peer: str,
         session: Session | None,
         reached: float,
+        recording: Recording | None = None,
     ) -> None:
-        self._reached = reached
+        self._reached, self._recording = reached, recording
+        self._console: Console | None = None
         self._services, self._channel, self._identity, self._peer = services, channel, identity, peer
         self._session, self._borrowed = session, session is not None
         self._notices: set[asyncio.Task[None]] = set()
@@ -98,7 +104,7 @@ class Connection:
         try:
             match frame.op:
                 case "session":
-                    await self._open(frame)
+                    return await self._open(frame)
                 case "run":
                     return await self._run(frame)
                 case "check":
@@ -127,12 +133,16 @@ class Connection:
             return called
         return True
 
-    async def _open(self, frame: Frame) -> None:
+    async def _open(self, frame: Frame) -> bool:
+        """Open a session; False when it was one of its own on the agent's terminal, and is over."""
         if self._session is not None:
             raise UsageError("protocol: this connection has its session")
         kind = frame.fields.get("kind")
         if kind not in KINDS:
             raise UsageError(f"protocol: a session's kind is one of {', '.join(KINDS)}")
+        if kind != "script" and self._recording is None and self._services.host.recordings.required():
+            await self._host(frame, kind)
+            return False
         self._session = session = await self._services.sessions.open(
             self._identity,
             kind=kind,
@@ -140,6 +150,7 @@ class Connection:
             peer=self._peer,
             term=str(frame.fields.get("term")),
             reached=self._reached,
+            recording=self._recording,
         )
         session.notify = self.notice
         session.hang_up = self.end
@@ -154,6 +165,25 @@ class Connection:
                 "roles": list(session.identity.roles),
                 "cwd": session.cwd,
             }
+        )
+        return True
+
+    async def _host(self, frame: Frame, kind: str) -> None:
+        """Have a `pactsh` of the agent's own record what they see; theirs relays as it does for a line."""
+        fields = frame.fields
+        self._console = console = Console(self._services.host, lambda text: self.notice(text, "warning"))
+        visitor = Visitor(self._identity, self._peer, self._reached)
+        self._channel.busy = True
+
+        async def hand_over(fd: int) -> None:
+            await self._channel.send({"op": "started", "pty": True, "fds": 1}, (fd,))
+
+        terminal = Terminal.of(fields.get("term"), fields.get("rows"), fields.get("cols"))
+        status = await console.run(visitor, terminal, kind, hand_over)
+        if self._notices:
+            await asyncio.wait({*self._notices}, timeout=_HANG_UP_GRACE_S)
+        await self._channel.send(
+            {"op": "exit", "status": status, "duration_ms": 0, "end": True, "unread": "", "cwd": ""}
         )
 
     async def _run(self, frame: Frame) -> bool:
@@ -243,11 +273,16 @@ class Connection:
         name = frame.fields.get("name")
         if self._session is not None and self._session.running is not None and name in _SIGNALS:
             self._session.running.signal(name)
+        elif self._console is not None and name in _SIGNALS:
+            self._console.signal(name)
 
     def _resize(self, frame: Frame) -> None:
         if self._session is not None and self._session.running is not None:
             terminal = Terminal.of("dumb", frame.fields.get("rows"), frame.fields.get("cols"))
             self._session.running.resize(terminal.rows, terminal.cols)
+        elif self._console is not None:
+            terminal = Terminal.of("dumb", frame.fields.get("rows"), frame.fields.get("cols"))
+            self._console.resize(terminal.rows, terminal.cols)
 
     def _gone(self) -> None:
         """The peer has hung up: what it runs gets SIGHUP, and SIGKILL if that isn't enough."""
@@ -256,6 +291,8 @@ class Connection:
         self._left = True
         if self._call_task is not None:
             self._call_task.cancel()
+        if self._console is not None:
+            self._console.hang_up()
         session = self._session
         if session is not None and not self._borrowed and session.running is not None:
             running = session.running

@@ -47,6 +47,8 @@ AGENT_TYPES = frozenset(
         "emergency.end",
         "emergency.stale",
         "approval.done",
+        "recording.failed",
+        "recording.played",
     }
 )
 # Who may append these: a role, `{}` standing for the vCluster of the draft's scope.

@@ -22,7 +22,7 @@ OPERATES = READS | {
     "service_restart",
     "approve",
 }
-OPERATES |= {"node_assign"}
+OPERATES |= {"node_assign", "session_play"}
 EMERGENCY = {"emergency_start", "emergency_end"}
 TABLE = {
     "pact-platform-admin": set(ACTIONS),
