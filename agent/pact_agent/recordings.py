@@ -118,10 +118,10 @@ class Recordings:
         except OSError as error:
             raise PactError(f"session {session}: its recording can't be read: {error.strerror}") from error
 
-    def all(self) -> list[Kept]:
-        """All that lie here and can be read, oldest first."""
+    def newest(self, most: int) -> list[Kept]:
+        """Those that were last written to and can be read, at most so many, oldest first."""
         found = []
-        for path in self._paths():
+        for path in sorted(self._paths(), key=_changed_at)[-most:]:
             try:
                 found.append(self._look(path))
             except (OSError, PactError) as error:
@@ -172,6 +172,13 @@ class Recordings:
                 self.journaled(path.stem, sealed)
             except (OSError, PactError) as error:
                 _log.error("%s: what is left of a recording has no entry: %s", path, error)
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # removed meanwhile
+        return 0.0
 
 
 def described(session: str, sealed: Sealed) -> JsonObject:

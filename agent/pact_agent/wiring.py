@@ -47,6 +47,7 @@ from pact_agent.revoked import Revoked
 from pact_agent.saved import StateFiles
 from pact_agent.secondperson import SecondPerson
 from pact_agent.session import Session, Sessions
+from pact_agent.sessioncalls import SessionCalls
 from pact_agent.setaside import SetAside
 from pact_agent.shellhost import ShellHost, Visitor
 from pact_agent.spawnclient import Spawner
@@ -110,7 +111,7 @@ class Wiring:
         history = self.link.history(self.spool)
         calls = Calls(
             self.facts,
-            self.sessions,
+            SessionCalls(config.node, self.sessions, self.recordings, self.recorder),
             self._in_force,
             history,
             self.emergency,
