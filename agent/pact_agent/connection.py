@@ -21,6 +21,7 @@ from pact_agent.deciding import Action
 from pact_agent.executor import Executor
 from pact_agent.frames import Channel, Frame
 from pact_agent.io import Io, Refusal, Terminal, encode_unread, parse_lang
+from pact_agent.linerecording import LineRecording
 from pact_agent.recording import Recording
 from pact_agent.session import Session, Sessions
 from pact_agent.shellhost import ShellHost, Visitor
@@ -65,6 +66,7 @@ class Connection:
     ) -> None:
         self._reached, self._recording = reached, recording
         self._console: Console | None = None
+        self._lines = LineRecording(services.host.recordings, self._not_recorded)
         self._services, self._channel, self._identity, self._peer = services, channel, identity, peer
         self._session, self._borrowed = session, session is not None
         self._notices: set[asyncio.Task[None]] = set()
@@ -95,6 +97,7 @@ class Connection:
     async def _leave(self) -> None:
         for task in (*self._notices, *self._closing):
             task.cancel()
+        await self._lines.end()
         if self._session is not None and not self._borrowed:
             session, self._session = self._session, None
             await asyncio.shield(self._services.sessions.close(session, status=self._status, reason=self._reason))
@@ -194,17 +197,25 @@ class Connection:
         if self._left:
             return False  # nobody is there any more who could stop it, or see what it says
         line = frame.text("line")
+        io, kind = _io_of(frame), "exec" if self._session is None else self._session.kind
         action: Action = "exec" if self._session is None else "shell"
+        await self._lines.need(self._identity, io.terminal, kind=kind, peer=self._peer, session=self._session)
         if self._session is None:
             self._session = await self._services.sessions.open(
-                self._identity, kind="exec", source=self._identity.source, peer=self._peer, reached=self._reached
+                self._identity,
+                kind="exec",
+                source=self._identity.source,
+                peer=self._peer,
+                reached=self._reached,
+                recording=self._lines.recording,
             )
         session = self._session
         if not self._borrowed and session.kind in {"interactive", "login"}:
             session.remember(line)
         self._channel.busy = True
         try:
-            outcome = await self._services.executor.run(session, line, _io_of(frame), self, action=action)
+            outcome = await self._services.executor.run(session, line, io, self, action=action)
+            await self._lines.finish()
         finally:
             self._channel.busy = False
         if outcome.refused:
@@ -280,6 +291,7 @@ class Connection:
         if self._session is not None and self._session.running is not None:
             terminal = Terminal.of("dumb", frame.fields.get("rows"), frame.fields.get("cols"))
             self._session.running.resize(terminal.rows, terminal.cols)
+            self._lines.resized(terminal.rows, terminal.cols)
         elif self._console is not None:
             terminal = Terminal.of("dumb", frame.fields.get("rows"), frame.fields.get("cols"))
             self._console.resize(terminal.rows, terminal.cols)
@@ -298,6 +310,10 @@ class Connection:
             running = session.running
             running.signal("HUP")
             asyncio.get_running_loop().call_later(_HANG_UP_GRACE_S, running.signal, "KILL")
+
+    def _not_recorded(self, problem: str) -> None:
+        self.notice(f"this session ends: {problem}", "warning")
+        self.end(problem)
 
     def end(self, reason: str) -> None:
         """End this connection as if its peer had hung up, once what was to be told it has been sent."""
@@ -331,13 +347,16 @@ class Connection:
 
     async def started(self, master: int | None) -> None:
         """Hand over the pipeline's terminal."""
+        await self._lines.finish()
         if master is None:
             await self._channel.send({"op": "started", "pty": False})
             return
+        fd = self._lines.carry(master)
         try:
-            await self._channel.send({"op": "started", "pty": True, "fds": 1}, (master,))
+            await self._channel.send({"op": "started", "pty": True, "fds": 1}, (master if fd is None else fd,))
         finally:
-            os.close(master)
+            os.close(master if fd is None else fd)
+        self._lines.handed_over()
 
     def notice(self, text: str, level: str) -> None:
         """Show something above the prompt, or below what runs."""

@@ -71,9 +71,11 @@ class Recordings:
         """Whether what a session shows on a terminal has to be recorded."""
         return self._policy().record
 
-    async def begin(self, identity: Identity, terminal: Terminal, *, kind: str, source: str, peer: str) -> Recording:
-        """Begin one, of a session that is about to be opened. Raises `PolicyError` where it can't be made."""
-        session = secrets.token_hex(8)
+    async def begin(
+        self, identity: Identity, terminal: Terminal, *, kind: str, source: str, peer: str, session: str = ""
+    ) -> Recording:
+        """Begin one, of `session` ("": one that is about to be opened). Raises `PolicyError` where it can't be made."""
+        session = session or secrets.token_hex(8)
         header = Header(
             2,
             terminal.cols,

@@ -1,7 +1,7 @@
 r"""What a terminal shows of an untrusted text, and nothing else it can be talked into. Pure.
 
 A recording holds whatever somebody's commands printed. Played again, text, colours and movements of the cursor pass;
-what makes a terminal answer (as if its owner had typed), set its title, fill the clipboard or report the mouse does not.
+what makes a terminal answer (as if its owner had typed), set its title, fill the clipboard or report the mouse doesn't.
 """
 
 from __future__ import annotations

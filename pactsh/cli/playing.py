@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pactsh.cli.render import Out
 
 # What a recording that ends anywhere may have left: the other screen, a hidden cursor, colours, another character set.
-_RESTORE = "\x1b[?1049l\x1b[?47l\x1b[?1l\x1b[?7h\x1b>\x1b[?25h\x1b[r\x1b(B\x0f\x1b[0m"
+_RESTORE = b"\x1b[?47l\x1b[?1l\x1b[?7h\x1b>\x1b[?25h\x1b7\x1b[r\x1b8\x1b(B\x0f\x1b[0m\r\n\x1b[J"
 _STOP, _PAUSE = b"q\x03\x04", b" "
 
 
@@ -46,7 +46,7 @@ def play(events: Iterable[tuple[float, str]], out: Out, sleep: Callable[[float],
                     return
                 out.raw(harmless.feed(text).encode("utf-8", "replace"))
     finally:
-        out.raw(_RESTORE.encode() + b"\n")
+        out.raw(_RESTORE)
 
 
 @contextmanager

@@ -152,7 +152,7 @@ LIST: Command[ListArgs, Listing] = Command(
         click.Option(["-n"], type=click.IntRange(1, 10_000), default=50, metavar="N", help="At most N (50)."),
     ],
 )
-PLAY: "Command[PlayArgs, Playing | Event]" = Command(
+PLAY: Command[PlayArgs, Playing | Event] = Command(
     "play",
     help="Play a recording on this terminal.\n\n"
     "ID|FILE is the id of a session, or a file with an asciicast (version 2). Space pauses, q and Ctrl-C end it.",

@@ -171,10 +171,20 @@ def render(result: Listing, out: Out) -> None:
         out.line("(no sessions)")
         return
     rows = [
-        (s.id, s.node, s.principal, s.kind, s.peer, short_time(s.started_at), _length(s.seconds), s.state, _mark(s))
+        (s.id, s.node, s.principal, _place(s.peer), short_time(s.started_at), _length(s.seconds), s.state, _mark(s))
         for s in result.sessions
     ]
-    out.table(("ID", "NODE", "WHO", "KIND", "FROM", "STARTED", "LENGTH", "STATE", "RECORDED"), rows)
+    out.table(("ID", "NODE", "WHO", "FROM", "STARTED", "LENGTH", "STATE", "RECORDED"), rows)
+
+
+def _place(peer: str) -> str:
+    """Where somebody came from, without the port and what they called themselves.
+
+    >>> _place("ssh [fd00::7]:50022 user=root"), _place("uid=1000 pid=77")
+    ('[fd00::7]', 'uid=1000')
+    """
+    words = peer.split()
+    return words[1].rpartition(":")[0] if words[:1] == ["ssh"] and len(words) > 1 else "".join(words[:1])
 
 
 def _mark(session: Known) -> str:
