@@ -7,6 +7,7 @@ agent that was killed, and gets its entry at the next start. Old ones stay until
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import logging
 import os
@@ -39,6 +40,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _CHUNK_BYTES = 256 << 10
 _HEADER_LIMIT_BYTES = 64 << 10
 LIMIT_BYTES = 64 << 20
+_ROOM_BYTES = 1 << 20
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -87,6 +89,8 @@ class Recordings:
         )
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if _free_bytes(self._directory) < _ROOM_BYTES:  # it would end after a line or two
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             path = self._directory / f"{session}.cast"
             return await recording.create(path, header, limit_bytes=self._limit_bytes, clock=self._clock)
         except OSError as error:
@@ -174,6 +178,11 @@ class Recordings:
                 self.journaled(path.stem, sealed)
             except (OSError, PactError) as error:
                 _log.error("%s: what is left of a recording has no entry: %s", path, error)
+
+
+def _free_bytes(directory: Path) -> int:
+    found = os.statvfs(directory)
+    return found.f_bavail * found.f_frsize
 
 
 def _changed_at(path: Path) -> float:

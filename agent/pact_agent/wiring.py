@@ -85,7 +85,12 @@ class Wiring:
         )
         self.recorder = Recorder(self.spool, config.node, self.clock, LastResort(config.node))
         self.recordings = Recordings(
-            config.state_dir / "recordings", config.node, self._in_force, self.recorder, self.clock
+            config.state_dir / "recordings",
+            config.node,
+            self._in_force,
+            self.recorder,
+            self.clock,
+            limit_bytes=limits.recording_bytes,
         )
         self.sessions = Sessions(self.recorder, limits, self.clock, self.recordings)
         self.levels = Levels(self.recorder, self.identity, self.tell)
