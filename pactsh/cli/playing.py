@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import termios
-import tty
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -51,21 +50,32 @@ def play(events: Iterable[tuple[float, str]], out: Out, sleep: Callable[[float],
 
 @contextmanager
 def _keys(sleep: Callable[[float], None]) -> Iterator[Callable[[float], bool]]:
-    """A way to wait in which keys count, where there is a keyboard; False from it: it is to end."""
-    if not os.isatty(0):
+    """A way to wait in which keys count, where there is a keyboard; False from it: it is to end.
 
-        def only_wait(seconds: float) -> bool:
-            sleep(seconds)
-            return True
+    The terminal meanwhile shows what it is given as it is: ends of lines were made ones when it was recorded.
+    """
+    has_keys = os.isatty(0)
 
-        yield only_wait
+    def wait(seconds: float) -> bool:
+        if has_keys:
+            return _wait(seconds)
+        sleep(seconds)
+        return True
+
+    fd = next((fd for fd in (0, 1) if os.isatty(fd)), None)
+    if fd is None:
+        yield wait
         return
-    before = termios.tcgetattr(0)
+    before = termios.tcgetattr(fd)
     try:
-        tty.setcbreak(0, termios.TCSANOW)
-        yield _wait
+        modes = [*before[:6], [*before[6]]]
+        modes[1] &= ~termios.OPOST
+        modes[3] &= ~(termios.ECHO | termios.ICANON)
+        modes[6][termios.VMIN], modes[6][termios.VTIME] = 1, 0
+        termios.tcsetattr(fd, termios.TCSANOW, modes)
+        yield wait
     finally:
-        termios.tcsetattr(0, termios.TCSAFLUSH, before)  # what was typed meanwhile is no command
+        termios.tcsetattr(fd, termios.TCSAFLUSH, before)  # what was typed meanwhile is no command
 
 
 def _wait(seconds: float) -> bool:
