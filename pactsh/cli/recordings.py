@@ -7,7 +7,6 @@ import base64
 import binascii
 import hashlib
 import io
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pactsh.cli.sources import Filter, open_source
-from pactsh.errors import NotFoundError, PactError, UsageError, error_of
+from pactsh.errors import NotFoundError, PactError, UsageError
 from pactsh.model.asciicast import Event, Header, parse
 
 if TYPE_CHECKING:
@@ -78,12 +77,13 @@ def fetch(ctx: Context, session: str, node: str | None, *, how: str, force: bool
                     raise PactError(f"{source}: the agent's answer can't be read: {error}") from error
                 return Found(source, data, session, str(first.get("node")), first.get("live") is True)
     where = node or _node_of(ctx, session)
+    from pactsh.cli.nodecall import line_there, read_answer
     from pactsh.cli.onnodes import captured
 
-    words = ("pact", "--output", "json", "session", "export", *(("--force",) if force else ()), session)
+    words = line_there(("session", "export", *(("--force",) if force else ()), session))
     done = captured(ctx, where, words, max_output=_LIMIT_BYTES)
     if done.status != 0:
-        raise _error(done.stderr or done.message or "", f"{source}: {where}")
+        read_answer(f"{source}: {where}", Header, done.status, "", done.stderr or done.message or "")  # raises
     return Found(source, (done.stdout or "").encode(), session, where)
 
 
@@ -96,14 +96,6 @@ def _node_of(ctx: Context, session: str) -> str:
             hint="--node NODE asks that node",
         )
     return scope.removeprefix("node:")
-
-
-def _error(said: str, what: str) -> PactError:
-    try:
-        error = json.loads(said.splitlines()[-1])["error"]
-        return error_of(str(error["kind"]), str(error["message"]), str(error.get("hint") or ""))
-    except (ValueError, KeyError, IndexError, TypeError):
-        return PactError(f"{what}: {said.strip() or 'it gave no reason'}")
 
 
 def check(ctx: Context, found: Found, *, force: bool) -> str:
