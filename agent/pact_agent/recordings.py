@@ -175,7 +175,7 @@ class Recordings:
                 facts: JsonObject = {"recording": described(path.stem, sealed), "principal": kept.origin.principal}
                 body: JsonObject = {"status": None, "reason": "the agent ended before the session", "recovered": True}
                 await self._recorder.write("session.end", agent, body | facts, session=path.stem)
-                self.journaled(path.stem, sealed)
+                await asyncio.to_thread(self.journaled, path.stem, sealed)
             except (OSError, PactError) as error:
                 _log.error("%s: what is left of a recording has no entry: %s", path, error)
 

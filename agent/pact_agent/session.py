@@ -7,6 +7,7 @@ configuration and ends what has been idle for too long.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import secrets
 from collections.abc import Callable
@@ -164,12 +165,13 @@ class Sessions:
         sealed = await recording.seal()
         if recording.problem:
             body["reason"] = recording.problem
-            failed: JsonObject = {"reason": recording.problem, "peer": session.peer, "kind": session.kind}
-            await self._recorder.write("recording.failed", session.identity, failed, session=session.id)
         body["recording"] = described(session.id, sealed)
         await self._recorder.write("session.end", session.identity, body, session=session.id)
         if self._recordings is not None:
-            self._recordings.journaled(session.id, sealed)
+            await asyncio.to_thread(self._recordings.journaled, session.id, sealed)
+        if recording.problem:
+            failed: JsonObject = {"reason": recording.problem, "peer": session.peer, "kind": session.kind}
+            await self._recorder.write("recording.failed", session.identity, failed, session=session.id)
 
     def expire_idle(self) -> None:
         """Hang up on sessions that have been idle too long; a running command counts as activity."""

@@ -70,7 +70,8 @@ class SessionCalls:
             {"session": id_, "of": kept.origin.principal, "how": way, "live": is_live, "sha256": kept.sha256 or None},
             session=session,
         )
-        yield {"node": self._node, "live": is_live, "bytes": kept.bytes, "sha256": kept.sha256 or None, **_past(kept)}
+        facts = {"node": self._node, "live": is_live, "bytes": kept.bytes, "sha256": kept.sha256 or None}
+        yield _past(kept) | facts
         try:
             async for data in self._recordings.read(id_):
                 yield {"data": base64.b64encode(data).decode("ascii")}

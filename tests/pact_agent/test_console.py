@@ -146,3 +146,36 @@ def test_a_disk_that_gets_full_ends_the_session_with_a_sentence(node: LocalNode)
         assert [e.session for e in node.entries("recording.failed")] == [path.stem, ""]
     finally:
         subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_prompt_that_finds_its_agent_again_does_not_go_on_unrecorded(tmp_path: Path) -> None:
+    made = LocalNode(tmp_path / "n", SMALL).start()
+    try:
+        child = pactsh(made, term="xterm")
+        child.expect("platform-admin")
+        made.stop()
+        have_policy(made.directory)
+        made.start()
+        child.expect("sessions are recorded here by now")
+        assert left(child) == 3
+    finally:
+        made.close()
+
+
+def test_a_recording_can_be_seen_while_it_goes_on(node: LocalNode) -> None:
+    child = pactsh(node)
+    child.expect_exact("pact:node042> ")
+    child.sendline("uname -s")
+    child.expect_exact("Linux")
+    child.expect_exact("pact:node042> ")
+    (path,) = casts(node.directory)
+    until(lambda: "Linux\r\n" in shown(path))
+    env = {"PACT_AGENT_SOCKET": str(node.socket), "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [str(BIN / "pact"), "session", "play", "--dump", path.stem], capture_output=True, text=True, env=env
+    )
+    assert done.returncode == 0
+    assert "the session goes on: its hash is in the journal when it has ended" in done.stderr
+    assert "Linux\n" in done.stdout
+    child.sendline("exit")
+    left(child)

@@ -72,7 +72,7 @@ def test_a_session_whose_recording_fails_says_so_in_the_journal(tmp_path: Path) 
 
     with recording(tmp_path) as node:
         asyncio.run(go(node))
-        _, failed, end = node.entries()
+        _, end, failed = node.entries()
         assert (failed.type, body_of(failed)["reason"]) == ("recording.failed", body_of(end)["reason"])
         assert "No space left" in body_of(end)["reason"]
         assert body_of(end)["recording"]["bytes"] > 0
