@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pact_agent.config import Config
@@ -33,6 +34,7 @@ class Agent:
     def __init__(self, config: Config, spawner: Spawner, secrets: tuple[str, ...]) -> None:
         self._parts = Wiring(config, spawner, secrets)
         self._beginning: set[asyncio.Task[None]] = set()
+        self._unfinished: list[Path] = []
 
     async def start(self, inherited: dict[str, socket.socket]) -> None:
         """Record the start, then accept connections. Raises PactError where the node can't be served."""
@@ -58,6 +60,7 @@ class Agent:
             await parts.supervisor.begin(boot)
         await self._make_as_declared(boot)
         parts.spawner.request({"op": "reclaim", "id": 0})  # the spool's lock says that no other agent is at work here
+        self._unfinished = parts.recordings.unfinished()
         parts.broker.listen(parts.config.socket_path, inherited.get("agent"))
         if parts.sshd is not None:
             await parts.sshd.listen(inherited.get("ssh"))
@@ -81,6 +84,7 @@ class Agent:
                 group.create_task(self._watch_idle(), name="idle sessions"),
                 group.create_task(parts.lifecycle.run(), name="drift"),
                 group.create_task(parts.keeper.run(), name="capabilities"),
+                group.create_task(parts.recordings.recover(self._unfinished, parts.identity), name="recordings"),
             ]
             if parts.uplink is not None:
                 tasks.append(group.create_task(parts.uplink.run(), name="uplink"))

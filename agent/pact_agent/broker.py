@@ -23,7 +23,9 @@ from pact_agent.connection import Connection, Services
 from pact_agent.cutoff import reached_by
 from pact_agent.executor import Executor
 from pact_agent.frames import Channel
+from pact_agent.recording import Recording
 from pact_agent.session import Session, Sessions
+from pact_agent.shellhost import ShellHost
 from pact_agent.strangers import Strangers
 from pactsh.errors import PactError
 from pactsh.model.identity import Identity
@@ -45,8 +47,9 @@ class Broker:
         local_users: dict[str, LocalUser],
         strangers: Strangers,
         state: Callable[[Session | None], dict[str, object]],
+        host: ShellHost,
     ) -> None:
-        self._services = Services(sessions, executor, calls, state)
+        self._services = Services(sessions, executor, calls, state, host)
         self._local_users, self._strangers = local_users, strangers
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: dict[Connection, tuple[str, float]] = {}  # who, and when the token shown here was issued
@@ -114,12 +117,18 @@ class Broker:
             asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
     def adopt(
-        self, sock: socket.socket, session: Session | None, identity: Identity, peer: str, reached: float
+        self,
+        sock: socket.socket,
+        session: Session | None,
+        identity: Identity,
+        peer: str,
+        reached: float,
+        recording: Recording | None = None,
     ) -> None:
         """Serve a connection that the agent made: for a remote `pactsh` (no session yet) or for the
         `pact` of a session, which speaks for that session and opens none of its own. `reached`: since when who is
-        behind it is connected."""
-        self._serve(sock, identity, session, peer, reached)
+        behind it is connected; `recording`: of the session that will be opened."""
+        self._serve(sock, identity, session, peer, reached, recording)
 
     def identity_of(self, uid: int) -> Identity | None:
         """Whom a uid of this node stands for, None if nobody."""
@@ -138,9 +147,10 @@ class Broker:
         session: Session | None,
         peer: str,
         reached: float,
+        recording: Recording | None = None,
     ) -> None:
         """Serve a connection of somebody, or of the uid of a stranger."""
-        connection = self._connection(sock, who, session, peer, reached)
+        connection = self._connection(sock, who, session, peer, reached, recording)
         task = asyncio.get_running_loop().create_task(connection)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -152,6 +162,7 @@ class Broker:
         session: Session | None,
         peer: str,
         reached: float,
+        recording: Recording | None,
     ) -> None:
         channel = Channel(sock)
         identity, issued_at = who if isinstance(who, Identity) else None, math.inf
@@ -162,7 +173,7 @@ class Broker:
                     return
                 identity, issued_at = shown
             assert identity is not None
-            connection = Connection(self._services, channel, identity, peer, session, reached)
+            connection = Connection(self._services, channel, identity, peer, session, reached, recording)
             self._connections[connection] = (identity.principal, issued_at)
             try:
                 await connection.serve()

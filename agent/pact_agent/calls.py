@@ -28,7 +28,7 @@ from pact_agent.secondperson import SecondPerson
 from pact_agent.servicecalls import ACTIONS as SERVICE_ACTIONS
 from pact_agent.servicecalls import VERBS as SERVICE_VERBS
 from pact_agent.servicecalls import ServiceCalls
-from pact_agent.session import Sessions
+from pact_agent.sessioncalls import OTHERS, SessionCalls
 from pactsh.errors import ForbiddenError, UnreachableError, UsageError
 from pactsh.model.approval import Approval
 from pactsh.model.entry import Author, Entry, JsonObject
@@ -43,7 +43,7 @@ Params = dict[str, object]
 ACTIONS: dict[str, str | None] = {
     "status": "status", "whoami": None, "log": "log", "verify": "log", "cap": "status", "sessions": "status",
     "whitelist": None, "approval": "status", "diag": "status", "emergency_start": "emergency_start",
-    "emergency_end": "emergency_end", **CONFIG_ACTIONS, **SERVICE_ACTIONS,
+    "emergency_end": "emergency_end", "recording": OTHERS, **CONFIG_ACTIONS, **SERVICE_ACTIONS,
 }  # fmt: skip
 # What changes something, as the site's own policy calls it.
 _CHANGING = {
@@ -63,7 +63,20 @@ _PARAMETERS: dict[str, dict[str, type]] = {
     **{method: {"service": str} for method in SERVICE_VERBS},
 }
 _EXPECTED = {str: "text", int: "a number", list: "a list of texts", bool: "true or false"}
-_TOLD = ("message", "only", "ttl", "to", "minutes", "pattern", "reason", "force", "commit", "rollback", "service")
+_TOLD = (
+    "message",
+    "only",
+    "ttl",
+    "to",
+    "minutes",
+    "pattern",
+    "reason",
+    "force",
+    "commit",
+    "rollback",
+    "service",
+    "session",
+)
 _DOES = {
     "emergency_start": "begin an emergency on a node",
     "emergency_end": "end an emergency on a node",
@@ -71,6 +84,7 @@ _DOES = {
     "rollback": "undo changes on a node",
     "blacklist": "change what is no drift on a node",
     **{method: f"{verb} services of a node" for method, verb in SERVICE_VERBS.items()},
+    "session_play": "see recordings of others' sessions",
 }
 
 
@@ -90,7 +104,7 @@ class Calls:
     def __init__(
         self,
         facts: NodeFacts,
-        sessions: Sessions,
+        sessions: SessionCalls,
         policy: Callable[[], Policy],
         history: History | None,
         emergency: Emergency,
@@ -109,7 +123,6 @@ class Calls:
             "status": self._status,
             "whoami": self._whoami,
             "cap": self._cap,
-            "sessions": self._list_sessions,
             "verify": self._verify,
             "whitelist": self._whitelist,
         }
@@ -122,7 +135,7 @@ class Calls:
         caller = Caller(Author(identity.principal, identity.roles, identity.kind), session, reached)
         if method not in ACTIONS:
             raise UsageError(f"call: unknown method {method[:32]!r}")
-        action = ACTIONS[method]
+        action = self._sessions.action(identity, params) if method == "recording" else ACTIONS[method]
         if action is not None and not may(identity, action, self._policy()):
             does = _DOES.get(action, f"see the {action}")
             raise ForbiddenError(
@@ -201,6 +214,10 @@ class Calls:
             ended = await self._emergency.end(identity, force=force)
             yield _emergency_item(self._facts.node, ended)
             return
+        if method in {"sessions", "recording"}:
+            async for item in self._of_sessions(caller, identity, method, params):
+                yield item
+            return
         if method != "log":
             yield await self._single[method](identity)
             return
@@ -233,19 +250,15 @@ class Calls:
             "overlay": msgspec.to_builtins(policy.commands),
         }
 
-    async def _list_sessions(self, _identity: Identity) -> Item:
-        return {
-            "sessions": [
-                {
-                    "id": s.id,
-                    "principal": s.identity.principal,
-                    "kind": s.kind,
-                    "source": s.source,
-                    "started_at": s.started_at,
-                }
-                for s in self._sessions.all()
-            ]
-        }
+    async def _of_sessions(
+        self, caller: Caller, identity: Identity, method: str, params: Params
+    ) -> AsyncIterator[Item]:
+        if method == "sessions":
+            for item in in_items(await self._sessions.known()):
+                yield item
+            return
+        async for item in self._sessions.recording(identity, caller.session, params):
+            yield item
 
     async def _verify(self, _identity: Identity) -> Item:
         return await self._journal().verify()

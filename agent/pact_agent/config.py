@@ -62,6 +62,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open_files: Positive = 1024
     memory_bytes: Positive = 8 << 30
     spool_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 64 << 20
+    recording_bytes: Annotated[int, msgspec.Meta(ge=1 << 20)] = 64 << 20
 
 
 class Services(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

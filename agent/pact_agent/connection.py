@@ -17,11 +17,15 @@ from contextlib import aclosing
 import msgspec
 
 from pact_agent.calls import Calls
+from pact_agent.console import Console
 from pact_agent.deciding import Action
 from pact_agent.executor import Executor
 from pact_agent.frames import Channel, Frame
 from pact_agent.io import Io, Refusal, Terminal, encode_unread, parse_lang
+from pact_agent.linerecording import LineRecording
+from pact_agent.recording import Recording
 from pact_agent.session import Session, Sessions
+from pact_agent.shellhost import ShellHost, Visitor
 from pactsh.errors import PactError, UsageError
 from pactsh.model.identity import Identity
 from pactsh.policy.decision import Decision
@@ -40,6 +44,7 @@ class Services(msgspec.Struct, frozen=True):
     executor: Executor
     calls: Calls
     state: Callable[[Session | None], dict[str, object]]
+    host: ShellHost
 
 
 def error_fields(error: PactError) -> dict[str, object]:
@@ -58,8 +63,11 @@ class Connection:
         peer: str,
         session: Session | None,
         reached: float,
+        recording: Recording | None = None,
     ) -> None:
-        self._reached = reached
+        self._reached, self._recording = reached, recording
+        self._console: Console | None = None
+        self._lines = LineRecording(services.host.recordings, self._not_recorded)
         self._services, self._channel, self._identity, self._peer = services, channel, identity, peer
         self._session, self._borrowed = session, session is not None
         self._notices: set[asyncio.Task[None]] = set()
@@ -90,6 +98,7 @@ class Connection:
     async def _leave(self) -> None:
         for task in (*self._notices, *self._closing):
             task.cancel()
+        await self._lines.end()
         if self._session is not None and not self._borrowed:
             session, self._session = self._session, None
             await asyncio.shield(self._services.sessions.close(session, status=self._status, reason=self._reason))
@@ -99,7 +108,7 @@ class Connection:
         try:
             match frame.op:
                 case "session":
-                    await self._open(frame)
+                    return await self._open(frame)
                 case "run":
                     return await self._run(frame)
                 case "check":
@@ -128,12 +137,16 @@ class Connection:
             return called
         return True
 
-    async def _open(self, frame: Frame) -> None:
+    async def _open(self, frame: Frame) -> bool:
+        """Open a session; False when it was one of its own on the agent's terminal, and is over."""
         if self._session is not None:
             raise UsageError("protocol: this connection has its session")
         kind = frame.fields.get("kind")
         if kind not in KINDS:
             raise UsageError(f"protocol: a session's kind is one of {', '.join(KINDS)}")
+        if kind != "script" and self._recording is None and self._services.host.recordings.required():
+            await self._host(frame, kind)
+            return False
         self._session = session = await self._services.sessions.open(
             self._identity,
             kind=kind,
@@ -141,6 +154,7 @@ class Connection:
             peer=self._peer,
             term=str(frame.fields.get("term")),
             reached=self._reached,
+            recording=self._recording,
         )
         session.notify = self.notice
         session.hang_up = self.end
@@ -156,6 +170,25 @@ class Connection:
                 "cwd": session.cwd,
             }
         )
+        return True
+
+    async def _host(self, frame: Frame, kind: str) -> None:
+        """Have a `pactsh` of the agent's own record what they see; theirs relays as it does for a line."""
+        fields = frame.fields
+        self._console = console = Console(self._services.host, lambda text: self.notice(text, "warning"))
+        visitor = Visitor(self._identity, self._peer, self._reached)
+        self._channel.busy = True
+
+        async def hand_over(fd: int) -> None:
+            await self._channel.send({"op": "started", "pty": True, "fds": 1}, (fd,))
+
+        terminal = Terminal.of(fields.get("term"), fields.get("rows"), fields.get("cols"))
+        status = await console.run(visitor, terminal, kind, hand_over)
+        if self._notices:
+            await asyncio.wait({*self._notices}, timeout=_HANG_UP_GRACE_S)
+        await self._channel.send(
+            {"op": "exit", "status": status, "duration_ms": 0, "end": True, "unread": "", "cwd": ""}
+        )
 
     async def _run(self, frame: Frame) -> bool:
         if len(frame.fds) != 3:
@@ -165,17 +198,25 @@ class Connection:
         if self._left:
             return False  # nobody is there any more who could stop it, or see what it says
         line = frame.text("line")
+        io, kind = _io_of(frame), "exec" if self._session is None else self._session.kind
         action: Action = "exec" if self._session is None else "shell"
+        await self._lines.need(self._identity, io.terminal, kind=kind, peer=self._peer, session=self._session)
         if self._session is None:
             self._session = await self._services.sessions.open(
-                self._identity, kind="exec", source=self._identity.source, peer=self._peer, reached=self._reached
+                self._identity,
+                kind="exec",
+                source=self._identity.source,
+                peer=self._peer,
+                reached=self._reached,
+                recording=self._lines.recording,
             )
         session = self._session
         if not self._borrowed and session.kind in {"interactive", "login"}:
             session.remember(line)
         self._channel.busy = True
         try:
-            outcome = await self._services.executor.run(session, line, _io_of(frame), self, action=action)
+            outcome = await self._services.executor.run(session, line, io, self, action=action)
+            await self._lines.finish()
         finally:
             self._channel.busy = False
         if outcome.refused:
@@ -246,11 +287,17 @@ class Connection:
         name = frame.fields.get("name")
         if self._session is not None and self._session.running is not None and name in _SIGNALS:
             self._session.running.signal(name)
+        elif self._console is not None and name in _SIGNALS:
+            self._console.signal(name)
 
     def _resize(self, frame: Frame) -> None:
         if self._session is not None and self._session.running is not None:
             terminal = Terminal.of("dumb", frame.fields.get("rows"), frame.fields.get("cols"))
             self._session.running.resize(terminal.rows, terminal.cols)
+            self._lines.resized(terminal.rows, terminal.cols)
+        elif self._console is not None:
+            terminal = Terminal.of("dumb", frame.fields.get("rows"), frame.fields.get("cols"))
+            self._console.resize(terminal.rows, terminal.cols)
 
     def _gone(self) -> None:
         """The peer has hung up: what it runs gets SIGHUP, and SIGKILL if that isn't enough."""
@@ -259,11 +306,17 @@ class Connection:
         self._left = True
         if self._call_task is not None:
             self._call_task.cancel()
+        if self._console is not None:
+            self._console.hang_up()
         session = self._session
         if session is not None and not self._borrowed and session.running is not None:
             running = session.running
             running.signal("HUP")
             asyncio.get_running_loop().call_later(_HANG_UP_GRACE_S, running.signal, "KILL")
+
+    def _not_recorded(self, problem: str) -> None:
+        self.notice(f"this session ends: {problem}", "warning")
+        self.end(problem)
 
     def end(self, reason: str) -> None:
         """End this connection as if its peer had hung up, once what was to be told it has been sent."""
@@ -297,13 +350,16 @@ class Connection:
 
     async def started(self, master: int | None) -> None:
         """Hand over the pipeline's terminal."""
+        await self._lines.finish()
         if master is None:
             await self._channel.send({"op": "started", "pty": False})
             return
+        fd = self._lines.carry(master)
         try:
-            await self._channel.send({"op": "started", "pty": True, "fds": 1}, (master,))
+            await self._channel.send({"op": "started", "pty": True, "fds": 1}, (master if fd is None else fd,))
         finally:
-            os.close(master)
+            os.close(master if fd is None else fd)
+        self._lines.handed_over()
 
     def notice(self, text: str, level: str) -> None:
         """Show something above the prompt, or below what runs."""

@@ -7,16 +7,22 @@ configuration and ends what has been idle for too long.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import secrets
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pact_agent.clock import Clock, timestamp
 from pact_agent.config import Limits
 from pact_agent.recorder import Recorder
+from pact_agent.recording import Recording
+from pact_agent.recordings import Recordings, described
 from pactsh.errors import PactError, PolicyError
 from pactsh.model.identity import Identity
+
+if TYPE_CHECKING:
+    from pactsh.model.entry import JsonObject
 
 _HISTORY = 1000
 _HISTORY_CHARACTERS = 100_000  # fits a frame and a request to the spawner, however it is escaped
@@ -46,7 +52,9 @@ class Session:
         began: float,
         reached: float = -math.inf,
         started_at: str = "",
+        recording: Recording | None = None,
     ) -> None:
+        self.recording = recording
         self.id, self.identity, self.started_at = session_id, identity, started_at
         self.kind, self.source, self.peer = kind, source, peer
         self.began = self.active = began
@@ -58,6 +66,11 @@ class Session:
         self.running: Controllable | None = None
         self.notify: Callable[[str, str], None] = lambda _text, _level: None
         self.hang_up: Callable[[str], None] = lambda _reason: None
+
+    @property
+    def has_entries(self) -> bool:
+        """Whether its start and end are entries: of a single line the line's own are enough, unless it is recorded."""
+        return self.kind != "exec" or self.recording is not None
 
     def remember(self, line: str) -> None:
         """Keep a typed line for the history; repeated and blank ones are kept once, overlong ones not at all."""
@@ -71,8 +84,8 @@ class Session:
 class Sessions:
     """All sessions of this node."""
 
-    def __init__(self, recorder: Recorder, limits: Limits, clock: Clock) -> None:
-        self._recorder, self._limits, self._clock = recorder, limits, clock
+    def __init__(self, recorder: Recorder, limits: Limits, clock: Clock, recordings: Recordings | None = None) -> None:
+        self._recorder, self._limits, self._clock, self._recordings = recorder, limits, clock, recordings
         self._open: dict[str, Session] = {}
         self._history: dict[str, list[str]] = {}
 
@@ -81,13 +94,23 @@ class Sessions:
         return tuple(self._open.values())
 
     async def open(
-        self, identity: Identity, *, kind: str, source: str, peer: str, term: str = "", reached: float = -math.inf
+        self,
+        identity: Identity,
+        *,
+        kind: str,
+        source: str,
+        peer: str,
+        term: str = "",
+        reached: float = -math.inf,
+        recording: Recording | None = None,
     ) -> Session:
         """Open and record a session.
 
         `kind`: interactive, login, script or exec (which gets no entries of its own: its line has them).
         `source`: uid or ssh; `peer`: who is at the other end, for the record; `reached`: since when that one is
-        connected (`cutoff`). Raises `PolicyError` when a limit is reached, and what the recorder raises.
+        connected (`cutoff`); `recording`: what it shows goes there, and its end seals it.
+
+        Raises `PolicyError` when a limit is reached, and what the recorder raises.
         """
         mine = sum(1 for s in self._open.values() if s.identity.principal == identity.principal)
         if mine >= self._limits.sessions_per_identity:
@@ -100,7 +123,7 @@ class Sessions:
                 f"too many sessions on this node ({len(self._open)})", hint="wait, or end one of your own elsewhere"
             )
         session = Session(
-            secrets.token_hex(8),
+            secrets.token_hex(8) if recording is None else recording.id,
             identity,
             kind=kind,
             source=source,
@@ -108,16 +131,21 @@ class Sessions:
             began=self._clock.monotonic(),
             reached=reached,
             started_at=timestamp(self._clock.now()),
+            recording=recording,
         )
         session.history = self._history.setdefault(identity.principal, [])
         self._open[session.id] = session
         try:
-            if kind != "exec":
-                body = {"kind": kind, "source": source, "peer": peer, "term": term[:64]}
-                await self._recorder.write("session.start", identity, dict(body), session=session.id)
+            if session.has_entries:
+                body: JsonObject = {"kind": kind, "source": source, "peer": peer, "term": term[:64]}
+                if recording is not None:
+                    body["recorded"] = True
+                await self._recorder.write("session.start", identity, body, session=session.id)
         except BaseException:
             del self._open[session.id]
             raise
+        if recording is not None:
+            recording.is_used = True
         return session
 
     async def close(self, session: Session, *, status: int, reason: str) -> None:
@@ -126,14 +154,24 @@ class Sessions:
             return
         if session.running is not None:
             session.running.signal("HUP")
-        if session.kind != "exec":
-            duration = int((self._clock.monotonic() - session.began) * 1000)
-            await self._recorder.write(
-                "session.end",
-                session.identity,
-                {"status": status, "reason": reason, "lines": session.lines, "duration_ms": duration},
-                session=session.id,
-            )
+        if not session.has_entries:
+            return
+        duration = int((self._clock.monotonic() - session.began) * 1000)
+        body: JsonObject = {"status": status, "reason": reason, "lines": session.lines, "duration_ms": duration}
+        recording = session.recording
+        if recording is None:
+            await self._recorder.write("session.end", session.identity, body, session=session.id)
+            return
+        sealed = await recording.seal()
+        if recording.problem:
+            body["reason"] = recording.problem
+        body["recording"] = described(session.id, sealed)
+        await self._recorder.write("session.end", session.identity, body, session=session.id)
+        if self._recordings is not None:
+            await asyncio.to_thread(self._recordings.journaled, session.id, sealed)
+        if recording.problem:
+            failed: JsonObject = {"reason": recording.problem, "peer": session.peer, "kind": session.kind}
+            await self._recorder.write("recording.failed", session.identity, failed, session=session.id)
 
     def expire_idle(self) -> None:
         """Hang up on sessions that have been idle too long; a running command counts as activity."""

@@ -9,19 +9,18 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Protocol, cast
 
 import msgspec
 
 from pact_agent.io import Io, Pty, Refusal, Terminal
+from pact_agent.recording import Recording
 from pact_agent.session import Session, Sessions
-from pact_agent.spawnclient import Job, Running, Spawner
+from pact_agent.shellhost import ANNOUNCED, NOT_RECORDED, ShellHost, Visitor
+from pact_agent.spawnclient import Running
 from pact_agent.sshchannel import Channel
 from pact_agent.sshrelay import Input, Output
-from pact_agent.stages import environment
-from pact_agent.tools import Tools
 from pactsh.errors import PactError
 from pactsh.model.identity import Identity
 from pactsh.rpc.ssh import asyncssh
@@ -39,13 +38,11 @@ NOT_WHITELISTED = 6
 
 
 class Services(msgspec.Struct, frozen=True):
-    """What a channel needs of the agent. `adopt(sock, identity, peer, reached)` serves an authenticated connection."""
+    """What a channel needs of the agent."""
 
     sessions: Sessions
     executor: Executor
-    spawner: Spawner
-    tools: Tools
-    adopt: Callable[[socket.socket, Identity, str, float], None]
+    host: ShellHost
 
 
 class Host(Protocol):
@@ -78,6 +75,7 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
         self._blocked: set[str] = set()
         self._session: Session | None = None
         self._shell: tuple[Running, Pty | None] | None = None
+        self._recording: Recording | None = None
         self._gone = False
         self.serving = False
 
@@ -135,6 +133,8 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
             self._session.running.resize(terminal.rows, terminal.cols)
         if self._shell is not None and self._shell[1] is not None:
             self._shell[1].resize(terminal.rows, terminal.cols)
+        if self._recording is not None:
+            self._recording.resized(terminal.cols, terminal.rows)
 
     def signal_received(self, signal: str) -> None:
         """Pass a signal on."""
@@ -175,8 +175,10 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
 
     def _say(self, text: str) -> None:
         if self._channel is not None and not self._gone:
-            for line in text.splitlines():
-                self._channel.say(_visible(line))
+            for line in map(_visible, text.splitlines()):
+                if self._recording is not None:
+                    self._recording.shown(line.encode("utf-8", "replace") + b"\r\n")
+                self._channel.say(line)
 
     def _signal(self, name: str) -> None:
         if self._session is not None and self._session.running is not None:
@@ -216,11 +218,19 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
 
     async def _exec(self, line: str) -> int:
         identity = self._identity()
-        sessions = self._services.sessions
-        session = await sessions.open(
-            identity, kind="exec", source="ssh", peer=self._host.peer, reached=self._host.reached
-        )
-        self._session = session
+        sessions, recording = self._services.sessions, await self._record(identity, "exec")
+        try:
+            self._session = session = await sessions.open(
+                identity,
+                kind="exec",
+                source="ssh",
+                peer=self._host.peer,
+                reached=self._host.reached,
+                recording=recording,
+            )
+        except BaseException:
+            await self._all_shown()
+            raise
         status, reason = 1, "left"
         try:
             with contextlib.ExitStack() as ends:
@@ -230,8 +240,44 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
             await self._drained()
         finally:
             reason = "disconnected" if self._gone else reason
+            await self._all_shown()
             await asyncio.shield(sessions.close(session, status=status, reason=reason))
-        return status
+        return NOT_RECORDED if recording is not None and recording.problem else status
+
+    # -- recording
+
+    async def _record(self, identity: Identity, kind: str) -> Recording | None:
+        """Record what is shown on the client's terminal from now on, where it has one and the policy wants that. Raises
+        `PolicyError` where it can't be done."""
+        recordings = self._services.host.recordings
+        if self._terminal is None or not recordings.required():
+            return None
+        recording = await recordings.begin(identity, self._terminal, kind=kind, source="ssh", peer=self._host.peer)
+        recording.on_problem = self._not_recorded
+        recording.on_lag = lambda lagging: self.block("recording", lagging)
+        self._recording = recording
+        self._show(ANNOUNCED)
+        return recording
+
+    def _show(self, data: bytes) -> None:
+        """Give the client's terminal what has been recorded, and nothing else."""
+        assert self._channel is not None
+        if self._recording is None or self._recording.shown(data):
+            self._channel.write(data, None)
+
+    def _not_recorded(self, problem: str) -> None:
+        self._say(f"pact: this session ends: {problem}")
+        self._signal("HUP")
+        asyncio.get_running_loop().call_later(_GRACE_S, self._signal, "KILL")
+
+    async def _all_shown(self) -> None:
+        """Let the session's end seal its recording; where no session has come of it, nothing is kept."""
+        if self._recording is not None and self._recording.is_used:
+            self._recording.ended.set()
+        elif self._recording is not None:
+            await self._recording.discard()
+
+    # -- pipes and terminals
 
     def _identity(self) -> Identity:
         if self._host.identity is None:
@@ -255,7 +301,8 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
     def _relay(self, fd: int, datatype: int | None) -> None:
         channel = self._channel
         assert channel is not None
-        output = Output(fd, lambda data: channel.write(data, datatype))
+        shown = datatype is None and self._terminal is not None
+        output = Output(fd, self._show if shown else lambda data: channel.write(data, datatype))
         self._outputs.append(output)
         if self._gone:
             output.close()
@@ -272,9 +319,16 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
     async def _run_shell(self) -> int:
         """Start `pactsh` with an authenticated socket, on a terminal of its own or on pipes."""
         identity = self._identity()
-        ours, theirs = socket.socketpair()
+        recording = await self._record(identity, "interactive")
+        try:
+            status = await self._shell_of(Visitor(identity, self._host.peer, self._host.reached, recording))
+            await self._drained()
+        finally:
+            await self._all_shown()
+        return NOT_RECORDED if recording is not None and recording.problem else status
+
+    async def _shell_of(self, visitor: Visitor) -> int:
         with contextlib.ExitStack() as ends:
-            ends.callback(theirs.close)
             pty = Pty(self._terminal) if self._terminal is not None else None
             try:
                 if pty is None:
@@ -284,19 +338,8 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
                     io = Io(None, None, None, self._terminal)
                     fds = (pty.slave,) * 3
                     self._attach_terminal(pty.master)
-                spec = self._services.tools.stage(
-                    "pactsh.shell.entry",
-                    (),
-                    stdio=(0, 1, 2),
-                    session_index=3,
-                    env=environment(io),
-                    terminal=self._terminal,
-                )
-                self._services.adopt(ours, identity, self._host.peer, self._host.reached)
-                job = Job((spec,), (*fds, theirs.fileno()), tty=0 if pty is not None else None)
-                running = await self._services.spawner.spawn(job)
+                running = await self._services.host.start(visitor, io, fds)
                 self._shell = (running, pty)
-                theirs.close()
                 if self._gone:
                     self._signal("HUP")
                 ended = await running.wait()
@@ -307,7 +350,6 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
             log.error("ssh: pactsh for %s: %s", self._host.peer, error)
             what = "the shell here has ended" if ended.statuses[-1] > 128 else "can't start the shell here"
             self._say(f"pact: {what}: {error}")
-        await self._drained()
         return ended.statuses[-1]
 
     def _attach_terminal(self, master: int) -> None:

@@ -46,6 +46,7 @@ from pact_agent.node import Node
 from pact_agent.observers import Observers
 from pact_agent.pipeline import Pipelines
 from pact_agent.recorder import Recorder
+from pact_agent.recordings import Recordings
 from pact_agent.revoked import Revoked
 from pact_agent.saved import StateFiles
 from pact_agent.secondperson import SecondPerson
@@ -54,7 +55,9 @@ from pact_agent.services import Backend
 from pact_agent.services.supervisor import Supervisor
 from pact_agent.services.units import Units, is_booted
 from pact_agent.session import Session, Sessions
+from pact_agent.sessioncalls import SessionCalls
 from pact_agent.setaside import SetAside
+from pact_agent.shellhost import ShellHost, Visitor
 from pact_agent.spawnclient import Spawner
 from pact_agent.spool import Spool
 from pact_agent.sshd import Sshd
@@ -89,7 +92,15 @@ class Wiring:
             config.state_dir / "spool", node=config.node, reserve_bytes=limits.spool_bytes, clock=self.clock
         )
         self.recorder = Recorder(self.spool, config.node, self.clock, LastResort(config.node))
-        self.sessions = Sessions(self.recorder, limits, self.clock)
+        self.recordings = Recordings(
+            config.state_dir / "recordings",
+            config.node,
+            self._in_force,
+            self.recorder,
+            self.clock,
+            limit_bytes=limits.recording_bytes,
+        )
+        self.sessions = Sessions(self.recorder, limits, self.clock, self.recordings)
         self.levels = Levels(self.recorder, self.identity, self.tell)
         self._revoked = Revoked(kept / "revoked.json", self._end_revoked)
         self.membership = Membership(config.vcluster, kept / "vcluster")
@@ -119,7 +130,7 @@ class Wiring:
         history = self.link.history(self.spool)
         calls = Calls(
             self.facts,
-            self.sessions,
+            SessionCalls(config.node, self.sessions, self.recordings, self.recorder),
             self._in_force,
             history,
             self.emergency,
@@ -137,7 +148,10 @@ class Wiring:
         )
         self._executing = Executing(self.sessions, self._executor, calls)
         strangers = Strangers(self.recorder, self.link)
-        self.broker = Broker(self.sessions, self._executor, calls, config.local_users, strangers, self._state)
+        self._host = ShellHost(spawner, self._tools, self._adopt, self.recordings)
+        self.broker = Broker(
+            self.sessions, self._executor, calls, config.local_users, strangers, self._state, self._host
+        )
         self.sshd = self._make_sshd()
         self.ssh_address = ""
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -276,15 +290,13 @@ class Wiring:
     def _make_sshd(self) -> Sshd | None:
         if self.config.ssh is None:
             return None
-        services = SshServices(
-            self.sessions,
-            self._executor,
-            self.spawner,
-            self._tools,
-            lambda sock, identity, peer, reached: self.broker.adopt(sock, None, identity, peer, reached),
-        )
+        services = SshServices(self.sessions, self._executor, self._host)
         refusals = Refusals(self.recorder)
         return Sshd(self.config.ssh, self.config.limits, services, refusals, self._revoked.refusal)
+
+    def _adopt(self, sock: socket.socket, visitor: Visitor) -> None:
+        """Serve the `pactsh` that was started for somebody."""
+        self.broker.adopt(sock, None, visitor.identity, visitor.peer, visitor.reached, visitor.recording)
 
     def _end_revoked(self) -> None:
         self.broker.end_revoked(self._revoked.refusal)

@@ -97,14 +97,15 @@ def _session_start(body: Body) -> str:
 
 
 def _session_end(body: Body) -> str:
-    reason = _text(body, "reason")
-    lines = _text(body, "lines")
-    return (
-        f"status {_text(body, 'status')}"
-        + (f", {reason}" if reason else "")
-        + (f", {lines} lines" if lines else "")
-        + _after(body.get("duration_ms"))
-    )
+    status, lines = _text(body, "status"), _text(body, "lines")
+    parts = [f"status {status}" if status else "", _text(body, "reason"), f"{lines} lines" if lines else ""]
+    recorded = ", recorded" if isinstance(body.get("recording"), Mapping) else ""
+    return ", ".join(filter(None, parts)) + _after(body.get("duration_ms")) + recorded
+
+
+def _played(body: Body) -> str:
+    live = " while it went on" if body.get("live") is True else ""
+    return f"{_text(body, 'how')} of session {_text(body, 'session')} of {_text(body, 'of')}{live}"
 
 
 def _connection_refused(body: Body) -> str:
@@ -169,6 +170,8 @@ _ABOUT: Mapping[str, Callable[[Body], str]] = {
     "session.start": _session_start,
     "session.end": _session_end,
     "connection.refused": _connection_refused,
+    "recording.failed": _fields,
+    "recording.played": _played,
     "agent.start": _fields,
     "agent.stop": _fields,
     "audit.degraded": _fields,
@@ -210,6 +213,7 @@ def _colour(entry: Entry) -> tuple[str, ...]:
         "emergency.stale",
         "overlay.failed",
         "approval.denied",
+        "recording.failed",
     }:
         return ("red",)
     if entry.type in {"approval.requested", "approval.expired"}:

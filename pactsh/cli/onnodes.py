@@ -143,13 +143,13 @@ class Together:
             self._ctx.notice(text)
 
 
-def captured(ctx: Context, node: str, argv: tuple[str, ...]) -> Result:
+def captured(ctx: Context, node: str, argv: tuple[str, ...], *, max_output: int = 16 << 20) -> Result:
     """Run a command on one node and keep what it prints: node verbs are an exec of the node's own `pact`."""
     from pactsh.cli.sshclient import Gate
     from pactsh.cli.stepping import stepwise
     from pactsh.language import join
 
-    limits = Limits(1, ctx.settings.timeout, max_output=16 << 20)
+    limits = Limits(1, ctx.settings.timeout, max_output=max_output)
     (done,) = stepwise(alone(Gate(ctx), node, join(argv), limits, kept=True, notice=ctx.notice))
     return done
 

@@ -16,6 +16,7 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -25,17 +26,20 @@ from pactsh.cli.command import Command
 from pactsh.cli.context import Context
 from pactsh.cli.render import Out
 from pactsh.cli.stdio import CHUNK_BYTES, feed, write_all
-from pactsh.errors import UnreachableError
+from pactsh.errors import UnreachableError, UsageError
 
 if TYPE_CHECKING:
     import asyncssh
 
+    from pactsh.cli.ownrecording import OwnRecording
+
 
 @dataclass(frozen=True, slots=True)
 class Args:
-    """The node to sit at."""
+    """The node to sit at, and a new file for a copy of what is shown."""
 
     node: str
+    record: Path | None = None
 
 
 # What a prompt or a full-screen program, cut off, can't take back itself: the other screen, bracketed paste,
@@ -58,12 +62,23 @@ class Result:
 
 def run(ctx: Context, args: Args) -> Result:
     """Connect and stay until the session ends."""
+    from pactsh.cli.ownrecording import OwnRecording
     from pactsh.cli.sshclient import Gate
 
-    return asyncio.run(_session(Gate(ctx), args.node, ctx.environ.get("TERM") or "dumb"))
+    term = ctx.environ.get("TERM") or "dumb"
+    if args.record is None:
+        return asyncio.run(_session(Gate(ctx), args.node, term, None))
+    if not (os.isatty(0) and os.isatty(1)):
+        raise UsageError("shell: --record is for a session on a terminal, and this is none")
+    gate, size = Gate(ctx), _size()
+    with OwnRecording(args.record, f"shell on {args.node}", size[:2], term, ctx.now()) as recording:
+        result = asyncio.run(_session(gate, args.node, term, recording))
+    if recording.problem:
+        ctx.notice(f"pact: {args.record}: the copy is not whole: {recording.problem}")
+    return result
 
 
-async def _session(gate: object, node: str, term: str) -> Result:
+async def _session(gate: object, node: str, term: str, recording: OwnRecording | None) -> Result:
     from pactsh.cli.sshclient import Gate
 
     assert isinstance(gate, Gate)
@@ -76,7 +91,7 @@ async def _session(gate: object, node: str, term: str) -> Result:
             term_type=term if interactive else None,
             term_size=_size() if interactive else (0, 0, 0, 0),
         )
-        status = await (_terminal(process) if interactive else _pipes(process))
+        status = await (_terminal(process, recording) if interactive else _pipes(process))
     finally:
         connection.close()
         with contextlib.suppress(Exception):
@@ -104,11 +119,16 @@ def _raw(fd: int) -> Iterator[None]:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
 
 
-async def _terminal(process: asyncssh.SSHClientProcess[bytes]) -> int | None:
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGWINCH, lambda: process.change_terminal_size(*_size()))
+async def _terminal(process: asyncssh.SSHClientProcess[bytes], recording: OwnRecording | None) -> int | None:
+    def resized() -> None:
+        size = _size()
+        process.change_terminal_size(*size)
+        if recording is not None:
+            recording.resized(*size[:2])
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, resized)
     with _raw(0):
-        return await _carry(process)
+        return await _carry(process, recording)
 
 
 async def _pipes(process: asyncssh.SSHClientProcess[bytes]) -> int | None:
@@ -117,13 +137,13 @@ async def _pipes(process: asyncssh.SSHClientProcess[bytes]) -> int | None:
     return await _carry(process)
 
 
-async def _carry(process: asyncssh.SSHClientProcess[bytes]) -> int | None:
+async def _carry(process: asyncssh.SSHClientProcess[bytes], recording: OwnRecording | None = None) -> int | None:
     """Bytes both ways until the far end is done; returns its status, None when the connection was lost."""
     import asyncssh
 
     feeding = asyncio.ensure_future(feed(process))
     try:
-        await asyncio.gather(_show(process.stdout, 1), _show(process.stderr, 2))
+        await asyncio.gather(_show(process.stdout, 1, recording), _show(process.stderr, 2, recording))
         await process.wait_closed()
     except (asyncssh.DisconnectError, ConnectionResetError, TimeoutError):
         return None
@@ -132,8 +152,10 @@ async def _carry(process: asyncssh.SSHClientProcess[bytes]) -> int | None:
     return process.returncode
 
 
-async def _show(reader: asyncssh.SSHReader[bytes], fd: int) -> None:
+async def _show(reader: asyncssh.SSHReader[bytes], fd: int, recording: OwnRecording | None) -> None:
     while data := await reader.read(CHUNK_BYTES):
+        if recording is not None:
+            recording.shown(data)
         await write_all(fd, data)
 
 
@@ -151,5 +173,13 @@ command = Command(
     run=run,
     render=render,
     args=Args,
-    params=[click.Argument(["node"], metavar="NODE", type=NODE)],
+    params=[
+        click.Argument(["node"], metavar="NODE", type=NODE),
+        click.Option(
+            ["--record"],
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="Keep a copy of what is shown in a new FILE (asciicast).",
+        ),
+    ],
 )

@@ -56,6 +56,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("conflicts", STATE, "Settle keys changed on both sides of a partition."),
     Verb("exec", ADMIN, "Run one whitelisted command on nodes.", "pactsh.cli.exec"),
     Verb("shell", ADMIN, "Open an interactive session on a node.", "pactsh.cli.shell"),
+    Verb("session", ADMIN, "List sessions, and play what was recorded of them.", "pactsh.cli.session"),
     Verb("service", ADMIN, "Show and control a node's services.", "pactsh.cli.service"),
     Verb("diag", ADMIN, "Gather and filter logs of nodes.", "pactsh.cli.diag"),
     Verb("cap", ADMIN, "Show what a node has: hardware, containment, versions.", "pactsh.cli.cap"),

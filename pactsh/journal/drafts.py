@@ -50,6 +50,8 @@ AGENT_TYPES = frozenset(
         "approval.done",
         "service.begun",
         "service.done",
+        "recording.failed",
+        "recording.played",
     }
 )
 # Who may append these: a role, `{}` standing for the vCluster of the draft's scope.

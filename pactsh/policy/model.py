@@ -71,7 +71,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drifted, as `drift_sensitivity` says. `bypass_allowed`: a platform admin may run a command outside
     the whitelist. `blacklist`: patterns of keys that are no drift. `diag_paths`: files that
     `pact diag` shows too. `two_person_approval`: what changes something waits
-    for a second person, at most `approval_timeout_seconds`.
+    for a second person, at most `approval_timeout_seconds`. `record`: what sessions show on a terminal is recorded.
     """
 
     vcluster: str
@@ -88,6 +88,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ai_exec_allowed: bool = False
     bypass_allowed: bool = True
     whitelist_mode: Literal["strict", "learning"] = "strict"
+    record: bool = False
     blacklist: tuple[str, ...] = ()
     diag_paths: tuple[str, ...] = ()
     commands: CommandOverlay = CommandOverlay()

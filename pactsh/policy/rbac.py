@@ -17,7 +17,7 @@ SERVICE_AI = "pact-service-ai"
 READ_ACTIONS = frozenset({"status", "diff", "log"})
 OPERATE = READ_ACTIONS | {
     "commit", "rollback", "blacklist", "exec", "shell", "service_start", "service_stop", "service_restart", "approve",
-    "node_assign",
+    "node_assign", "session_play",
 }  # fmt: skip
 EMERGENCY = frozenset({"emergency_start", "emergency_end"})
 ADMIN_ONLY = frozenset({"policy_update", "node_enroll", "node_decommission"})

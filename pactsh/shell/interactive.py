@@ -3,7 +3,7 @@
 import posix
 
 from pactsh.shell.report import visible
-from pactsh.shell.runner import AgentError, is_terminal
+from pactsh.shell.runner import AgentError, is_terminal, run_line
 from pactsh.shell.script import open_session
 from pactsh.shell.wire import Connection, Frame
 
@@ -26,6 +26,8 @@ def run_interactive(connection: Connection, *, login: bool) -> int:
     # A login shell stopped by ^Z would leave nobody to continue it.
     for number in (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU, _signal.SIGQUIT):
         _signal.signal(number, _signal.SIG_IGN)
+    if session.op == "started":
+        return run_line(connection, "", sent=True, first=session).status
     if wants_plain():
         from pactsh.shell.plain import PlainShell
 

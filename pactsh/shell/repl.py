@@ -318,6 +318,14 @@ class Repl:
                 connection, session = await asyncio.to_thread(_open_again)
             except (OSError, ValueError, ConnectionLost, AgentError):
                 continue
+            if session.op == "started":
+                connection.close()
+                for fd in session.fds:
+                    os.close(fd)
+                text = "sessions are recorded here by now, and this one can't be: it ends"
+                self._farewell = error_text(3, "policy", text, "log in again")
+                self._leave(3)
+                return
             self._link.replace(connection)
             self._cwd = session.text("cwd") or "/"
             self._print_above("pact: agent: connected again; this is a new session, its directory is /\n")

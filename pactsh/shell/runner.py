@@ -136,8 +136,9 @@ def run_line(
     *,
     on_frame: "Callable[[Frame], None] | None" = None,
     sent: bool = False,
+    first: Frame | None = None,
 ) -> Outcome:
-    """Send one line, unless it is `sent` already, and wait for its end.
+    """Send one line, unless it is `sent` already, and wait for its end. `first`: what was answered to it so far.
 
     `on_frame` gets every frame that is not about the run (notices, late answers). A refusal is
     returned, not printed. Raises ConnectionLost, AgentError.
@@ -149,7 +150,10 @@ def run_line(
             if not sent:
                 send_line(connection, line)
             while True:
-                frame = connection.receive() if relay is None else relay.receive()
+                if first is not None:
+                    frame, first = first, None
+                else:
+                    frame = connection.receive() if relay is None else relay.receive()
                 if frame.op == "started":
                     relay = _follow(connection, relay, frame)
                 elif frame.op == "refused" and frame.flag("rest"):

@@ -4,7 +4,7 @@ import posix
 
 from pactsh.shell.lines import FileLines, SharedLines, TooLong
 from pactsh.shell.report import error_text, refusal_text, write_error
-from pactsh.shell.runner import AgentError, Outcome, run_line, terminal_fields
+from pactsh.shell.runner import AgentError, Outcome, is_terminal, run_line, terminal_fields
 from pactsh.shell.wire import Connection, Frame
 
 TYPE_CHECKING = False
@@ -13,11 +13,17 @@ if TYPE_CHECKING:
 
 
 def open_session(connection: Connection, kind: str) -> Frame:
-    """Begin a session and return the agent's answer. Raises ConnectionLost, AgentError."""
-    connection.send({"op": "session", "kind": kind, **terminal_fields()})
+    """Begin a session and return the agent's answer. Raises ConnectionLost, AgentError.
+
+    The answer is `started` where the agent runs the session itself, to record it: all there is to do is to relay.
+    """
+    fields = terminal_fields()
+    if not (is_terminal(0) and is_terminal(1)):
+        fields["term"] = "dumb"  # nobody who draws may take it for a terminal
+    connection.send({"op": "session", "kind": kind, **fields})
     while True:
         frame = connection.receive()
-        if frame.op == "session":
+        if frame.op in ("session", "started"):
             return frame
         if frame.op == "error":
             raise AgentError(frame)

@@ -26,12 +26,14 @@ from pact_agent.judging import Judging
 from pact_agent.lifecycle import Lifecycle
 from pact_agent.observers import Observers
 from pact_agent.recorder import Recorder
+from pact_agent.recordings import Recordings
 from pact_agent.saved import StateFiles
 from pact_agent.secondperson import SecondPerson
 from pact_agent.segments import Disk
 from pact_agent.servicecalls import ServiceCalls
 from pact_agent.services import Backend
 from pact_agent.session import Sessions
+from pact_agent.sessioncalls import SessionCalls
 from pact_agent.spool import Spool
 
 from pactsh.catalog import load_catalog
@@ -133,7 +135,10 @@ class Recording:
         self.clock, self.disk = FakeClock(), FailingDisk()
         self.spool = Spool(directory, node="node042", reserve_bytes=1 << 20, clock=self.clock, disk=self.disk)
         self.recorder = Recorder(self.spool, "node042", self.clock)
-        self.sessions = Sessions(self.recorder, limits, self.clock)
+        self.recordings = Recordings(
+            directory / "recordings", "node042", lambda: self.policy, self.recorder, self.clock
+        )
+        self.sessions = Sessions(self.recorder, limits, self.clock, self.recordings)
         self.settings, self.modules = directory / "sys", directory / "modules"
         self.told: list[str] = []
         self.policy = Policy("ml-training", enforcement_mode="enforce")
@@ -230,7 +235,7 @@ def calls_of(
     facts = facts_of(node)
     return Calls(
         facts,
-        node.sessions,
+        SessionCalls("node042", node.sessions, node.recordings, node.recorder),
         lambda: policy or Policy("ml-training"),
         history,
         emergency or emergency_of(node),

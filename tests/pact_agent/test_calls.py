@@ -57,7 +57,7 @@ def ask_under(
 # In tests of their own.
 ELSEWHERE = {
     "emergency_start", "emergency_end", "commit", "rollback", "extend", "blacklist_add", "blacklist_remove",
-    "approval", "service_status", "service_logs", "service_start", "service_stop", "service_restart",
+    "approval", "recording", "service_status", "service_logs", "service_start", "service_stop", "service_restart",
 }  # fmt: skip
 READING = [method for method in ACTIONS if method not in ELSEWHERE]
 
@@ -128,15 +128,19 @@ def test_whoami_and_sessions(tmp_path: Path) -> None:
         ]
         (listed,) = ask(node, ALICE, "sessions")
         assert listed == {
+            "node": "node042",
             "sessions": [
                 {
                     "id": session.id,
                     "principal": "bob@org",
                     "kind": "login",
                     "source": "ssh",
+                    "peer": "10.0.0.9",
                     "started_at": "2026-01-31T12:00:00.000000Z",
+                    "recorded": False,
+                    "live": True,
                 }
-            ]
+            ],
         }
 
 

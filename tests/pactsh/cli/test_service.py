@@ -41,7 +41,7 @@ def test_the_table_has_failed_ones_first_and_says_why() -> None:
 def test_states_have_colours_and_columns_stay_in_line() -> None:
     text = shown(Services("node042", "systemd", SERVICES), colour=True)
     assert "\x1b[32mrunning\x1b[0m  812" in text
-    assert "\x1b[31mfailed \x1b[0m  -" in text
+    assert "\x1b[31mfailed\x1b[0m   -" in text
 
 
 def test_what_a_service_calls_itself_moves_no_cursor() -> None:

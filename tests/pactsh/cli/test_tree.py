@@ -22,7 +22,7 @@ BUILT = [verb for verb in VERBS if verb.module]
 CONTRACT = """
 status diff commit rollback log apply promote watch extend emergency conflicts exec shell service diag cap blacklist
 group approve revoke node login logout whoami ssh-config reboot reimage drain undrain cordon uncordon jobs queue cluster
-audit accounting health dag budget backup nodes dev
+audit accounting health dag budget backup nodes dev session
 """
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -22,7 +24,7 @@ OPERATES = READS | {
     "service_restart",
     "approve",
 }
-OPERATES |= {"node_assign"}
+OPERATES |= {"node_assign", "session_play"}
 EMERGENCY = {"emergency_start", "emergency_end"}
 TABLE = {
     "pact-platform-admin": set(ACTIONS),
@@ -39,6 +41,18 @@ TABLE = {
     "root": set(),
     "": set(),
 }
+
+
+def test_the_document_says_who_may_play_whose_recording() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
+    section = text.partition("## Recorded sessions")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:3] == "| `"]
+    told = {role.strip(" `"): row[1:] for row in rows for role in row[0].split(",")}
+    roles = {role.replace("VC", "ml"): row for role, row in told.items()}
+    assert set(roles) == {role for role in TABLE if TABLE[role]}
+    for role, (lists, own, others) in roles.items():
+        assert lists == own == ("yes" if may(person(role), "status", POLICY) else "no")
+        assert others == ("yes" if may(person(role), "session_play", POLICY) else "no")
 
 
 def person(*roles: str, kind: str = "human") -> Identity:
