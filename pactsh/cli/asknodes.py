@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Generic
 
 import msgspec
 
 from pactsh.cli.context import Context
-from pactsh.cli.nodecall import Result, line_there, read_answer
+from pactsh.cli.nodecall import Result, ask_node, line_there, pending_in, read_answer
+from pactsh.cli.nodes import is_name
 from pactsh.errors import PactError, error_of
 
 if TYPE_CHECKING:
@@ -41,9 +42,16 @@ class Failed(msgspec.Struct, frozen=True):
         return self.error.code
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """A node on which a second person has to agree first; it has been told of on standard error."""
+
+    node: str
+    approval: str
+
+
 def ask_nodes(
     ctx: Context, nodes: Sequence[str], kind: type[Result], words: Sequence[str]
-) -> Iterator[Result | Failed]:
+) -> Iterator[Result | Failed | Waiting]:
     """What each node answers to the verb and the arguments in `words`, in the order in which they do.
 
     Who does not answer is warned of on standard error, and how many have answered is told at the end; not with JSON.
@@ -53,11 +61,32 @@ def ask_nodes(
     return stepwise(_Asking(ctx, nodes, kind, words).answers())
 
 
+def ask_any(
+    ctx: Context,
+    text: str | None,
+    kind: type[Result],
+    several: type[Result],
+    method: str,
+    params: Mapping[str, object],
+    words: Sequence[str],
+) -> Result | Iterator[Result | Failed | Waiting]:
+    """`ask_node` for no node or the name of one, `ask_nodes` for a nodeset that names several; those answer with
+    `several`, a `kind` of its own by which they are shown with their names."""
+    if text is None or is_name(text):
+        return ask_node(ctx, text, kind, method, params, words)
+    from pactsh.cli.sshclient import Gate
+
+    nodes = asyncio.run(Gate(ctx).resolve(text))
+    if len(nodes) == 1:
+        return ask_node(ctx, nodes[0], kind, method, params, words)
+    return ask_nodes(ctx, nodes, several, words)
+
+
 class _Asking(Generic[Result]):
     def __init__(self, ctx: Context, nodes: Sequence[str], kind: type[Result], words: Sequence[str]) -> None:
         self._ctx, self._nodes, self._kind, self._words = ctx, nodes, kind, words
 
-    async def answers(self) -> AsyncIterator[Result | Failed]:
+    async def answers(self) -> AsyncIterator[Result | Failed | Waiting]:
         from pactsh.cli.fanout import Fanout, Limits
         from pactsh.cli.gauge import Gauge, is_shown
         from pactsh.cli.onnodes import stopping
@@ -74,29 +103,40 @@ class _Asking(Generic[Result]):
         with stopping(fanout):
             gauge.draw(now())
             async for ended in fanout.results(self._nodes, lambda node: sinks.setdefault(node, Kept())):
-                result = self._read(ended, sinks.pop(ended.node, Kept()))
+                result = answer_of(ended, sinks.pop(ended.node, Kept()), self._kind, self._words[0])
                 failed = isinstance(result, Failed)
                 answered += not failed
                 gauge.clear()
-                if isinstance(result, Failed) and not ctx.json and ended.result not in {"interrupted", "not-started"}:
-                    ctx.notice(f"[WARN] {self._warning(ended, result)}")
+                self._tell(ended, result)
                 yield result
                 gauge.count(now(), failed=failed)
             gauge.clear()
         if answered < len(self._nodes) and not ctx.json:
             ctx.notice(f"pact: {self._words[0]}: {answered} of {len(self._nodes)} nodes answered")
 
-    def _read(self, ended: Ended, said: Kept) -> Result | Failed:
-        try:
-            if ended.result == "ran":
-                return read_answer(self._words[0], self._kind, ended.status, said.text(1), said.text(2))
-            raise error_of(ended.kind or "error", ended.message or ended.result, ended.hint)
-        except PactError as error:
-            code = ended.status if ended.result != "ran" else error.code
-            return Failed(ended.node, Error(code, error.kind, error.message, error.hint))
+    def _tell(self, ended: Ended, result: Result | Failed | Waiting) -> None:
+        if self._ctx.json:
+            return
+        if isinstance(result, Failed) and ended.result not in {"interrupted", "not-started"}:
+            self._ctx.notice(f"[WARN] {self._warning(ended, result)}")
+        elif isinstance(result, Waiting):
+            self._ctx.notice(f"{result.node}: Pending approval: {result.approval}")
 
     def _warning(self, ended: Ended, failed: Failed) -> str:
         if ended.result == "unreachable":
             return f"{ended.node}: unreachable"
         why = failed.error.message.removeprefix(f"{self._words[0]}: ").removeprefix(f"{ended.node}: ")
         return f"{ended.node}: {why}"
+
+
+def answer_of(ended: Ended, said: Kept, kind: type[Result], what: str) -> Result | Failed | Waiting:
+    """What a node has answered to the verb `what`, or why that is not known."""
+    try:
+        if ended.result == "ran":
+            if ended.status == 0 and (id_ := pending_in(said.bytes_of(1))):
+                return Waiting(ended.node, id_)
+            return read_answer(what, kind, ended.status, said.text(1), said.text(2))
+        raise error_of(ended.kind or "error", ended.message or ended.result, ended.hint)
+    except PactError as error:
+        code = ended.status if ended.result != "ran" else error.code
+        return Failed(ended.node, Error(code, error.kind, error.message, error.hint))

@@ -6,18 +6,23 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 import msgspec
 
-from pactsh.cli.arguments import NODE
+from pactsh.cli.arguments import NODES
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
+from pactsh.cli.nodes import is_name
 from pactsh.cli.render import Out, escape
 from pactsh.errors import PactError, UsageError
 from pactsh.model.capability import Capabilities, Cpu, Enforces, Gpu, Link, Memory, Network, Storage
 
-Result = Capabilities
+if TYPE_CHECKING:
+    from pactsh.cli.capfleet import Fleet
+
+Result: TypeAlias = "Capabilities | Fleet"
 HEALTHY = "healthy"
 _LINE = 100
 
@@ -30,7 +35,7 @@ class Args:
 
 
 def run(ctx: Context, args: Args) -> Result:
-    """Ask this node's agent, or the journal for what another node reported."""
+    """Ask this node's agent, or the journal for what other nodes reported."""
     if ctx.node is not None:
         with ctx.agent() as agent:
             here = parse_capabilities(agent.ask("cap"))
@@ -38,6 +43,10 @@ def run(ctx: Context, args: Args) -> Result:
             return here
     if args.node is None:
         raise UsageError("cap: not on a node: name a NODE")
+    if not is_name(args.node):
+        from pactsh.cli import capfleet
+
+        return capfleet.read(ctx, args.node)
     from pactsh.cli.remote import node_capabilities
 
     return parse_capabilities(node_capabilities(ctx, args.node))
@@ -123,7 +132,16 @@ def _joined(*parts: str | int | None, sep: str = ", ") -> str:
 
 
 def render(result: Result, out: Out) -> None:
-    """A line a kind, each followed by its parts in columns."""
+    """Of one node a line a kind, each followed by its parts in columns; of several a table."""
+    if isinstance(result, Capabilities):
+        _render(result, out)
+    else:
+        from pactsh.cli import capfleet
+
+        capfleet.render(result, out)
+
+
+def _render(result: Capabilities, out: Out) -> None:
     is_ill = any(gpu.health != HEALTHY for gpu in result.gpus or ())
     text = f"GPUs: {'unknown' if result.gpus is None else gpu_line(result.gpus)}"
     out.styled(out.style(text, *(("red", "bold") if is_ill else ())))
@@ -288,7 +306,7 @@ def _render_enforced(enforces: Enforces, out: Out) -> None:
         out.line(f"  not in this kernel: {', '.join(enforces.landlock_missing)}")
 
 
-def _system_rows(result: Result) -> Iterator[tuple[str, str]]:
+def _system_rows(result: Capabilities) -> Iterator[tuple[str, str]]:
     system = result.system
     if system is None:
         return
@@ -305,9 +323,10 @@ def _system_rows(result: Result) -> Iterator[tuple[str, str]]:
 
 command: Command[Args, Result] = Command(
     "cap",
-    help="Show what a node has: hardware, containment, versions.\n\nOn a node NODE defaults to that node.",
+    help="Show what a node has: hardware, containment, versions.\n\n"
+    "NODE may be a nodeset: those that have the same share a row. On a node it defaults to that node.",
     run=run,
     render=render,
     args=Args,
-    params=[click.Argument(["node"], type=NODE, required=False)],
+    params=[click.Argument(["node"], type=NODES, required=False)],
 )

@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from pactsh.cli.arguments import NODES, parse_since
-from pactsh.cli.asknodes import Failed, ask_nodes
+from pactsh.cli.asknodes import Failed, Waiting, ask_nodes
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
 from pactsh.cli.nodecall import ask_node
@@ -67,7 +67,7 @@ class OneOfSeveral(NodeLogs, frozen=True):
     """The same of a node that was not asked alone."""
 
 
-Result = NodeLogs | Failed
+Result = NodeLogs | Failed | Waiting
 
 
 def run(ctx: Context, args: Args) -> NodeLogs | Iterator[Result]:
@@ -142,7 +142,7 @@ def text_lines(logs: NodeLogs) -> Iterator[str]:
 
 def render(result: Result, out: Out) -> None:
     """The sections; of one of several nodes with its name before each line."""
-    if isinstance(result, Failed):
+    if isinstance(result, Failed | Waiting):
         return  # it was told on standard error
     before = f"[{result.node}] " if isinstance(result, OneOfSeveral) else ""
     for line in text_lines(result):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import click
 import msgspec
 
-from pactsh.cli.arguments import NODE
+from pactsh.cli.arguments import NODES
+from pactsh.cli.asknodes import Failed, Waiting, ask_any
 from pactsh.cli.changes import Change, ago, clock, shown
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
-from pactsh.cli.nodecall import ask_node
 from pactsh.cli.render import Out
 
 
@@ -64,16 +65,37 @@ class Deltas(msgspec.Struct, frozen=True):
     contents: dict[str, str] = {}
 
 
-def run(ctx: Context, args: Args) -> Drift | Deltas:
-    """Ask the node's agent."""
+class DriftOfSeveral(Drift, frozen=True):
+    """The same of a node that was not asked alone."""
+
+
+class DeltasOfSeveral(Deltas, frozen=True):
+    """The same of a node that was not asked alone."""
+
+
+Result = Drift | Deltas | Failed | Waiting
+
+
+def run(ctx: Context, args: Args) -> Result | Iterator[Result]:
+    """Ask the nodes' agents."""
     if args.committed:
         words = ("diff", "--committed", *(("--contents",) if args.contents else ()))
-        return ask_node(ctx, args.node, Deltas, "deltas", {"contents": args.contents}, words)
-    return ask_node(ctx, args.node, Drift, "diff", {}, ("diff",))
+        params = {"contents": args.contents}
+        return ask_any(ctx, args.node, Deltas, DeltasOfSeveral, "deltas", params, words)
+    return ask_any(ctx, args.node, Drift, DriftOfSeveral, "diff", {}, ("diff",))
 
 
-def render(result: Drift | Deltas, out: Out) -> None:
-    """A line for each difference, or for each committed change."""
+def render(result: Result, out: Out) -> None:
+    """A line for each difference, or for each committed change; of several nodes behind the node's name."""
+    if isinstance(result, Failed | Waiting):
+        return
+    if isinstance(result, DriftOfSeveral | DeltasOfSeveral):
+        out.behind(f"{result.node}: ", lambda page: _render(result, page))
+    else:
+        _render(result, out)
+
+
+def _render(result: Drift | Deltas, out: Out) -> None:
     if isinstance(result, Deltas):
         for delta in result.deltas:
             number = f"seq:{delta.seq}" if delta.seq else "not yet in the journal"
@@ -99,16 +121,17 @@ def _committed(change: Change) -> str:
     return f"{change.dimension}: {change.key} {shown(change.after)}"
 
 
-command: Command[Args, Drift | Deltas] = Command(
+command: Command[Args, Result] = Command(
     "diff",
     help="""Show what differs from the declared state.
 
-    Each line says who changed it, where that is known. On a node NODE defaults to that node.""",
+    Each line says who changed it, where that is known. NODE may be a nodeset. On a node it
+    defaults to that node.""",
     run=run,
     render=render,
     args=Args,
     params=[
-        click.Argument(["node"], type=NODE, required=False),
+        click.Argument(["node"], type=NODES, required=False),
         click.Option(["--committed"], is_flag=True, help="The node's committed deltas."),
         click.Option(["--contents"], is_flag=True, help="With --committed as JSON: the texts of files in them."),
     ],

@@ -49,8 +49,8 @@ def _elsewhere(ctx: Context, node: str, kind: type[Result], words: Sequence[str]
     from pactsh.cli.onnodes import captured
 
     done = captured(ctx, node, line_there(words))
-    if done.status == 0 and (outcome := _pending((done.stdout or "").encode())) is not None:
-        _settle(ctx, node, outcome.approval, words[0])
+    if done.status == 0 and (id_ := pending_in((done.stdout or "").encode())):
+        _settle(ctx, node, id_, words[0])
     return read_answer(f"{words[0]}: {node}", kind, done.status, done.stdout or "", done.stderr or done.message or "")
 
 
@@ -79,12 +79,13 @@ class _Left(msgspec.Struct, frozen=True):
     state: str
 
 
-def _pending(said: bytes) -> _Left | None:
+def pending_in(said: bytes) -> str:
+    """The id of the request that the verb waits for; "" if it waits for none."""
     try:
         left = msgspec.json.decode(said, type=_Left)
-    except msgspec.DecodeError:
-        return None
-    return left if left.state == "pending" else None
+    except ValueError:  # DecodeError, ValidationError, or what is no UTF-8
+        return ""
+    return left.approval if left.state == "pending" else ""
 
 
 def _settle(ctx: Context, node: str, id_: str, what: str) -> None:

@@ -135,10 +135,22 @@ def one_node(ctx: Context, node: str) -> NodeStatus:
 
 def nodes_of(ctx: Context, text: str) -> tuple[list[NodeStatus], tuple[str, ...]]:
     """What the nodes of a nodeset reported last, and those that there are none of. Raises `UsageError` for the text."""
+    nodes, unknown = _selected(ctx, text, brief=True)
+    return [_status(node) for node in nodes], unknown
+
+
+def capabilities_of(ctx: Context, text: str) -> tuple[list[tuple[str, dict[str, object] | None]], tuple[str, ...]]:
+    """What the nodes of a nodeset have, None of one that reported nothing; and those that there are none of."""
+    nodes, unknown = _selected(ctx, text, brief=False)
+    found = [(node.node, _details(node).get("cap")) for node in nodes]
+    return [(name, cap if isinstance(cap, dict) else None) for name, cap in found], unknown
+
+
+def _selected(ctx: Context, text: str, *, brief: bool) -> tuple[list[pb.Node], tuple[str, ...]]:
     groups = groups_in(text)
     # One question: of the vCluster, where the text names one and nothing else.
     only = groups.names[0] if not groups.all and len(groups.names) == 1 and text == f"@{groups.names[0]}" else ""
-    found = {node.node: node for node in list_nodes(ctx, only)}
+    found = {node.node: node for node in ask(ctx, lambda journal: journal.nodes(only, brief=brief))}
 
     async def members(_groups: Groups) -> Mapping[str, Iterable[str]]:
         grouped: dict[str, list[str]] = {}

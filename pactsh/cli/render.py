@@ -73,6 +73,12 @@ class Out:
                 text = "  ".join(cell + gap for cell, gap in zip(styled, gaps, strict=True)).rstrip()
                 self._stream.write(text + "\n")
 
+    def behind(self, prefix: str, draw: Callable[[Out], None]) -> None:
+        """Print what `draw` prints, each line behind `prefix`."""
+        page = io.StringIO()
+        draw(Out(page, colour=self.colour))
+        self._stream.writelines(f"{escape(prefix)}{line}\n" for line in page.getvalue().splitlines())
+
     def screen(self, draw: Callable[[Out, int | None], None]) -> None:
         """Show a page in place of the one before, as much as fits; on what is no terminal below it, and whole.
 

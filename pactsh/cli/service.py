@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import click
 import msgspec
 
-from pactsh.cli.arguments import NODE
+from pactsh.cli.arguments import NODE, NODES
+from pactsh.cli.asknodes import Failed, Waiting, ask_any
 from pactsh.cli.changes import lasts
 from pactsh.cli.command import Command, Group
 from pactsh.cli.context import Context
-from pactsh.cli.nodecall import ask_node
 from pactsh.cli.render import Out
 from pactsh.errors import UsageError
 
@@ -52,12 +52,18 @@ class Services(msgspec.Struct, frozen=True):
     services: tuple[Service, ...]
 
 
-def run_status(ctx: Context, args: StatusArgs) -> Services:
-    """Ask the node's agent; the worst come first."""
+class ServicesOfSeveral(Services, frozen=True):
+    """The same of a node that was not asked alone."""
+
+
+Status = Services | Failed | Waiting
+
+
+def run_status(ctx: Context, args: StatusArgs) -> Status | Iterator[Status]:
+    """Ask the nodes' agents."""
     params = {} if args.name is None else {"service": args.name}
     words = ("service", "status", *(() if args.name is None else ("--", args.name)))
-    found = ask_node(ctx, args.node, Services, "service_status", params, words)
-    return msgspec.structs.replace(found, services=tuple(sorted(found.services, key=badness)))
+    return ask_any(ctx, args.node, Services, ServicesOfSeveral, "service_status", params, words)
 
 
 def badness(service: Service) -> tuple[int, str]:
@@ -65,21 +71,31 @@ def badness(service: Service) -> tuple[int, str]:
     return _WORST.get(service.state, len(_WORST)), service.name
 
 
-def render_status(result: Services, out: Out) -> None:
-    """A row a service, then why those that are in a bad state are."""
+def render_status(result: Status, out: Out) -> None:
+    """A row a service, the worst first, then why those that are in a bad state are."""
+    if isinstance(result, Failed | Waiting):
+        return
+    if isinstance(result, ServicesOfSeveral):
+        out.behind(f"{result.node}: ", lambda page: _render_services(result, page))
+    else:
+        _render_services(result, out)
+
+
+def _render_services(result: Services, out: Out) -> None:
+    services = sorted(result.services, key=badness)
     if not result.services:
         out.line("(no services)")
         return
     rows = [
         (s.name, s.state, _number(s.pid), "-" if s.uptime_s is None else lasts(s.uptime_s), _number(s.restarts))
-        for s in result.services
+        for s in services
     ]
     out.table(
         ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS"),
         rows,
-        styles=[("", _COLOURS.get(s.state, "yellow"), "", "", "") for s in result.services],
+        styles=[("", _COLOURS.get(s.state, "yellow"), "", "", "") for s in services],
     )
-    for service in result.services:
+    for service in services:
         if service.why:
             out.line(f"{service.name}: {service.why}")
 
@@ -107,28 +123,38 @@ class Changed(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-def run_start(ctx: Context, args: ChangeArgs) -> Changed:
+class ChangedOfSeveral(Changed, frozen=True):
+    """The same on a node that was not the only one."""
+
+
+Change = Changed | Failed | Waiting
+
+
+def run_start(ctx: Context, args: ChangeArgs) -> Change | Iterator[Change]:
     """Start it; raises what the agent raises."""
     return _change(ctx, args, "start")
 
 
-def run_stop(ctx: Context, args: ChangeArgs) -> Changed:
+def run_stop(ctx: Context, args: ChangeArgs) -> Change | Iterator[Change]:
     """Stop it; raises what the agent raises."""
     return _change(ctx, args, "stop")
 
 
-def run_restart(ctx: Context, args: ChangeArgs) -> Changed:
+def run_restart(ctx: Context, args: ChangeArgs) -> Change | Iterator[Change]:
     """Stop and start it; raises what the agent raises."""
     return _change(ctx, args, "restart")
 
 
-def _change(ctx: Context, args: ChangeArgs, verb: str) -> Changed:
+def _change(ctx: Context, args: ChangeArgs, verb: str) -> Change | Iterator[Change]:
     words = ("service", verb, "--", args.name)
-    return ask_node(ctx, args.node, Changed, f"service_{verb}", {"service": args.name}, words)
+    params = {"service": args.name}
+    return ask_any(ctx, args.node, Changed, ChangedOfSeveral, f"service_{verb}", params, words)
 
 
-def render_change(result: Changed, out: Out) -> None:
+def render_change(result: Change, out: Out) -> None:
     """One line: what, where, its process; then what else there is to say."""
+    if isinstance(result, Failed | Waiting):
+        return
     service = result.service
     pid = f" (pid {service.pid})" if service.pid is not None and result.verb != "stop" else ""
     state = "" if service.state in {"running", "stopped"} else f", now {service.state}"
@@ -204,39 +230,40 @@ def render_logs(result: Line | Streamed, out: Out) -> None:
 
 
 _NODE = click.Option(["--node"], type=NODE, help="The node; on a node: that one.")
+_NODES = click.Option(["--node"], type=NODES, help="The node, or a nodeset; on a node: that one.")
 _NAME = click.Argument(["name"], metavar="NAME")
 
-STATUS: Command[StatusArgs, Services] = Command(
+STATUS: Command[StatusArgs, Status] = Command(
     "status",
     help="Show the services of a node, or one of them, failed ones first.",
     run=run_status,
     render=render_status,
     args=StatusArgs,
-    params=[click.Argument(["name"], metavar="[NAME]", required=False), _NODE],
+    params=[click.Argument(["name"], metavar="[NAME]", required=False), _NODES],
 )
-START: Command[ChangeArgs, Changed] = Command(
+START: Command[ChangeArgs, Change] = Command(
     "start",
     help="Start a service, and wait until it has started.",
     run=run_start,
     render=render_change,
     args=ChangeArgs,
-    params=[_NAME, _NODE],
+    params=[_NAME, _NODES],
 )
-STOP: Command[ChangeArgs, Changed] = Command(
+STOP: Command[ChangeArgs, Change] = Command(
     "stop",
     help="Stop a service, and wait until it has ended.",
     run=run_stop,
     render=render_change,
     args=ChangeArgs,
-    params=[_NAME, _NODE],
+    params=[_NAME, _NODES],
 )
-RESTART: Command[ChangeArgs, Changed] = Command(
+RESTART: Command[ChangeArgs, Change] = Command(
     "restart",
     help="Stop a service and start it again.",
     run=run_restart,
     render=render_change,
     args=ChangeArgs,
-    params=[_NAME, _NODE],
+    params=[_NAME, _NODES],
 )
 LOGS: Command[LogsArgs, Line | Streamed] = Command(
     "logs",

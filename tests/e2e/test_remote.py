@@ -132,6 +132,22 @@ def test_who_does_not_answer_is_told_at_the_end_and_in_the_status(outside: Outsi
     assert done.stderr.splitlines()[-3:] == [*last, "pact: exec: 2 of 3 nodes finished"]
 
 
+def test_other_verbs_take_nodesets_too(outside: Outside) -> None:
+    cap = outside.pact("cap", "node[042-043],node999")
+    header, row, warning = cap.stdout.splitlines()
+    assert (header.split()[0], row.split()[:2], cap.returncode) == ("NODES", ["node[042-043]", "(2)"], 1)
+    assert warning == "[WARN] node999: no such nodes"
+    diff = outside.pact("diff", "@ml-training")
+    assert {line.partition(": ")[0] for line in diff.stdout.splitlines()} == set(NODES), diff.stderr
+    assert diff.returncode == 0
+    partly = outside.pact("diff", "node[043,999]")
+    assert (partly.returncode, partly.stderr) == (
+        1, "[WARN] node999: no node 'node999'\npact: diff: 1 of 2 nodes answered\n",
+    )  # fmt: skip
+    services = outside.pact("service", "status", "--node", "node[042-043]", "--output", "json")
+    assert {json.loads(line)["node"] for line in services.stdout.splitlines()} == set(NODES)
+
+
 def test_an_interrupt_of_several_stops_all_and_tells_who_had_finished(outside: Outside) -> None:
     process = outside.start("exec", "--fanout", "1", "node[042-043]", "--", "sleep", "4324")
     while not running_on(outside, "sleep 4324"):

@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from pactsh.cli.nodecall import read_answer
+from pactsh.cli.nodecall import pending_in, read_answer
 from pactsh.errors import ForbiddenError, PactError
 
 
@@ -41,3 +41,17 @@ def test_garbage_is_an_error_that_names_the_node(status: int, stdout: str, stder
     with pytest.raises(PactError, match=f"^diag: n1: .*{why}") as caught:
         read_answer("diag: n1", Answer, status, stdout, stderr)
     assert caught.value.code == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "id_"),
+    [
+        (b'{"approval": "ap-12", "state": "pending", "what": "commit", "where": "n1"}\n', "ap-12"),
+        (b'{"approval": "ap-12", "state": "approved"}', ""),
+        (b'{"node": "n1"}', ""),
+        (b"\xff{", ""),
+        (b"", ""),
+    ],
+)
+def test_a_verb_that_waits_for_a_second_person_is_told_by_its_answer(said: bytes, id_: str) -> None:
+    assert pending_in(said) == id_
