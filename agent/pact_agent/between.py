@@ -43,14 +43,19 @@ class Between:
         self._typed.pause(held)
 
     async def finish(self) -> None:
-        """Show what the terminal still holds; their end is closed once they have read it."""
+        """Show what the terminal still holds, and wait until they have taken it."""
         await self._shown.drain(_STALLED_S)
-        self.close()
+        self._no_more()
+        self._screen.end()
+        await self._screen.detached.wait()
 
     def close(self) -> None:
-        """Carry no more."""
+        """Carry no more, whatever they have not taken yet: whoever doesn't read must not keep this for ever."""
+        self._no_more()
+        self._screen.detach()
+
+    def _no_more(self) -> None:
         self._shown.close()
         self._typed.close()
         self._keys.detach()
-        self._screen.end()
         self.theirs.close()

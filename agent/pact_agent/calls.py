@@ -215,8 +215,9 @@ class Calls:
             yield _emergency_item(self._facts.node, ended)
             return
         if method in {"sessions", "recording"}:
-            async for item in self._of_sessions(caller, identity, method, params):
-                yield item
+            async with aclosing(self._of_sessions(caller, identity, method, params)) as items:
+                async for item in items:
+                    yield item
             return
         if method != "log":
             yield await self._single[method](identity)
@@ -252,13 +253,14 @@ class Calls:
 
     async def _of_sessions(
         self, caller: Caller, identity: Identity, method: str, params: Params
-    ) -> AsyncIterator[Item]:
+    ) -> AsyncGenerator[Item, None]:
         if method == "sessions":
             for item in in_items(await self._sessions.known()):
                 yield item
             return
-        async for item in self._sessions.recording(identity, caller.session, params):
-            yield item
+        async with aclosing(self._sessions.recording(identity, caller.session, params)) as items:
+            async for item in items:
+                yield item
 
     async def _verify(self, _identity: Identity) -> Item:
         return await self._journal().verify()

@@ -308,6 +308,7 @@ class Connection:
             self._call_task.cancel()
         if self._console is not None:
             self._console.hang_up()
+        asyncio.get_running_loop().call_later(_HANG_UP_GRACE_S, self._lines.give_up)
         session = self._session
         if session is not None and not self._borrowed and session.running is not None:
             running = session.running

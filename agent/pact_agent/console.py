@@ -30,6 +30,7 @@ class Console:
         self._pty: Pty | None = None
         self._running: Running | None = None
         self._visitor: Visitor | None = None
+        self._between: Between | None = None
         self._left = False
 
     async def run(
@@ -44,7 +45,7 @@ class Console:
         self._visitor = msgspec.structs.replace(visitor, recording=recording)
         try:
             self._pty = pty = Pty(terminal)
-            between = Between(pty.master, recording)
+            self._between = between = Between(pty.master, recording)
             try:
                 await hand_over(between.theirs.fileno())
                 between.handed_over()
@@ -89,7 +90,12 @@ class Console:
         """They are gone, or have to go: SIGHUP, and SIGKILL if that isn't enough."""
         self._left = True
         self.signal("HUP")
-        asyncio.get_running_loop().call_later(_GRACE_S, self.signal, "KILL")
+        asyncio.get_running_loop().call_later(_GRACE_S, self._give_up)
+
+    def _give_up(self) -> None:
+        self.signal("KILL")
+        if self._between is not None:
+            self._between.close()
 
     def _not_recorded(self, problem: str) -> None:
         self._say(f"this session ends: {problem}")

@@ -66,14 +66,17 @@ class LineRecording:
 
     async def finish(self) -> None:
         """A line has ended, or the next begins: show what is left of it."""
-        between, self._between = self._between, None
-        if between is not None:
-            await between.finish()
+        if self._between is not None:
+            await self._between.finish()
+
+    def give_up(self) -> None:
+        """They are gone: what they have not taken is lost."""
+        if self._between is not None:
+            self._between.close()
 
     async def end(self) -> None:
         """Nothing more will be shown."""
-        if self._between is not None:
-            self._between.close()
+        self.give_up()
         if self.recording is not None and self.recording.is_used:
             self.recording.ended.set()
         elif self.recording is not None:

@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,7 +152,7 @@ class Recordings:
             return ""
         return text if _HASH.fullmatch(text) else ""
 
-    async def read(self, session: str) -> AsyncIterator[bytes]:
+    async def read(self, session: str) -> AsyncGenerator[bytes, None]:
         """The file in pieces; of a session that goes on, what is there now."""
         with (self._directory / f"{session}.cast").open("rb") as file:
             left = os.fstat(file.fileno()).st_size

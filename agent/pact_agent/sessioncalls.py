@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import UTC, datetime
 
 from pact_agent.clock import timestamp
@@ -57,7 +58,7 @@ class SessionCalls:
             return OTHERS
         return OWN if owner == identity.principal else OTHERS
 
-    async def recording(self, identity: Identity, session: str, params: Params) -> AsyncIterator[Item]:
+    async def recording(self, identity: Identity, session: str, params: Params) -> AsyncGenerator[Item, None]:
         """What is known of a recording, then the file in pieces. That somebody sees it is on record before they do."""
         kept, way = self._recordings.get(_session(params)), params.get("how") or _WAYS[0]
         if way not in _WAYS:
@@ -73,8 +74,9 @@ class SessionCalls:
         facts = {"node": self._node, "live": is_live, "bytes": kept.bytes, "sha256": kept.sha256 or None}
         yield _past(kept) | facts
         try:
-            async for data in self._recordings.read(id_):
-                yield {"data": base64.b64encode(data).decode("ascii")}
+            async with aclosing(self._recordings.read(id_)) as pieces:
+                async for data in pieces:
+                    yield {"data": base64.b64encode(data).decode("ascii")}
         except OSError as error:
             raise NotFoundError(f"session {id_}: its recording can't be read: {error.strerror}") from error
 

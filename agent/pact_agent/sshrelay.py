@@ -86,11 +86,13 @@ class Input:
         self._buffer = bytearray()
         self._ended = False
         self._waiting = self._held = False
+        self.detached = asyncio.Event()
 
     def attach(self, fd: int, *, terminal: bool) -> None:
         """Send everything to `fd` from now on, what is waiting first."""
         self.detach()
         self._fd, self._terminal = fd, terminal
+        self.detached.clear()
         os.set_blocking(fd, False)
         self._flush()
 
@@ -103,6 +105,7 @@ class Input:
             self._loop.remove_writer(fd)
         self._waiting = False
         os.close(fd)
+        self.detached.set()
 
     def feed(self, data: bytes) -> None:
         """More from the client."""

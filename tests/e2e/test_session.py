@@ -13,8 +13,8 @@ import pexpect
 import pytest
 
 from tests.e2e.outside import Outside, outside_of
+from tests.pact_agent.casts import left, until
 from tests.pact_agent.localnode import BIN
-from tests.pact_agent.test_sshsession import left, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 

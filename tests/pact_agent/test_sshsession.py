@@ -5,26 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pexpect
 import pytest
 
 from pactsh.model.entry import Draft
-from tests.pact_agent.casts import casts, have_policy, is_as_journaled, read, recording_of, shown
+from tests.pact_agent.casts import casts, have_policy, is_as_journaled, left, read, recording_of, shown, until
 from tests.pact_agent.localnode import body_of
 from tests.pact_agent.sshnode import SshNode, new_key
-
-
-def until(condition: Callable[[], Any], limit_s: float = 20) -> Any:
-    deadline = time.monotonic() + limit_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
 
 
 def recording_node(directory: Path) -> SshNode:
@@ -46,12 +36,6 @@ def terminal(node: SshNode, *words: str, term: str = "dumb") -> pexpect.spawn[st
     options = [*node.options(), "-tt", "root@127.0.0.1", *words]
     env = {**os.environ, "TERM": term}
     return pexpect.spawn("ssh", options, env=env, encoding="utf-8", timeout=20, dimensions=(24, 90))
-
-
-def left(child: pexpect.spawn[str]) -> int | None:
-    child.expect(pexpect.EOF)
-    child.close()
-    return child.exitstatus
 
 
 def newest(node: SshNode, before: set[Path]) -> tuple[Path, Draft]:
@@ -186,6 +170,7 @@ def test_more_than_the_limit_ends_the_session_with_a_sentence(tmp_path: Path) ->
         made.node.close()
 
 
+@pytest.mark.e2e
 def test_an_agent_that_is_killed_leaves_what_was_shown_and_its_successor_journals_it(tmp_path: Path) -> None:
     made = recording_node(tmp_path).start()
     try:
@@ -211,6 +196,7 @@ def test_an_agent_that_is_killed_leaves_what_was_shown_and_its_successor_journal
         made.node.close()
 
 
+@pytest.mark.e2e
 def test_a_policy_that_asks_for_recordings_and_a_disk_that_takes_none(tmp_path: Path) -> None:
     made = recording_node(tmp_path).start()
     try:

@@ -12,9 +12,8 @@ import pexpect
 import pytest
 
 from pactsh.model.asciicast import Encoder, Header, Origin
-from tests.pact_agent.casts import casts, have_policy
+from tests.pact_agent.casts import casts, have_policy, left, until
 from tests.pact_agent.localnode import BIN, LocalNode
-from tests.pact_agent.test_sshsession import left, until
 from tests.pactsh.cli.conftest import RunningJournal, draft
 from tests.pactsh.cli.program import clean_environment, run_pact
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 
@@ -108,3 +109,19 @@ def test_what_is_no_event_is_told_with_its_line(line: bytes) -> None:
     header = Encoder(Header(2, 80, 24)).header()
     with pytest.raises(UsageError, match=r"x\.cast: line 2"):
         list(parse([header, line + b"\n"], SOURCE)[1])
+
+
+@given(
+    st.lists(
+        st.sampled_from(list('[]{},:"\\12.oe-\n'))
+        | st.sampled_from(["version", '"o"', "NaN", "1e999", "\x00", "\ud800"]),
+        max_size=30,
+    )
+)
+def test_whatever_a_file_holds_it_is_a_recording_or_an_error_of_ours(pieces: list[str]) -> None:
+    text = "".join(pieces).encode("utf-8", "surrogatepass")
+    for data in (text, Encoder(Header(2, 80, 24)).header() + text):
+        with contextlib.suppress(UsageError):
+            for event in events(data):
+                assert event.time >= 0
+                assert event.size is None or min(event.size) >= 0
