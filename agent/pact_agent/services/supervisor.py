@@ -200,7 +200,7 @@ class Supervisor:
                 raise PactError(f"service: {name}: {problem}", hint="docs/services.md has the keys of a definition")
             if verb != "stop" and name not in self._defined.known:
                 raise PactError(f"service: {name}: its definition is not there any more")
-            ended = await self._stop(name) if verb != "start" else ()
+            ended = await self._stop(name, lasting=verb == "stop") if verb != "start" else ()
             begun: tuple[str, ...] = ()
             if verb != "stop":
                 begun = await self._start(name)
@@ -210,11 +210,13 @@ class Supervisor:
             others = tuple(dict.fromkeys(one for one in (*ended, *begun) if one != name))
             return Changed(self._shown(name), others)
 
-    async def _stop(self, name: str) -> tuple[str, ...]:
-        """Stop it; gives those that were stopped before it, since they can't be without it."""
+    async def _stop(self, name: str, *, lasting: bool) -> tuple[str, ...]:
+        """Stop it, for the next agent too if that is to last; gives those that were stopped before it, since they can't
+        be without it."""
         users = [one for one in dependants(self._defined.known, name) if self._is_up(one)]
         for one in (*users, name):
-            self._remember(one, stopped=True)
+            if lasting:
+                self._remember(one, stopped=True)
             if one in self._instances:
                 await self._instances[one].stop()
         return tuple(users)
