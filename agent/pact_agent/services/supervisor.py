@@ -23,7 +23,7 @@ from pact_agent.services.instance import Instance
 from pact_agent.services.limits import ServiceGroups
 from pact_agent.services.logfiles import file_logs
 from pact_agent.services.order import before, cycles, dependants, needed, start_order
-from pact_agent.services.run import Run, Spec, find, start
+from pact_agent.services.run import Run, Spec, find, is_held, start
 from pact_agent.spoolfiles import replace_file
 from pactsh.errors import PactError, UsageError
 
@@ -75,12 +75,24 @@ class Supervisor:
                 instance.adopt(found)
             elif instance.definition.enabled and name not in self._stopped:
                 wanted.append(name)
+        await self._adopt_others()
         if wanted:
             for name in wanted:
                 self._instances[name].expect()
             task = asyncio.get_running_loop().create_task(self._start_all(tuple(wanted)), name="services")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def _adopt_others(self) -> None:
+        """Services that run though nothing says any more, or nothing that can be read, what they are: to be stopped."""
+        with contextlib.suppress(FileNotFoundError):
+            for place in sorted(self._state.iterdir()):
+                if place.name not in self._instances and NAME.fullmatch(place.name) and is_held(place):
+                    nothing = Definition(("/",), restart="never", enabled=False)
+                    instance = self._instances[place.name] = Instance(place.name, nothing, self._launch, self._tell)
+                    with contextlib.suppress(PactError):
+                        if isinstance(found := await find(place, self._boot), Run):
+                            instance.adopt(found)
 
     async def _start_all(self, names: tuple[str, ...]) -> None:
         for name in names:
@@ -101,7 +113,8 @@ class Supervisor:
         for task in self._tasks:
             task.cancel()
         if stop:
-            for name in reversed(start_order(self._defined.known)):
+            order = reversed(start_order(self._defined.known))
+            for name in dict.fromkeys((*order, *self._instances)):
                 if name in self._instances:
                     await self._instances[name].stop()
         for instance in self._instances.values():

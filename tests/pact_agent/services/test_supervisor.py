@@ -196,6 +196,30 @@ def test_another_agent_finds_them_and_goes_on(services: Services) -> None:
     asyncio.run(go())
 
 
+def test_one_that_runs_without_a_definition_can_be_stopped(services: Services) -> None:
+    """Somebody took its file away, or broke it, while no agent was there."""
+    services.define("gone", *SLEEP)
+    services.define("broken", *SLEEP)
+
+    async def go() -> None:
+        async with services.agent(stop=False) as supervisor:
+            await up(supervisor, "gone", "broken")
+        (services.definitions / "gone.toml").unlink()
+        services.define("broken", *SLEEP, more="x = 1")
+        async with services.agent() as supervisor:
+            found = {one.name: (one.state, one.why.rpartition("/")[2]) for one in await supervisor.all()}
+            assert found["gone"] == ("running", "its definition is not there any more")
+            assert found["broken"] == ("running", "broken.toml: x: unknown key")
+            for name in ("gone", "broken"):
+                assert is_there(services.pid(name))
+                await supervisor.change("stop", name)
+                assert not is_there(services.pid(name))
+            with pytest.raises(PactError, match="its definition is not there any more"):
+                await supervisor.change("start", "gone")
+
+    asyncio.run(go())
+
+
 def test_stopping_and_restarting_takes_those_along_that_need_it(services: Services) -> None:
     services.define("db", *SLEEP)
     services.define("web", *SLEEP, more='requires = ["db"]')
