@@ -20,7 +20,7 @@ import msgspec
 from pact_agent.services import Changed, Service, Verb, unknown
 from pact_agent.services.definition import NAME, Definition, Definitions, load_definitions, signal_number
 from pact_agent.services.instance import Instance
-from pact_agent.services.limits import ServiceGroups
+from pact_agent.services.limits import ServiceGroups, take_away
 from pact_agent.services.logfiles import file_logs
 from pact_agent.services.order import before, cycles, dependants, needed, start_order
 from pact_agent.services.run import Run, Spec, find, is_held, start
@@ -312,7 +312,11 @@ class Supervisor:
         if note:
             _log.warning("service %s: limits %s", name, note)
         self._instances[name].note = note and f"limits {note}"
-        return await start(place, _spec(definition, groups, self._boot, restarts))
+        try:
+            return await start(place, _spec(definition, groups, self._boot, restarts))
+        except PactError:
+            take_away(groups)
+            raise
 
     # -- what somebody has stopped
 
