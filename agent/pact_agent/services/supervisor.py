@@ -176,7 +176,7 @@ class Supervisor:
         shown = instance.shown()
         if problem or definition is None:
             return msgspec.structs.replace(shown, why=problem or "its definition is not there any more")
-        if not shown.why and instance.is_up and instance.definition != definition:
+        if not shown.why and not instance.runs(definition):
             return msgspec.structs.replace(shown, why="its definition has changed since it was started")
         return shown
 

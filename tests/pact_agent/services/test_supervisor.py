@@ -275,6 +275,20 @@ def test_bad_definitions_are_shown_and_keep_nobody_else_from_running(services: S
     asyncio.run(go())
 
 
+def test_another_agent_knows_that_a_definition_has_changed(services: Services) -> None:
+    services.define("a", *SLEEP)
+
+    async def go() -> None:
+        async with services.agent(stop=False) as supervisor:
+            await up(supervisor, "a")
+        services.define("a", "/bin/sleep", "2000")
+        async with services.agent() as supervisor:
+            await up(supervisor, "a")
+            assert (await supervisor.one("a")).why == "its definition has changed since it was started"
+
+    asyncio.run(go())
+
+
 def test_a_definition_counts_from_the_next_start(services: Services) -> None:
     services.define("a", *SLEEP)
 
