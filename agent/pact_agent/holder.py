@@ -108,6 +108,7 @@ class Holder:
         said, saying = os.pipe2(os.O_CLOEXEC)
         log = Log(f"{self._directory}/{LOG}", self._spec["max_bytes"], self._spec["files"])
         if problem := self._start(saying):
+            self._take_groups_away()
             _tell(f"failed {problem}")
             return 1
         os.close(saying)
@@ -248,6 +249,9 @@ class Holder:
         ended = {"status": code if code >= 0 else None, "signal": -code if code < 0 else None, "asked": self._asked}
         self._state["ended"] = {**ended, "lasted_s": time.monotonic() - self._state["monotonic"]}
         self._write()
+        self._take_groups_away()
+
+    def _take_groups_away(self) -> None:
         for path in self._spec["groups"]:
             with contextlib.suppress(OSError):
                 os.rmdir(path)

@@ -6,6 +6,7 @@ A change is on record before it is made and once it is; what drifts by it is its
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import AbstractContextManager, aclosing
 from typing import TYPE_CHECKING, Protocol
@@ -27,6 +28,8 @@ from pactsh.policy.units import decide_unit
 
 if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject
+
+_log = logging.getLogger(__name__)
 
 Item = dict[str, object]
 Params = dict[str, object]
@@ -152,22 +155,35 @@ class ServiceCalls:
         id_ = f"{caller.session or 'call'}-service-{self._clock.now():%H%M%S%f}-{self._number}"
         body: JsonObject = {"id": id_, "verb": verb, "service": service, "keeper": keeper.name}
         await self._begin(caller, body)
-        began, error = self._clock.monotonic(), ""
         with self._configuration.acting(caller.author.principal, "services"):
             try:
-                changed = await keeper.change(verb, service)
-            except PactError as failure:
-                error = failure.message
-                raise
-            except BaseException as failure:
-                error = f"fault: {type(failure).__name__}"
-                raise
+                changed = await self._recorded(caller, body, keeper.change(verb, service))
             finally:
-                duration_ms = int((self._clock.monotonic() - began) * 1000)
-                ended: JsonObject = {**body, "status": 1 if error else 0, "duration_ms": duration_ms, "reason": error}
-                await self._record(DONE, caller, ended)
-                await self._configuration.look({"services"})
+                await self._look()
         return self._item(keeper, verb, changed)
+
+    async def _recorded(self, caller: Caller, body: JsonObject, change: Awaitable[Changed]) -> Changed:
+        """Have it done, and put on record how it went, whatever that was."""
+        began, error = self._clock.monotonic(), ""
+        try:
+            return await change
+        except PactError as failure:
+            error = failure.message
+            raise
+        except BaseException as failure:
+            error = f"fault: {type(failure).__name__}"
+            raise
+        finally:
+            duration_ms = int((self._clock.monotonic() - began) * 1000)
+            ended: JsonObject = {**body, "status": 1 if error else 0, "duration_ms": duration_ms, "reason": error}
+            await self._record(DONE, caller, ended)
+
+    async def _look(self) -> None:
+        """See what it has changed. What is wrong there is told elsewhere: this has its entry, and its answer."""
+        try:
+            await self._configuration.look({"services"})
+        except PactError as error:
+            _log.error("after a change of services: %s", error.message)
 
     def _item(self, keeper: Backend, verb: Verb, changed: Changed) -> Item:
         warnings = [warned] if (warned := _warning(verb, changed.service.name)) else []

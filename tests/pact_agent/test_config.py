@@ -36,6 +36,7 @@ def test_everything_is_taken_over_and_paths_are_relative_to_the_file(tmp_path: P
         + SSH
         + 'port = 0\nadvertise = "n:22"\n'
         + "[limits]\nsessions = 3\nspool_bytes = 1048576\n"
+        + '[services]\ndirectory = "services"\nstop_with_agent = true\n'
         + '[local_users.0]\nprincipal = "alice@org"\nroles = ["pact-ops-ml-training"]\n'
     )
     config = load(tmp_path, text)
@@ -48,12 +49,14 @@ def test_everything_is_taken_over_and_paths_are_relative_to_the_file(tmp_path: P
     assert (config.limits.sessions, config.limits.spool_bytes) == (3, 1 << 20)
     assert config.local_users == {"0": LocalUser("alice@org", ("pact-ops-ml-training",))}
     assert config.missing == ("no root",)
+    assert (config.services.directory, config.services.stop_with_agent) == (tmp_path / "services", True)
 
 
 WRONG = {
     "no node": ('vcluster = "v"\n', "node"),
     "no vcluster": ('node = "n"\n', "vcluster"),
     "unknown key": (MINIMAL + "nodes = 1\n", "nodes"),
+    "unknown key of services": (MINIMAL + "[services]\nstop = true\n", "services"),
     "unknown section": (MINIMAL + "[telemetry]\non = true\n", "telemetry"),
     "node of another type": ('node = 42\nvcluster = "v"\n', "node"),
     "node in capitals": ('node = "Node042"\nvcluster = "v"\n', "node"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pact_agent.daemon import inherited_sockets
@@ -17,6 +19,7 @@ from pact_agent.daemon import inherited_sockets
 from pactsh import __version__
 from pactsh.errors import UsageError
 from tests.pact_agent.localnode import BIN, LocalNode, body_of
+from tests.pact_agent.services.processes import is_there
 
 MakeNode = Callable[..., LocalNode]
 PROGRAM = str(BIN / "pact-agent")
@@ -99,6 +102,30 @@ def test_it_ends_in_order(make_node: MakeNode, number: int) -> None:
     start, stop = node.entries("agent.start", "agent.stop")
     assert body_of(start)["version"] == body_of(stop)["version"] == __version__
     assert start.author.principal == "agent:node042"
+
+
+@pytest.mark.skipif(os.path.isdir("/run/systemd/system"), reason="systemd runs this machine")
+@pytest.mark.parametrize("stops", [False, True])
+def test_services_outlive_it_unless_it_is_to_stop_them(make_node: MakeNode, stops: bool) -> None:
+    node = make_node(f'[services]\ndirectory = "services"\nstop_with_agent = {"true" if stops else "false"}\n')
+    services = node.directory / "services"
+    services.mkdir()
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    (services / "a.toml").write_text(f'command = ["/bin/sleep", "1000"]\nuser = "{user}"\n')
+
+    def ask(method: str) -> dict[str, Any]:
+        with node.connect() as wire:
+            wire.send({"op": "call", "method": method, "params": {"service": "a"}})
+            return dict(wire.until("item")["value"])
+
+    assert node.line("pact service start a").returncode == 0
+    pid = ask("service_status")["services"][0]["pid"]
+    assert node.stop() == 0
+    assert is_there(pid) == (not stops)
+    node.start()
+    assert (ask("service_status")["services"][0]["pid"] == pid) == (not stops)
+    assert ask("service_stop")["service"]["state"] == "stopped"
+    assert not is_there(pid)
 
 
 def test_without_a_manager_it_runs_all_the_same(make_node: MakeNode, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ A file that can't be read as one is a problem of that service alone: the others 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -24,6 +25,7 @@ _MOST_BYTES, _SUFFIX = 64 << 10, ".toml"
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})")
 _URL = re.compile(r"http://((?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?)(/[!-~]*)?")
 _LATEST_PORT = 65_535
+_OTHERS = "others than its owner, root, may write it, so it is not followed"
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -98,6 +100,8 @@ def load_definitions(directory: Path) -> Definitions:
     problems: dict[str, str] = {}
     try:
         names = sorted(os.listdir(directory))
+        if _is_others(os.stat(directory)):
+            raise PermissionError(errno.EPERM, _OTHERS)
     except FileNotFoundError:
         return Definitions()
     except OSError as error:
@@ -131,8 +135,8 @@ def _text(path: Path) -> str:
             raise UsageError(f"{path}: not a file")
         with open(path, "rb") as file:
             found = os.fstat(file.fileno())
-            if found.st_uid not in {0, os.geteuid()} or found.st_mode & 0o022:
-                raise UsageError(f"{path}: others than its owner, root, may write it, so it is not followed")
+            if _is_others(found):
+                raise UsageError(f"{path}: {_OTHERS}")
             data = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
@@ -142,6 +146,11 @@ def _text(path: Path) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8") from error
+
+
+def _is_others(found: os.stat_result) -> bool:
+    """Whether somebody else than root, or who this is, decides what is in there."""
+    return found.st_uid not in {0, os.geteuid()} or bool(found.st_mode & 0o022)
 
 
 def parse_definition(text: str, path: Path) -> Definition:

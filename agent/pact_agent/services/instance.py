@@ -51,6 +51,10 @@ class Instance:
         """Whether somebody wants it up, and it has not failed for good."""
         return self._task is not None
 
+    def runs(self, definition: Definition) -> bool:
+        """Whether what runs, if anything does, was started with this definition, by whichever agent."""
+        return self._run is None or self._run.state.digest == definition.digest
+
     def shown(self) -> Service:
         """As `pact service status` shows it."""
         run, state = self._run, self.state
@@ -111,7 +115,7 @@ class Instance:
         if self._task is not None:
             self._task.cancel()
         self._ending.clear()
-        self._is_well = False
+        self._run, self._is_well = run, False
         if not delay_s:
             self._set("starting" if run is None else "running")
         self._task = task = asyncio.get_running_loop().create_task(

@@ -15,12 +15,12 @@ _CHUNK_BYTES = 48 << 10  # what a frame takes, however it is escaped
 _LIMIT_S = 30.0
 
 
-async def unit_logs(unit: str, lines: int, *, follow: bool, form: str = "short-iso") -> AsyncGenerator[list[str], None]:
-    """Lines of a unit, oldest first, in that form of journalctl's. Raises `PactError`."""
+async def unit_logs(unit: str, lines: int, *, follow: bool) -> AsyncGenerator[list[str], None]:
+    """Lines of a unit, oldest first. Raises `PactError`."""
     program = next((path for path in _PROGRAMS if os.access(path, os.X_OK)), "")
     if not program:
         raise PactError(f"service: {unit}: this node has no journalctl", hint="its log is where its syslog keeps it")
-    words = (f"--unit={unit}", f"--lines={lines}", f"--output={form}", "--no-pager", "--quiet")
+    words = (f"--unit={unit}", f"--lines={lines}", "--output=short-iso", "--no-pager", "--quiet")
     process = await asyncio.create_subprocess_exec(
         program, *words, *(("--follow",) if follow else ()), env=_ENVIRONMENT,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,

@@ -19,14 +19,22 @@ class ServiceGroups:
     """Those of one agent's services; `key` tells it from others on this machine, `places` are where they can be."""
 
     def __init__(self, key: str, places: tuple[str, ...] | None = None) -> None:
-        self._groups = Groups(f"services:{key}", places)
+        self._key, self._places = key, places
+        self._made: tuple[str, ...] | None = None
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """Where they are made, one in each hierarchy: nothing before the first service is started."""
+        if self._made is None:
+            self._made = Groups(f"services:{self._key}", self._places).bases
+        return self._made
 
     def make(self, name: str, limits: Limits) -> tuple[tuple[str, ...], str]:
         """The control groups for a service, and which of its limits are not in force; "" when all are."""
         wanted = _files(limits)
         made: list[str] = []
         left = set(wanted)
-        for base in self._groups.bases:
+        for base in self.bases:
             path = f"{base}/{name}"
             if wanted:
                 _divide(base)
@@ -45,9 +53,14 @@ class ServiceGroups:
 
     def close(self) -> None:
         """Take away what is empty."""
-        for base in self._groups.bases:
-            with contextlib.suppress(OSError):
-                os.rmdir(base)
+        take_away(self._made or ())
+
+
+def take_away(groups: tuple[str, ...]) -> None:
+    """Those of them that are empty."""
+    for path in groups:
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
 
 
 def _files(limits: Limits) -> dict[str, str]:

@@ -20,10 +20,10 @@ import msgspec
 from pact_agent.services import Changed, Service, Verb, unknown
 from pact_agent.services.definition import NAME, Definition, Definitions, load_definitions, signal_number
 from pact_agent.services.instance import Instance
-from pact_agent.services.limits import ServiceGroups
+from pact_agent.services.limits import ServiceGroups, take_away
 from pact_agent.services.logfiles import file_logs
 from pact_agent.services.order import before, cycles, dependants, needed, start_order
-from pact_agent.services.run import Run, Spec, find, start
+from pact_agent.services.run import Run, Spec, find, is_held, start
 from pact_agent.spoolfiles import replace_file
 from pactsh.errors import PactError, UsageError
 
@@ -75,12 +75,24 @@ class Supervisor:
                 instance.adopt(found)
             elif instance.definition.enabled and name not in self._stopped:
                 wanted.append(name)
+        await self._adopt_others()
         if wanted:
             for name in wanted:
                 self._instances[name].expect()
             task = asyncio.get_running_loop().create_task(self._start_all(tuple(wanted)), name="services")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def _adopt_others(self) -> None:
+        """Services that run though nothing says any more, or nothing that can be read, what they are: to be stopped."""
+        with contextlib.suppress(FileNotFoundError):
+            for place in sorted(self._state.iterdir()):
+                if place.name not in self._instances and NAME.fullmatch(place.name) and is_held(place):
+                    nothing = Definition(("/",), restart="never", enabled=False)
+                    instance = self._instances[place.name] = Instance(place.name, nothing, self._launch, self._tell)
+                    with contextlib.suppress(PactError):
+                        if isinstance(found := await find(place, self._boot), Run):
+                            instance.adopt(found)
 
     async def _start_all(self, names: tuple[str, ...]) -> None:
         for name in names:
@@ -101,7 +113,8 @@ class Supervisor:
         for task in self._tasks:
             task.cancel()
         if stop:
-            for name in reversed(start_order(self._defined.known)):
+            order = reversed(start_order(self._defined.known))
+            for name in dict.fromkeys((*order, *self._instances)):
                 if name in self._instances:
                     await self._instances[name].stop()
         for instance in self._instances.values():
@@ -163,7 +176,7 @@ class Supervisor:
         shown = instance.shown()
         if problem or definition is None:
             return msgspec.structs.replace(shown, why=problem or "its definition is not there any more")
-        if not shown.why and instance.is_up and instance.definition != definition:
+        if not shown.why and not instance.runs(definition):
             return msgspec.structs.replace(shown, why="its definition has changed since it was started")
         return shown
 
@@ -200,7 +213,7 @@ class Supervisor:
                 raise PactError(f"service: {name}: {problem}", hint="docs/services.md has the keys of a definition")
             if verb != "stop" and name not in self._defined.known:
                 raise PactError(f"service: {name}: its definition is not there any more")
-            ended = await self._stop(name) if verb != "start" else ()
+            ended = await self._stop(name, lasting=verb == "stop") if verb != "start" else ()
             begun: tuple[str, ...] = ()
             if verb != "stop":
                 begun = await self._start(name)
@@ -210,11 +223,13 @@ class Supervisor:
             others = tuple(dict.fromkeys(one for one in (*ended, *begun) if one != name))
             return Changed(self._shown(name), others)
 
-    async def _stop(self, name: str) -> tuple[str, ...]:
-        """Stop it; gives those that were stopped before it, since they can't be without it."""
+    async def _stop(self, name: str, *, lasting: bool) -> tuple[str, ...]:
+        """Stop it, for the next agent too if that is to last; gives those that were stopped before it, since they can't
+        be without it."""
         users = [one for one in dependants(self._defined.known, name) if self._is_up(one)]
         for one in (*users, name):
-            self._remember(one, stopped=True)
+            if lasting:
+                self._remember(one, stopped=True)
             if one in self._instances:
                 await self._instances[one].stop()
         return tuple(users)
@@ -297,7 +312,11 @@ class Supervisor:
         if note:
             _log.warning("service %s: limits %s", name, note)
         self._instances[name].note = note and f"limits {note}"
-        return await start(place, _spec(definition, groups, self._boot, restarts))
+        try:
+            return await start(place, _spec(definition, groups, self._boot, restarts))
+        except PactError:
+            take_away(groups)
+            raise
 
     # -- what somebody has stopped
 

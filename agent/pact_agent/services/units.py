@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 from pact_agent.dimensions.services import UNIT_NAME, own_service
@@ -16,6 +16,7 @@ from pactsh.errors import PactError, UsageError
 
 _MEMBERS: dict[str, str] = {"start": "StartUnit", "stop": "StopUnit", "restart": "RestartUnit"}
 _LOOK_S, _JOB_S, _CHANGE_S = 9.0, 22.0, 28.0
+_LAST, _MOST_WORDS = 12, 3  # lines that are looked at, and that are told
 _SETTLE_S = 0.3  # a service that can't do its work mostly ends at once, after systemd has called it started
 _STATES = {
     "active": "running", "reloading": "running", "refreshing": "running", "activating": "starting",
@@ -84,16 +85,26 @@ class Units:
         return Changed(service)
 
     async def _last_words(self, name: str) -> str:
-        """The end of its log, on one line."""
+        """The last that it has said itself, on one line; what systemd says of it is known."""
         try:
-            said = [line async for lines in unit_logs(name, 3, follow=False, form="cat") for line in lines]
+            said = [line async for lines in unit_logs(name, _LAST, follow=False) for line in lines]
         except PactError:
             said = []
-        return " | ".join(said[-3:]) if said else f"pact service logs {name}"
+        return last_words(said) or f"pact service logs {name}"
 
     def logs(self, name: str, lines: int, *, follow: bool) -> AsyncGenerator[list[str], None]:
         """What journald has of the unit."""
         return unit_logs(name, lines, follow=follow)
+
+
+def last_words(said: Sequence[str]) -> str:
+    """The last lines of a service among those that journalctl shows, without when and where.
+
+    >>> last_words(["2026-01-31T12:00:00+0000 n1 sh[7]: no disk", "2026-01-31T12:00:00+0000 n1 systemd[1]: x: Failed."])
+    'no disk'
+    """
+    parts = [line.split(" ", 3) for line in said]
+    return " | ".join([part[3] for part in parts if len(part) == 4 and part[2] != "systemd[1]:"][-_MOST_WORDS:])
 
 
 def is_booted(root: str = "/") -> bool:

@@ -129,6 +129,16 @@ def test_what_others_may_write_is_not_run_as_root(tmp_path: Path, mode: int) -> 
     assert "others than its owner" in load_definitions(tmp_path).problems["x"]
 
 
+def test_a_directory_that_others_may_write_has_none(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(OK)
+    tmp_path.chmod(0o777)
+    found = load_definitions(tmp_path)
+    assert found.known == {}
+    assert [why.partition(": ")[2] for why in found.problems.values()] == [
+        "others than its owner, root, may write it, so it is not followed"
+    ]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a file away")
 def test_what_belongs_to_somebody_else_is_not_run_as_root(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"

@@ -14,7 +14,7 @@ from tests.pact_agent.services.processes import Services, shell, until
 
 
 def test_limits_are_written_and_what_is_missing_is_told(tmp_path: Path) -> None:
-    (base,) = ServiceGroups("x", _places(tmp_path))._groups.bases
+    (base,) = ServiceGroups("x", _places(tmp_path)).bases
     group = Path(base) / "web"
     group.mkdir()
     for name in ("memory.max", "memory.swap.max", "cpu.max", "cgroup.procs"):
@@ -31,7 +31,7 @@ def _places(tmp_path: Path) -> tuple[str, ...]:
     made = [*place.glob("pact-*")]
     if not made:
         place.mkdir()
-        ServiceGroups("x", (str(place),))
+        assert ServiceGroups("x", (str(place),)).bases == ()
         (base,) = place.glob("pact-*")
         (base / "cgroup.procs").touch()
     return (str(place),)
@@ -59,7 +59,7 @@ def test_a_service_is_bound_by_the_real_ones(tmp_path: Path) -> None:
             assert any(line.endswith("/a") for line in services.said("a")), services.said("a")
 
     asyncio.run(go())
-    made = ServiceGroups(str(services.state))._groups.bases
+    made = ServiceGroups(str(services.state)).bases
     assert [base for base in made if os.path.exists(f"{base}/a")] == []
     for base in made:
         os.rmdir(base)

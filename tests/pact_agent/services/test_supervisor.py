@@ -196,6 +196,30 @@ def test_another_agent_finds_them_and_goes_on(services: Services) -> None:
     asyncio.run(go())
 
 
+def test_one_that_runs_without_a_definition_can_be_stopped(services: Services) -> None:
+    """Somebody took its file away, or broke it, while no agent was there."""
+    services.define("gone", *SLEEP)
+    services.define("broken", *SLEEP)
+
+    async def go() -> None:
+        async with services.agent(stop=False) as supervisor:
+            await up(supervisor, "gone", "broken")
+        (services.definitions / "gone.toml").unlink()
+        services.define("broken", *SLEEP, more="x = 1")
+        async with services.agent() as supervisor:
+            found = {one.name: (one.state, one.why.rpartition("/")[2]) for one in await supervisor.all()}
+            assert found["gone"] == ("running", "its definition is not there any more")
+            assert found["broken"] == ("running", "broken.toml: x: unknown key")
+            for name in ("gone", "broken"):
+                assert is_there(services.pid(name))
+                await supervisor.change("stop", name)
+                assert not is_there(services.pid(name))
+            with pytest.raises(PactError, match="its definition is not there any more"):
+                await supervisor.change("start", "gone")
+
+    asyncio.run(go())
+
+
 def test_stopping_and_restarting_takes_those_along_that_need_it(services: Services) -> None:
     services.define("db", *SLEEP)
     services.define("web", *SLEEP, more='requires = ["db"]')
@@ -247,6 +271,20 @@ def test_bad_definitions_are_shown_and_keep_nobody_else_from_running(services: S
             assert supervisor.summary() == "1 service running, 3 failed"
             with pytest.raises(PactError, match="restrat: unknown key"):
                 await supervisor.change("start", "typo")
+
+    asyncio.run(go())
+
+
+def test_another_agent_knows_that_a_definition_has_changed(services: Services) -> None:
+    services.define("a", *SLEEP)
+
+    async def go() -> None:
+        async with services.agent(stop=False) as supervisor:
+            await up(supervisor, "a")
+        services.define("a", "/bin/sleep", "2000")
+        async with services.agent() as supervisor:
+            await up(supervisor, "a")
+            assert (await supervisor.one("a")).why == "its definition has changed since it was started"
 
     asyncio.run(go())
 

@@ -322,6 +322,7 @@ def test_what_watch_repeats_is_decided_stage_by_stage_with_its_own_rights() -> N
         "pact emergency -r x",
         "pact commit -m x",
         "pact rollback",
+        "pact service restart chrony",
     ],
 )
 def test_watch_repeats_nothing_that_changes_the_node_or_the_session(inner: str) -> None:
