@@ -89,6 +89,7 @@ def _killed(journal: Serving, seconds: float) -> Iterator[Row]:
 
 def _asleep(journal: Serving) -> Iterator[Row]:
     """A reader that stops reading: what is on its way fills up with the first 40 MB, and no more with the next."""
+    _Agents(journal, 8000).run(5000, 50)  # what the appends themselves take
     agents = _Agents(journal, 8000)
     with _watching(journal, ("--output", "json")) as watch:
         agents.run(1)
