@@ -11,7 +11,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import appends, containment, drift, fanout, lines, oneshot, prompt, rego, remote, resident, system
+from bench import (
+    appends,
+    containment,
+    drift,
+    fanout,
+    fleet,
+    lines,
+    oneshot,
+    prompt,
+    rego,
+    remote,
+    resident,
+    system,
+    watching,
+)
 from bench.measure import CaseError
 from bench.report import Section, machine, render, save
 
@@ -27,6 +41,8 @@ TITLES = {
     "drift": drift.TITLE,
     "rego": rego.TITLE,
     "appends": appends.TITLE,
+    "fleet": fleet.TITLE,
+    "watching": watching.TITLE,
     "resident": resident.TITLE,
 }
 
@@ -79,6 +95,8 @@ def _sections(directory: Path, options: argparse.Namespace) -> Iterator[Section]
         "drift": lambda: drift.measure(directory, rounds),
         "rego": lambda: rego.measure(directory, options.lines),
         "appends": lambda: appends.measure(directory, 5, 1.5),
+        "fleet": lambda: fleet.measure(directory, max(15, rounds // 2)),
+        "watching": lambda: watching.measure(directory, 10.0),
         "fanout": lambda: fanout.measure(directory, options.nodes, max(3, rounds // 8)),
     }
     try:

@@ -31,7 +31,7 @@ from pact_agent.observers import Observers
 from pact_agent.overlaying import Overlaying
 from pact_agent.recorder import Recorder
 from pact_agent.saved import Saved, Window
-from pact_agent.telling import counted, nothing_to_undo, notice, overlay_item, resisting
+from pact_agent.telling import counted, declared_anew, ending, nothing_to_undo, notice, overlay_item, resisting
 from pact_agent.undo import GoingBack, Rollbacks, Undone
 from pactsh.errors import PactError, RollbackError
 from pactsh.model.blacklist import covers
@@ -49,8 +49,8 @@ _GATHER_S = 0.2
 
 
 class Lifecycle:
-    """Of one node. `tell(text, level)` reaches everybody who has a session here; `suspended()` holds automatic
-    rollbacks off (an emergency); `reached()`: whether the journal answers."""
+    """Of one node. `tell(text, level)` reaches everybody who has a session here, `tell_each` each with what is for
+    them; `suspended()` holds automatic rollbacks off (an emergency); `reached()`: whether the journal answers."""
 
     def __init__(
         self,
@@ -64,11 +64,13 @@ class Lifecycle:
         agent: Author,
         policy: Callable[[], Policy],
         tell: Callable[[str, str], None],
+        tell_each: Callable[[Callable[[str], str], str], None],
         suspended: Callable[[], bool],
     ) -> None:
         self.noise = Noise(declared, recorder, policy, agent)
         self.observers, self._declared, self._recorder, self._clock = observers, declared, recorder, clock
-        self._agent, self._policy, self._tell, self._suspended = agent, policy, tell, suspended
+        self._agent, self._policy, self._suspended = agent, policy, suspended
+        self._tell, self._tell_each = tell, tell_each
         self._busy = asyncio.Lock()
         self._undone_at: datetime | None = None
         self._drifting = Drifting(
@@ -199,8 +201,11 @@ class Lifecycle:
     async def _take_overlay(self) -> None:
         if self._overlaying.is_waiting():
             await self._look()
+            before = self.drift
             self._tell(await self._overlaying.take(), "warning")
             await self._look()
+            if (overlaid := self._declared.now.overlay) is not None:
+                self._tell_each(declared_anew(before, self.drift, overlaid.overlay.version), "warning")
 
     async def _end_window(self) -> None:
         if self._suspended():
@@ -226,7 +231,7 @@ class Lifecycle:
                 await self._by_itself("expired", changes)
         elif (at := windows.to_tell(window, now)) is not None:
             await self._declared.step(msgspec.structs.replace(self._declared.now, window=windows.told(window, at)))
-            self._tell(f"{counted(len(self.drift))} not committed: rolled back in {at // 60} min", "warning")
+            self._tell_each(ending([i for i in self.drift if self._rollbacks.may_undo(i.change)], at), "warning")
 
     async def _window_of(self, saved: Saved) -> Window | None:
         """The open window, once it is as the policy of now wants it: where that begins to enforce, what has drifted

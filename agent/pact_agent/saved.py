@@ -27,12 +27,12 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 
 
 class Window(msgspec.Struct, frozen=True):
-    """An open commit window. `ends` is monotonic time of this boot; `told` are the notices sent, in seconds left;
-    `extended`: somebody has lengthened it."""
+    """An open commit window. `ends` is monotonic time of this boot; `notices` are those still to be sent, in seconds
+    left; `extended`: somebody has lengthened it."""
 
     opened: str
     ends: float
-    told: tuple[int, ...] = ()
+    notices: tuple[int, ...] = ()
     extended: bool = False
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,6 +26,57 @@ def notice(fresh: Sequence[Drifted], left_s: float | None) -> str:
     more = f" and {len(fresh) - 1} more" if len(fresh) > 1 else ""
     end = "" if left_s is None else f"; committed within {_minutes(left_s)}, or undone"
     return f"drift: {first.name} {_shown(first.before)} -> {_shown(first.after)}{more}{end}"
+
+
+def ending(drift: Sequence[Drifted], left_s: float) -> Callable[[str], str]:
+    """Of a window that ends, for each person: what of theirs is rolled back then, else what nobody is known to have
+    changed, which is everybody's concern."""
+
+    def told(principal: str) -> str:
+        theirs = [item for item in drift if principal in _makers(item)]
+        nobodys = [item for item in drift if not item.by]
+        items, whose = (theirs, "of yours") if theirs else (nobodys, "by nobody known")
+        if not items:
+            return ""
+        more = f" and {len(items) - 1} more" if len(items) > 1 else ""
+        what = f"{counted(len(items))} {whose} ({items[0].change.name}{more})"
+        return f"{what} not committed: rolled back in {_left(left_s)}"
+
+    return told
+
+
+def declared_anew(before: Sequence[Drifted], after: Sequence[Drifted], version: int) -> Callable[[str], str]:
+    """Of an overlay, for each person: what it says of keys that they have changed and not committed. `before` and
+    `after` is what has drifted; a key that is in the first alone is now as it is declared."""
+    now = {item.change.name: item.change for item in after}
+
+    def told(principal: str) -> str:
+        said, kept = [], False
+        for item in before:
+            name, change = item.change.name, now.get(item.change.name)
+            if principal not in _makers(item):
+                continue
+            if change is None:
+                said.append(f"{name} is declared as you have it")
+            elif change.before != item.change.before:
+                kept = True
+                mine, theirs = _shown(change.after), _shown(change.before)
+                said.append(f"{name}, which you changed to {mine}, is declared as {theirs}")
+        more = f"; and {len(said) - _MOST_TOLD} more keys of yours" if len(said) > _MOST_TOLD else ""
+        end = "; what you do not commit becomes what is declared" if kept else ""
+        return f"version {version} of the overlay: {'; '.join(said[:_MOST_TOLD])}{more}{end}" if said else ""
+
+    return told
+
+
+def _makers(item: Drifted) -> list[str]:
+    """Who made it (see `Actors.author_of`)."""
+    return item.by.split(", ") if item.by else []
+
+
+def _left(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 60} min" if whole >= 60 and whole % 60 == 0 else f"{whole} s" if whole < 60 else _minutes(whole)
 
 
 def found_bodies(fresh: Sequence[Drifted], changes: Sequence[Change], left_s: float | None) -> list[JsonObject]:

@@ -15,7 +15,8 @@ from pactsh.errors import ConflictError, UsageError
 from pactsh.model.delta import Change
 from pactsh.policy.model import Policy
 
-TOLD_S = (300, 60)
+_LONG_S = 600.0
+_TOLD_S = (300, 60)
 LONGEST_EXTENSION_MIN = 1440
 
 
@@ -24,15 +25,19 @@ def opened(window: Window | None, changes: Sequence[Change], policy: Policy, now
     somebody has lengthened it."""
     ends = now + window_s(policy.base_commit_window_seconds, policy.drift_sensitivity, magnitude(changes))
     if window is None:
-        return Window(time, ends, _too_late(ends - now))
-    if window.extended:
+        return Window(time, ends, notices(ends - now))
+    if window.extended or ends >= window.ends:
         return window
-    return msgspec.structs.replace(window, ends=min(window.ends, ends))
+    return msgspec.structs.replace(window, ends=ends, notices=notices(ends - now))
 
 
-def _too_late(left_s: float) -> tuple[int, ...]:
-    """The notices that would say nothing new: the window begins with less."""
-    return tuple(at for at in TOLD_S if at >= left_s)
+def notices(length_s: float) -> tuple[int, ...]:
+    """When its end is told of, in seconds left: of a long one 5 min and 1 min before, else with half and a tenth left.
+
+    >>> notices(900.0), notices(235.0)
+    ((300, 60), (117, 23))
+    """
+    return _TOLD_S if length_s >= _LONG_S else (int(length_s / 2), int(length_s / 10))
 
 
 def extended(window: Window | None, minutes: int, now: float) -> Window:
@@ -42,20 +47,19 @@ def extended(window: Window | None, minutes: int, now: float) -> Window:
     if window is None:
         raise ConflictError("extend: no commit window is open on this node")
     ends = max(window.ends, now) + 60 * minutes
-    return msgspec.structs.replace(window, ends=ends, told=_too_late(ends - now), extended=True)
+    return msgspec.structs.replace(window, ends=ends, notices=notices(ends - now), extended=True)
 
 
 def to_tell(window: Window, now: float) -> int | None:
     """The notice that is due: of how many seconds before the end; None when none is."""
-    due = [at for at in TOLD_S if window.ends - now <= at and at not in window.told]
-    return min(due, default=None)
+    return min((at for at in window.notices if window.ends - now <= at), default=None)
 
 
 def told(window: Window, at: int) -> Window:
     """The window once that notice was sent; those of more time left are over as well."""
-    return msgspec.structs.replace(window, told=tuple(sorted({*window.told, *(s for s in TOLD_S if s >= at)})))
+    return msgspec.structs.replace(window, notices=tuple(left for left in window.notices if left < at))
 
 
 def next_event(window: Window) -> float:
     """When something is due: a notice, or the end."""
-    return min([window.ends - at for at in TOLD_S if at not in window.told] + [window.ends])
+    return window.ends - max(window.notices, default=0)

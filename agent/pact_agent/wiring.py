@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Callable
 
 from pact_agent.approvals import Approvals
 from pact_agent.broker import Broker
@@ -265,6 +266,7 @@ class Wiring:
             agent=self._author,
             policy=self._in_force,
             tell=self.tell,
+            tell_each=self.tell_each,
             suspended=lambda: self.emergency.begun() is not None,
         )
 
@@ -284,8 +286,13 @@ class Wiring:
 
     def tell(self, text: str, level: str) -> None:
         """Reach everybody who has a session here."""
+        self.tell_each(lambda _principal: text, level)
+
+    def tell_each(self, told: Callable[[str], str], level: str) -> None:
+        """Reach those who have a session here with what there is for their principal, where that is something."""
         for session in self.sessions.all():
-            session.notify(text, level)
+            if text := told(session.identity.principal):
+                session.notify(text, level)
 
     def _make_sshd(self) -> Sshd | None:
         if self.config.ssh is None:

@@ -26,6 +26,7 @@ class Args:
     node: str | None
     from_seq: int | None
     type: str | None
+    author: str | None
 
 
 def run(ctx: Context, args: Args) -> Iterator[Entry]:
@@ -34,7 +35,9 @@ def run(ctx: Context, args: Args) -> Iterator[Entry]:
     if args.node and vcluster:
         raise UsageError("watch: give --node or --vcluster, not both")
     scope = f"node:{args.node}" if args.node else f"vcluster:{vcluster}" if vcluster else None
-    return persistent(open_source(ctx), Filter(scope=scope, type=args.type), args.from_seq, ctx.notice, ctx.sleep)
+    return persistent(
+        open_source(ctx), Filter(scope=scope, type=args.type, author=args.author), args.from_seq, ctx.notice, ctx.sleep
+    )
 
 
 def persistent(
@@ -74,5 +77,6 @@ command: Command[Args, Entry] = Command(
         click.Option(["--node"], type=NODE, help="Only this node's entries."),
         click.Option(["--from", "from_seq"], type=click.IntRange(1), metavar="SEQ", help="Start with entry SEQ."),
         click.Option(["--type"], type=ENTRY_TYPE, help="Only entries of this type."),
+        click.Option(["--author"], metavar="PRINCIPAL", help="Only what this person did."),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ MAX_LIST = 100_000
 MAX_DRAFTS = 1024
 _CHUNK = 128  # entries read at once: at most 128 MiB, usually 100 KiB
 _REPLY_BYTES = 1 << 20
+_GATHER_S = 0.02  # between two looks of one watch, while entries come faster
 _CHECKED = {POLICY_TYPE: "policy", OVERLAY_TYPE: "overlay"}  # and where the document is in the entry's body
 _LARGEST_SEQ = (1 << 63) - 1  # the wire holds larger numbers, no store does
 
@@ -189,19 +191,25 @@ class JournalService:
 
     async def watch(self, caller: Caller, request: pb.WatchRequest) -> AsyncIterator[pb.Entries]:
         """Entries from `from_seq` on, without end. Reads from the store at the reader's pace:
-        a slow one holds one chunk of memory, however far behind it is."""
+        a slow one holds one chunk of memory, however far behind it is. What comes close together goes together."""
         await self._views.catch_up(self._store)
         await self._judge.check_read(caller.known, "log", request.filter.scope, self._vclusters())
         next_seq = request.from_seq or (await self._store.last()).seq + 1
         # Says where the watch stands, so that a reader cut off before the first entry resumes there.
         yield pb.Entries(through=next_seq - 1)
+        looked_at = 0.0
         while True:
             tip = await self._store.wait_beyond(next_seq - 1)
+            if (early_s := looked_at + _GATHER_S - time.monotonic()) > 0:
+                await asyncio.sleep(early_s)
+                tip = (await self._store.last()).seq
             query = await self._query(caller, request.filter)  # afresh: nodes may have come
             records = await self._store.query(
                 msgspec.structs.replace(query, from_seq=next_seq, to_seq=tip, limit=_CHUNK)
             )
-            next_seq = records[-1].seq + 1 if len(records) == _CHUNK else tip + 1
+            is_behind = len(records) == _CHUNK
+            looked_at = 0.0 if is_behind else time.monotonic()
+            next_seq = records[-1].seq + 1 if is_behind else tip + 1
             for reply in _replies(records):
                 yield reply
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -163,3 +164,45 @@ def test_a_pattern_of_the_vcluster_or_the_node_is_in_force_at_once(outside: Outs
     assert (entry["message"], entry["author"]["principal"]) == ("kernel:net.ipv4.ip_default_ttl", "admin@dev")  # type: ignore[index]
     bad = outside.pact("blacklist", "add", "/etc/*.bak", "--node", "node042")
     assert (bad.returncode, "stands for a whole name" in bad.stderr) == (1, True)
+
+
+def test_who_changes_something_is_told_when_it_is_declared_anew_and_before_the_window_ends(
+    outside: Outside, tmp_path: Path
+) -> None:
+    """In the prompt, above the line that is being typed; somebody else in theirs is not."""
+    enforce(outside, 60)
+    place = ("--dir", str(outside.directory))
+    token = outside.pact("dev", "token", "--principal", "bob@dev", "--role", "pact-ops-ml-training", *place).stdout
+    spec = tmp_path / "spec.toml"
+    spec.write_text(f'[vcluster.ml-training.sysctl]\n"{SETTING}" = "777"\n')
+    home = tmp_path / "bob"
+    home.mkdir()
+    alice, bob = (
+        pexpect.spawn(
+            str(BIN / "pact"), ["shell", "node042"], env=env, encoding="utf-8", timeout=90, dimensions=(24, 200)
+        )
+        for env in (outside.env, outside.env | {"PACT_TOKEN": token.strip(), "HOME": str(home)})
+    )
+    for session in (alice, bob):
+        session.expect_exact("pact:node042> ")
+    alice.send(f"sysctl -w {SETTING}=555\r")
+    alice.expect(r"committed within [01]:\d\d min, or undone")
+    alice.send("echo 'one'")  # printed without the quotes, and not before the end of the line
+    assert outside.pact("apply", str(spec)).returncode == 0
+    alice.expect_exact(
+        f"kernel:{SETTING}, which you changed to 555, is declared as 777; what you do not commit becomes"
+    )
+    alice.expect(rf"1 change of yours \(kernel:{SETTING}\) not committed: rolled back in \d+ s")
+    alice.send("'two'\r")
+    alice.expect_exact("onetwo")
+    assert outside.pact("rollback", "--node", "node042").returncode == 0
+    assert value(outside) == "777"
+    said = []
+    for session in (alice, bob):
+        session.send("exit\r")
+        session.expect(pexpect.EOF)
+        session.close()
+        said.append(str(session.before))
+    assert "the overlay of ml-training, version 1, is applied" in said[1]
+    assert "yours" not in said[1]
+    assert "which you changed" not in said[1]

@@ -141,6 +141,7 @@ class Recording:
         self.sessions = Sessions(self.recorder, limits, self.clock, self.recordings)
         self.settings, self.modules = directory / "sys", directory / "modules"
         self.told: list[str] = []
+        self.told_each: list[tuple[str, str]] = []  # what alice and bob were told, each in their own sessions
         self.policy = Policy("ml-training", enforcement_mode="enforce")
         self.emergency, self.reaches = False, True
         self.also: list[Dimension] = []
@@ -169,9 +170,13 @@ class Recording:
             agent=Author("agent:node042", (), "agent"),
             policy=lambda: self.policy,
             tell=lambda text, _level: self.told.append(text),
+            tell_each=self._tell_each,
             suspended=lambda: self.emergency,
         )
         return self.lifecycle
+
+    def _tell_each(self, told: Callable[[str], str], _level: str) -> None:
+        self.told_each += [(who, text) for who in ("alice@org", "bob@org") if (text := told(who))]
 
     async def _reaches(self) -> bool:
         return self.reaches

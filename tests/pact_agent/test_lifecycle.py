@@ -360,19 +360,43 @@ def test_what_is_committed_meanwhile_is_undone_no_more(node: Recording) -> None:
     assert (types(node)[-1], drift(node)) == ("commit", [])
 
 
-def test_five_minutes_and_one_minute_before_everybody_is_told(node: Recording) -> None:
+def test_before_the_end_each_is_told_of_what_is_theirs_and_of_what_is_nobodys(node: Recording) -> None:
     node.policy = Policy("ml-training", enforcement_mode="enforce", base_commit_window_seconds=3600)
     change(node, "vm.swappiness", "10")
     left = node.lifecycle.window_left_s()
     assert left == 940
-    node.told.clear()
     tick(node, left - 301)
-    assert node.told == []
+    assert node.told_each == []
     for _ in range(3):
         tick(node, 1)
-    assert node.told == ["1 change not committed: rolled back in 5 min"]
-    tick(node, 240)
-    assert node.told[1:] == ["1 change not committed: rolled back in 1 min"]
+    alices = "1 change of yours (kernel:vm.swappiness) not committed: rolled back in 5 min"
+    assert node.told_each == [("alice@org", alices)]
+    asyncio.run(node.restarted().start("boot-1"))
+    tick(node, 1)
+    assert len(node.told_each) == 1, "what was told once is not told by the next agent"
+    node.told_each.clear()
+    node.clock.pass_s(10)  # longer ago than what a command of hers may still bring about
+    change(node, "net.core.somaxconn", "5", None)
+    tick(node, 230)
+    assert node.told_each == [
+        ("alice@org", "1 change of yours (kernel:vm.swappiness) not committed: rolled back in 1 min"),
+        ("bob@org", "1 change by nobody known (kernel:net.core.somaxconn) not committed: rolled back in 1 min"),
+    ]
+
+
+def test_the_end_of_a_short_window_is_told_of_too_but_not_while_it_is_held_off(node: Recording) -> None:
+    node.policy = Policy("ml-training", enforcement_mode="enforce", base_commit_window_seconds=60)
+    change(node, "vm.swappiness", "10")
+    tick(node, 29)
+    assert node.told_each == []
+    tick(node, 1)
+    assert [text.rpartition(" in ")[2] for _, text in node.told_each] == ["30 s"]
+    node.emergency = True
+    tick(node, 25)
+    assert len(node.told_each) == 1
+    node.emergency = False
+    tick(node, 0)
+    assert [text.rpartition(" in ")[2] for _, text in node.told_each] == ["30 s", "6 s"]
 
 
 def test_it_can_be_extended_while_it_is_open(node: Recording) -> None:

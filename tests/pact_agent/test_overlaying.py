@@ -306,3 +306,28 @@ def test_an_overlay_that_takes_the_node_down_twice_is_not_tried_again(node: Reco
         assert node.value("vm.swappiness") == "60"
     take(node, overlay(2, vm__swappiness="11"))
     assert node.value("vm.swappiness") == "11"
+
+
+def test_whoever_has_changed_what_it_declares_is_told_and_nobody_else(node: Recording) -> None:
+    with node.lifecycle.acting("alice@org", "kernel"):
+        change(node, "vm.swappiness", "10")
+        change(node, "net.ipv4.tcp_rmem", "3\t3\t3")
+    take(node, overlay(1, vm__swappiness="33", vm__dirty_ratio="5"))
+    assert node.value("vm.swappiness") == "10", "hers until her window ends"
+    said = "kernel:vm.swappiness, which you changed to 10, is declared as 33"
+    end = "what you do not commit becomes what is declared"
+    assert node.told_each == [("alice@org", f"version 1 of the overlay: {said}; {end}")]
+    take(node, overlay(1, vm__swappiness="33", vm__dirty_ratio="5"))
+    take(node, overlay(2, vm__swappiness="33", vm__dirty_ratio="6"))
+    assert len(node.told_each) == 1, "said once"
+    take(node, overlay(3, vm__swappiness="10"))
+    assert node.told_each[1:] == [
+        ("alice@org", "version 3 of the overlay: kernel:vm.swappiness is declared as you have it")
+    ]
+
+
+def test_of_an_overlay_that_is_put_back_nobody_is_told_more_than_that(node: Recording) -> None:
+    with node.lifecycle.acting("alice@org", "kernel"):
+        change(node, "vm.swappiness", "10")
+    take(node, overlay(1, vm__swappiness="33", no__such="1"))
+    assert node.told_each == []

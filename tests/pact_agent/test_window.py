@@ -50,27 +50,35 @@ def test_what_somebody_has_lengthened_no_new_drift_shortens() -> None:
     assert windows.extended(open_, 5, 0.0).ends == 4000.0
 
 
+@pytest.mark.parametrize(
+    ("length_s", "notices"), [(3600, (300, 60)), (600, (300, 60)), (599, (299, 59)), (235, (117, 23)), (60, (30, 6))]
+)
+def test_its_end_is_told_of_twice(length_s: int, notices: tuple[int, ...]) -> None:
+    policy = Policy("v", base_commit_window_seconds=length_s, drift_sensitivity=0)
+    assert windows.opened(None, changes("files"), policy, 0.0, "t").notices == notices
+
+
 def test_a_notice_is_due_once_and_the_later_one_replaces_one_that_was_missed() -> None:
-    window = Window("t", 1000.0)
+    window = Window("t", 1000.0, (300, 60))
     assert windows.to_tell(window, 699.0) is None
     assert windows.to_tell(window, 700.0) == 300
     assert windows.to_tell(windows.told(window, 300), 700.0) is None
     assert windows.to_tell(window, 950.0) == 60  # the machine slept meanwhile
-    assert windows.told(window, 60).told == (60, 300)
+    assert windows.told(window, 60).notices == ()
 
 
 def test_what_is_due_next_is_a_notice_or_the_end() -> None:
-    window = Window("t", 1000.0)
+    window = Window("t", 1000.0, (300, 60))
     assert windows.next_event(window) == 700.0
     assert windows.next_event(windows.told(window, 300)) == 940.0
     assert windows.next_event(windows.told(window, 60)) == 1000.0
 
 
-def test_a_window_shorter_than_a_notice_tells_only_what_is_new() -> None:
-    assert windows.to_tell(windows.opened(None, changes("kernel"), POLICY, 0.0, "t"), 0.0) is None
-
-
-def test_extended_it_is_told_of_again() -> None:
-    window = windows.extended(Window("t", 100.0, (60, 300)), 15, 50.0)
-    assert (window.ends, window.told) == (1000.0, ())
+def test_what_ends_it_sooner_or_later_has_it_told_of_again() -> None:
+    told = Window("t", 900.0, ())
+    sooner = windows.opened(told, changes(*["files"] * 100), POLICY, 100.0, "u")
+    assert (sooner.ends, sooner.notices) == (160.0, (30, 6))
+    assert windows.opened(Window("t", 100.0, ()), changes("files"), POLICY, 0.0, "u").notices == ()
+    later = windows.extended(Window("t", 100.0, ()), 15, 50.0)
+    assert (later.ends, later.notices) == (1000.0, (300, 60))
     assert windows.extended(Window("t", 100.0), 1, 500.0).ends == 560.0  # its end was over already

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from pactsh.auth.ca import Authority, new_agent_request
 from pactsh.cli.sources import Filter
 from pactsh.cli.watch import LONGEST_PAUSE_S, persistent
 from pactsh.errors import ForbiddenError, UnreachableError
-from pactsh.model.entry import Entry
-from tests.pactsh.cli.conftest import RunningJournal, session_drafts
+from pactsh.model.entry import Author, Entry
+from pactsh.rpc.client import Journal
+from tests.pactsh.cli.conftest import NODE, RunningJournal, draft, serving, session_drafts
 from tests.pactsh.cli.program import PACT, clean_environment, run_pact
 from tests.pactsh.cli.test_entries import entry
 
@@ -102,6 +107,71 @@ def test_on_the_program(tmp_path: Path, journal: RunningJournal) -> None:
         rest, errors = process.communicate(timeout=60)
     assert [e["body"]["line"] for e in seen] == ["uname -n", "systemctl restart sshd"]
     assert (process.returncode, rest, errors) == (130, "", "")
+
+
+class Appending(threading.Thread):
+    """An agent that appends one entry after the other, and again what was not acknowledged, until told to stop."""
+
+    def __init__(self, journal: RunningJournal) -> None:
+        super().__init__()
+        authority = Authority.load(journal.directory / "ca")
+        key, request = new_agent_request(NODE)
+        self._ca, self._agents = authority.ca_pem, journal.agents
+        self._cert, self._key = authority.agent_certificate(NODE, request), key
+        self.enough = threading.Event()
+        self.acknowledged: list[int] = []
+
+    def run(self) -> None:
+        asyncio.run(self._run())
+
+    async def _run(self) -> None:
+        async with Journal(self._agents, ca=self._ca, cert=self._cert, key=self._key, timeout_s=5) as agent:
+            for number in itertools.count(1):
+                while True:
+                    try:
+                        acks, _ = await agent.append([draft(number, time="2026-01-31T12:00:00.000000Z")])
+                        break
+                    except UnreachableError:
+                        await asyncio.sleep(0.02)
+                self.acknowledged.append(acks[0].seq)
+                if self.enough.is_set():
+                    return
+
+
+def test_a_journal_that_is_killed_and_comes_back_costs_no_event_and_repeats_none(tmp_path: Path) -> None:
+    with serving(tmp_path / "j") as first:
+        env = clean_environment(tmp_path, first.env())
+        command = [str(PACT), "watch", "--from", "1", "--type", "intent", "--output", "json"]
+        with subprocess.Popen(command, stdout=-1, stderr=-1, env=env, text=True) as watch:
+            assert watch.stdout is not None
+            appending = Appending(first)
+            appending.start()
+            seen = [json.loads(watch.stdout.readline())["seq"] for _ in range(50)]
+            first.stop()
+            with serving(tmp_path / "j", listen=(first.endpoint, first.agents)):
+                seen += [json.loads(watch.stdout.readline())["seq"] for _ in range(100)]
+                appending.enough.set()
+                appending.join()
+                left = len(appending.acknowledged) - len(seen)
+                seen += [json.loads(watch.stdout.readline())["seq"] for _ in range(left)]
+                watch.send_signal(signal.SIGINT)
+                rest, errors = watch.communicate(timeout=60)
+    assert seen == appending.acknowledged
+    assert (rest, watch.returncode) == ("", 130)
+    assert "trying again" in errors
+
+
+def test_only_what_one_person_did(tmp_path: Path, journal: RunningJournal) -> None:
+    authors = [Author("bob@org"), Author("alice@org"), Author("bob@org")]
+    journal.append(*(draft(number, author=author) for number, author in enumerate(authors, 1)))
+    env = clean_environment(tmp_path, journal.env())
+    command = [str(PACT), "watch", "--from", "1", "--author", "bob@org", "--output", "json"]
+    with subprocess.Popen(command, stdout=-1, stderr=-1, env=env, text=True) as watch:
+        assert watch.stdout is not None
+        seen = [json.loads(watch.stdout.readline()) for _ in range(2)]
+        watch.send_signal(signal.SIGINT)
+        rest, _ = watch.communicate(timeout=60)
+    assert ([entry["number"] for entry in seen], rest) == ([1, 3], "")
 
 
 def test_an_unreachable_journal_at_the_first_is_status_5(tmp_path: Path, seeded: RunningJournal) -> None:
