@@ -66,8 +66,9 @@ def test_every_method_answers_who_may_ask(tmp_path: Path) -> None:
     with recording(tmp_path) as node:
         for method in READING:
             for who in (ALICE, BOB):
-                (item,) = ask(node, who, method, OneEntry())
-                msgspec.json.encode(item)
+                items = ask(node, who, method, OneEntry())
+                assert items  # of logs there may be several
+                msgspec.json.encode(items)
 
 
 @pytest.mark.parametrize("method", READING)
