@@ -21,7 +21,7 @@ import msgspec
 
 from pact_agent import commits, holding
 from pact_agent import window as windows
-from pact_agent.clock import Clock, timestamp
+from pact_agent.clock import Clock
 from pact_agent.convergence import converge, still, take_baseline
 from pact_agent.declared import Declared, delta_fields
 from pact_agent.drift import is_undoable
@@ -30,9 +30,9 @@ from pact_agent.noise import Noise
 from pact_agent.observers import Observers
 from pact_agent.overlaying import Overlaying
 from pact_agent.recorder import Recorder
-from pact_agent.saved import Saved, Window
-from pact_agent.telling import counted, declared_anew, ending, nothing_to_undo, notice, overlay_item, resisting
+from pact_agent.telling import counted, declared_anew, nothing_to_undo, notice, overlay_item, resisting
 from pact_agent.undo import GoingBack, Rollbacks, Undone
+from pact_agent.windowkeeper import WindowKeeper
 from pactsh.errors import PactError, RollbackError
 from pactsh.model.blacklist import covers
 from pactsh.model.delta import Change, Delta, Drifted
@@ -78,6 +78,15 @@ class Lifecycle:
         )
         self._rollbacks = Rollbacks(observers, declared, recorder, clock)
         self._overlaying = Overlaying(observers, declared, recorder, agent, node, reached)
+        self._window = WindowKeeper(
+            declared,
+            recorder,
+            clock,
+            policy=policy,
+            may_undo=self._rollbacks.may_undo,
+            tell_drift=self._tell_drift,
+            tell_each=tell_each,
+        )
 
     # -- what is known
 
@@ -221,7 +230,7 @@ class Lifecycle:
             left_by = self._rollbacks.left_by(over, self._drifting.actual, self.noise.covers)
             await self._by_itself("ttl", left_by, over)
             return
-        window = await self._window_of(self._declared.now)
+        window = await self._window.current(self._declared.now)
         if window is None:
             return
         if now >= window.ends:
@@ -229,25 +238,8 @@ class Lifecycle:
             changes = [item.change for item in self.drift if self._rollbacks.may_undo(item.change)]
             if changes:
                 await self._by_itself("expired", changes)
-        elif (at := windows.to_tell(window, now)) is not None:
-            await self._declared.step(msgspec.structs.replace(self._declared.now, window=windows.told(window, at)))
-            self._tell_each(ending([i for i in self.drift if self._rollbacks.may_undo(i.change)], at), "warning")
-
-    async def _window_of(self, saved: Saved) -> Window | None:
-        """The open window, once it is as the policy of now wants it: where that begins to enforce, what has drifted
-        before gets one; where it no longer does, there is none."""
-        changes = [item.change for item in saved.drift]
-        wanted = (
-            any(self._rollbacks.may_undo(change) for change in changes) and self._policy().enforcement_mode == "enforce"
-        )
-        if wanted == (saved.window is not None):
-            return saved.window
-        now, moment = self._clock.monotonic(), timestamp(self._clock.now())
-        window = windows.opened(None, changes, self._policy(), now, moment) if wanted else None
-        await self._declared.step(msgspec.structs.replace(saved, window=window))
-        if window is not None:
-            self._tell_drift(saved.drift)
-        return window
+        else:
+            await self._window.tell_end(window, now, self.drift)
 
     # -- looking
 
@@ -340,12 +332,7 @@ class Lifecycle:
     async def extend(self, author: Author, minutes: int, *, session: str = "") -> float:
         """Lengthen the open window; returns the seconds left in it. Raises `ConflictError`, `UsageError`."""
         async with self._busy:
-            saved, now = self._declared.now, self._clock.monotonic()
-            window = windows.extended(saved.window, minutes, now)
-            body: JsonObject = {"minutes": minutes, "left_s": round(window.ends - now)}
-            entry = self._recorder.draft("window.extended", author, body, session=session)
-            await self._declared.step(msgspec.structs.replace(saved, window=window), entry)
-            return window.ends - now
+            return await self._window.extend(author, minutes, session)
 
     async def ignore(
         self, author: Author, pattern: str, *, session: str = "", reached: float = -math.inf, end: bool = False
