@@ -23,6 +23,7 @@ from bench import (
     rego,
     remote,
     resident,
+    scale,
     system,
     watching,
 )
@@ -43,6 +44,7 @@ TITLES = {
     "appends": appends.TITLE,
     "fleet": fleet.TITLE,
     "watching": watching.TITLE,
+    "scale": scale.TITLE,
     "resident": resident.TITLE,
 }
 
@@ -68,6 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=40, help="runs of each program (40)")
     parser.add_argument("--lines", type=int, default=1000, help="lines in a session (1000)")
     parser.add_argument("--nodes", type=int, default=100, help="agents for the fan-out (100)")
+    parser.add_argument("--stubs", type=int, nargs="+", default=[1000, 5000], help="stubs to run on (1000 5000)")
     parser.add_argument("--idle", type=float, default=20.0, help="seconds to watch the idle agent (20)")
     # /var/tmp is on a disk where /tmp may be memory; syncs are part of what is measured.
     parser.add_argument("--dir", type=Path, default=Path("/var/tmp"), help="where the data goes (/var/tmp)")
@@ -97,6 +100,7 @@ def _sections(directory: Path, options: argparse.Namespace) -> Iterator[Section]
         "appends": lambda: appends.measure(directory, 5, 1.5),
         "fleet": lambda: fleet.measure(directory, max(15, rounds // 2)),
         "watching": lambda: watching.measure(directory, 10.0),
+        "scale": lambda: scale.measure(directory, options.stubs, 3),
         "fanout": lambda: fanout.measure(directory, options.nodes, max(3, rounds // 8)),
     }
     try:

@@ -73,12 +73,13 @@ async def _all(enrol: object, names: Sequence[str]) -> list[Member]:
     return list(await asyncio.gather(*(enrol(name) for name in names)))  # type: ignore[operator]
 
 
-async def report(journal: Serving, members: Sequence[Member]) -> None:
-    """Each node starts and reports over a connection of its own, so many at once."""
+async def report(journal: Serving, members: Sequence[Member], addresses: Sequence[str] = ()) -> None:
+    """Each node starts and reports over a connection of its own, so many at once; `addresses` are of SSH servers."""
     turns = asyncio.Semaphore(_AT_ONCE)
 
     async def one(number: int, member: Member) -> None:
         node, key, certificate = member
+        address = addresses[number] if addresses else f"10.0.0.1:{2000 + number}"
         async with turns, Journal(journal.agents, ca=journal.authority.ca_pem, cert=certificate, key=key) as agent:
             start = Draft(
                 client=f"agent:{node}:bench",
@@ -87,13 +88,13 @@ async def report(journal: Serving, members: Sequence[Member]) -> None:
                 type="agent.start",
                 scope=f"node:{node}",
                 author=Author(f"agent:{node}", (), "agent"),
-                body={"vcluster": VCLUSTER, "version": "0.1.0", "ssh_address": f"10.0.0.1:{2000 + number}"},
+                body={"vcluster": VCLUSTER, "version": "0.1.0", "ssh_address": address},
             )
             await agent.append([start])  # the same each time: the journal keeps it once
             state = "DRIFTED" if number % 50 == 7 else "COMMITTED"
             await agent.report_node(
                 vcluster=VCLUSTER,
-                ssh_address=f"10.0.0.1:{2000 + number}",
+                ssh_address=address,
                 state=state,
                 version="0.1.0",
                 details=details(number),

@@ -51,7 +51,8 @@ class Serving:
         ready.unlink(missing_ok=True)
         people, agents = self._listen
         options = ("--listen", people, "--listen-agents", agents, "--ready-file", str(ready))
-        command = [BIN / "pact-journal", "serve", "--data-dir", self.data, "--dev-issuer", self.directory / "issuer"]
+        command = [str(BIN / "pact-journal"), "serve", "--data-dir", str(self.data)]
+        command += ["--dev-issuer", str(self.directory / "issuer")]
         with open(log, "ab") as output:
             self._process = subprocess.Popen([*command, *options], stdout=output, stderr=output, cwd="/")
         deadline = time.monotonic() + READY_TIMEOUT_S

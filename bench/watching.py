@@ -139,8 +139,11 @@ class _Agents:
         pace = AGENTS / RATE
         due = time.monotonic() + pace * number / AGENTS
         deadline = due + count * pace + _PATIENCE_S
-        proof = {"ca": self._journal.authority.ca_pem, "cert": certificate, "key": key}
-        async with Journal(self._journal.agents, timeout_s=5, **proof) as journal, _Appending(journal) as appending:
+        at, ca = self._journal.agents, self._journal.authority.ca_pem
+        async with (
+            Journal(at, ca=ca, cert=certificate, key=key, timeout_s=5) as journal,
+            _Appending(journal) as appending,
+        ):
             for first in range(0, count, batch):
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
                 due += pace * batch
@@ -237,7 +240,7 @@ class _Watch:
 @contextmanager
 def _watching(journal: Serving, options: tuple[str, ...]) -> Iterator[_Watch]:
     since = asyncio.run(_last(journal)) + 1
-    command = [BIN / "pact", "watch", "--from", str(since), "--type", "session.start", *options]
+    command = [str(BIN / "pact"), "watch", "--from", str(since), "--type", "session.start", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=journal.environ()) as process:
         try:
             yield _Watch(process)
