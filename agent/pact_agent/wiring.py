@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from pact_agent.approvals import Approvals
 from pact_agent.broker import Broker
@@ -105,19 +106,14 @@ class Wiring:
         self.levels = Levels(self.recorder, self.identity, self.tell)
         self._revoked = Revoked(kept / "revoked.json", self._end_revoked)
         self.membership = Membership(config.vcluster, kept / "vcluster")
-        default = Policy(vcluster=self.membership.vcluster, containment=config.containment)
-        self._policies = PolicyInForce(default, self._catalog, kept / "policy.json")
-        if self._policies.load():
-            self.recorder.policy = self._policies.label
-        if config.journal is None:
-            self._policies.heard.set()  # nobody will say anything
+        self._policies = self._make_policies(kept)
         self._tools, self.link = Tools(config.shell_user), JournalLink(config)
         self.contents = Contents(kept / "contents")
         self.declared = Declared(StateFiles(kept), self.recorder, self._state_changed)
         self._gpus = Gpus()
         self.emergency = Emergency(self.recorder, self.clock, self.declared, agent=self._author, tell=self.tell)
         self.supervisor = None if is_booted() else Supervisor(config.services.directory, config.state_dir / "services")
-        self._keeper: Backend = Units() if self.supervisor is None else self.supervisor
+        self._backend: Backend = Units() if self.supervisor is None else self.supervisor
         self._services = Services() if self.supervisor is None else Supervised(self.supervisor, self._running_loop)
         self.lifecycle = self._make_lifecycle()
         self._approvals = self._make_approvals()
@@ -128,8 +124,37 @@ class Wiring:
         judging = self._make_judging()
         second_person = SecondPerson(config.node, self._approvals, self.lifecycle, self.clock)
         self._executor = self._make_executor(judging, second_person)
+        calls = self._make_calls(judging, second_person)
+        self._executing = Executing(self.sessions, self._executor, calls)
+        strangers = Strangers(self.recorder, self.link)
+        self._host = ShellHost(spawner, self._tools, self._adopt, self.recordings)
+        self.broker = Broker(
+            self.sessions, self._executor, calls, config.local_users, strangers, self._state, self._host
+        )
+        self.sshd = self._make_sshd()
+        self.ssh_address = ""
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        """The agent's, for who asks in a thread."""
+        assert self.loop is not None
+        return self.loop
+
+    # -- making
+
+    def _make_policies(self, kept: Path) -> PolicyInForce:
+        default = Policy(vcluster=self.membership.vcluster, containment=self.config.containment)
+        policies = PolicyInForce(default, self._catalog, kept / "policy.json")
+        if policies.load():
+            self.recorder.policy = policies.label
+        if self.config.journal is None:
+            policies.heard.set()  # nobody will say anything
+        return policies
+
+    def _make_calls(self, judging: Judging, second_person: SecondPerson) -> Calls:
+        config = self.config
         history = self.link.history(self.spool)
-        calls = Calls(
+        return Calls(
             self.facts,
             SessionCalls(config.node, self.sessions, self.recordings, self.recorder),
             self._in_force,
@@ -147,22 +172,6 @@ class Wiring:
             self.prober,
             self._make_service_calls(),
         )
-        self._executing = Executing(self.sessions, self._executor, calls)
-        strangers = Strangers(self.recorder, self.link)
-        self._host = ShellHost(spawner, self._tools, self._adopt, self.recordings)
-        self.broker = Broker(
-            self.sessions, self._executor, calls, config.local_users, strangers, self._state, self._host
-        )
-        self.sshd = self._make_sshd()
-        self.ssh_address = ""
-        self.loop: asyncio.AbstractEventLoop | None = None
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        """The agent's, for who asks in a thread."""
-        assert self.loop is not None
-        return self.loop
-
-    # -- making
 
     def _make_approvals(self) -> Approvals:
         return Approvals(
@@ -224,7 +233,7 @@ class Wiring:
     def _make_service_calls(self) -> ServiceCalls:
         return ServiceCalls(
             self.config.node,
-            lambda: None if self.supervisor is not None and self.supervisor.is_empty else self._keeper,
+            lambda: None if self.supervisor is not None and self.supervisor.is_empty else self._backend,
             self.recorder,
             self.lifecycle,
             self.clock,
