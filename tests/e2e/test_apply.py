@@ -91,7 +91,7 @@ def test_a_value_that_a_node_refuses_is_put_back_there_and_said(outside: Outside
         assert value(outside, node, "net.ipv4.tcp_keepalive_probes") == before[node]
         assert outside.pact("diff", node).stdout == "(no drift)\n"
     shown = outside.pact("status", "--vcluster", "ml-training").stdout
-    assert "[WARN] node042: the overlay, version 2, could not be applied: kernel:net.ipv4.ip_default_ttl" in shown
+    assert "[WARN] node[042-043]: the overlay, version 2, could not be applied: kernel:net.ipv4.ip_default_ttl" in shown
     better = spec(tmp_path, text.replace("9999", "66"))
     assert outside.pact("apply", better).returncode == 0
     assert value(outside, "node043", "net.ipv4.ip_default_ttl") == "66"
