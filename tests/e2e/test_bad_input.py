@@ -193,9 +193,9 @@ def ports(system: System) -> dict[str, int]:
     shown = system.pact("status", "node042", "--output", "json")
     assert shown.returncode == 0, shown.stderr
     cached = next(iter(system.home.glob(".local/state/pact/ssh/*/nodes.json")))
-    ssh = re.search(r'127\.0\.0\.1:(\d+)"|"127\.0\.0\.1", (\d+)', cached.read_text())
-    assert ssh is not None, cached.read_text()
-    return {"ssh": int(ssh[1] or ssh[2]), "grpc": int(system.env["PACT_ENDPOINT"].rpartition(":")[2])}
+    host, port, _ = json.loads(cached.read_text())["nodes"]["node042"]
+    assert host == "127.0.0.1"
+    return {"ssh": port, "grpc": int(system.env["PACT_ENDPOINT"].rpartition(":")[2])}
 
 
 def test_garbage_on_the_ports_is_on_record_and_harms_nobody(system: System) -> None:
