@@ -99,7 +99,7 @@ class NodesType(click.ParamType[str]):
         from pactsh.cli.nodes import groups_in, parse_nodes
 
         text = str(value)
-        if text and not groups_in(text):
+        if text and "@" not in text and not groups_in(text):
             parse_nodes(text)
         return text
 

@@ -20,6 +20,7 @@ MOST = 100_000
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PLAIN = re.compile(r"[A-Za-z0-9_.,-]*")
 _GROUP = re.compile(r"@([^,!&^\s]*)")
+_LAST = ("last.ok", "last.failed")
 _RANGE = re.compile(r"([0-9]{1,4000})-([0-9]{1,4000})")
 _SOURCE = re.compile(r"@@|@[^,!&^\s]*:")  # ClusterShell's other sources of groups, and its lists of them
 _LONGEST = 1 << 20
@@ -50,7 +51,7 @@ def groups_in(text: str) -> Groups:
     >>> groups_in("node[1-3],@ml-training"), groups_in("node*"), groups_in("@ml[1-2]")
     (Groups(names=('ml-training',), all=False), Groups(names=(), all=True), Groups(names=(), all=True))
     """
-    names = tuple(dict.fromkeys(_GROUP.findall(text)))
+    names = tuple(name for name in dict.fromkeys(_GROUP.findall(text)) if name not in _LAST)
     is_plain = all(_NAME.fullmatch(name) for name in names)
     return Groups(names, False) if is_plain and not set("*?") & set(text) else Groups((), True)
 
@@ -107,17 +108,24 @@ def _too_many(text: str) -> UsageError:
     return UsageError(f"nodes: {text[:80]!r} names more than {MOST:,} nodes")
 
 
-async def resolve(text: str, exclude: str, lookup: Lookup) -> tuple[str, ...]:
-    """The nodes of `text` but those of `exclude` (""); asks `lookup` when one of them names a vCluster.
+async def resolve(
+    text: str, exclude: str, lookup: Lookup, last: Callable[[], Mapping[str, Iterable[str]]] = dict
+) -> tuple[str, ...]:
+    """The nodes of `text` but those of `exclude` (""); asks `lookup` when one of them names a vCluster, and `last` for
+    the groups of the last run (`lastrun`).
 
-    Raises `UsageError`, for a vCluster without nodes too, and what `lookup` raises.
+    Raises `UsageError`, for a group without nodes too, and what `lookup` raises.
     """
     wanted, without = groups_in(text), groups_in(exclude)
     asked = Groups(tuple(dict.fromkeys(wanted.names + without.names)), wanted.all or without.all)
-    members = await lookup(asked) if asked else {}
+    members = dict(await lookup(asked)) if asked else {}
+    members |= last() if any(f"@{name}" in text + exclude for name in _LAST) else {}
     for name in asked.names:
         if not members.get(name):
             raise UsageError(f"nodes: @{name}: no such vCluster, or no nodes in it", hint="see pact group list")
+    for name in _LAST:
+        if f"@{name}" in text and not members.get(name):
+            raise UsageError(f"nodes: @{name}: there are no such nodes", hint="of the last pact exec on several nodes")
     found = parse_nodes(text, members)
     left_out = frozenset(parse_nodes(exclude, members)) if exclude else frozenset()
     left = tuple(name for name in found if name not in left_out)

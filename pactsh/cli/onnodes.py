@@ -7,6 +7,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pactsh.cli.context import Context
 from pactsh.cli.fanout import Dialer, Ended, Fanout, Limits
@@ -16,6 +17,9 @@ from pactsh.cli.outputs import Folded, Kept, Prefixed, Raw
 from pactsh.cli.stdio import feed
 from pactsh.cli.tally import Tally
 from pactsh.errors import UnreachableError, error_of
+
+if TYPE_CHECKING:
+    from pactsh.cli.sshclient import Gate
 
 _FOLDED_BYTES = 256 << 20
 
@@ -99,7 +103,7 @@ class Together:
         self._prefixed: dict[str, Prefixed] = {}
         self._folded = Folded(_FOLDED_BYTES)
 
-    async def run(self, gate: Dialer, line: str, limits: Limits) -> AsyncIterator[Result | Group]:
+    async def run(self, gate: Gate, line: str, limits: Limits) -> AsyncIterator[Result | Group]:
         """The nodes as they end, or, folded, all when all have ended."""
         now = asyncio.get_running_loop().time
         fanout, tally = Fanout(gate, line, limits), Tally(len(self._nodes))
@@ -114,6 +118,7 @@ class Together:
             self._gauge.clear()
         for nodes, result_of, status, stdout, stderr in self._folded.groups():
             yield Group(fold_nodes(nodes), len(nodes), result_of, status, _text(stdout), _text(stderr))
+        gate.ran(tally.last_run())
         if not self._ctx.json:
             for text in tally.lines():
                 self._ctx.notice(f"pact: exec: {text}")

@@ -21,6 +21,7 @@ import msgspec
 from pactsh.auth import private
 from pactsh.auth.credentials import Credentials, SshCredentials
 from pactsh.auth.state import state_directory
+from pactsh.cli import lastrun
 from pactsh.cli.bearer import require_bearer
 from pactsh.cli.nodes import Groups, resolve
 from pactsh.errors import AuthError, NotFoundError, PactError, UnreachableError
@@ -150,7 +151,7 @@ class Gate:
         """The nodes that a nodeset names; several at once are looked up together. Raises `PactError`, also for what
         would be the same for all of them: without a certificate there is no way to any."""
         await self.certificate()
-        nodes = await resolve(text, exclude, self._members)
+        nodes = await resolve(text, exclude, self._members, lambda: lastrun.load(self.directory))
         now = time.time()
         unknown = [node for node in nodes if node not in self._asked and self._places.get(node, now) is None]
         if len(unknown) > _FEW:
@@ -172,6 +173,10 @@ class Gate:
                 places.append(Place(node.node, *parse_address(node.node, node.ssh_address), trust.ssh_host_ca))
         self._places.put(places, time.time())
         return members
+
+    def ran(self, run: lastrun.LastRun) -> None:
+        """Remember a run on several nodes, for the next to name its nodes."""
+        lastrun.save(self.directory, run)
 
     async def place(self, node: str, *, fresh: bool = False) -> Place:
         """Where `node` is; raises `NotFoundError` for one that never reported."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pactsh.cli.fanout import Ended
+from pactsh.cli.lastrun import LastRun
 from pactsh.cli.nodes import counted_nodes
 
 _SAID = {
@@ -48,3 +49,9 @@ class Tally:
                 yield f"exit status {status}: {counted_nodes(nodes)}"
         if finished < self._total:
             yield f"{finished} of {self._total} nodes finished"
+
+    def last_run(self) -> LastRun:
+        """Whom it went well with, and whom not."""
+        ok = self._nodes.get(("ran", 0), [])
+        failed = [node for key, nodes in self._nodes.items() if key != ("ran", 0) for node in nodes]
+        return LastRun(tuple(ok), tuple(failed))

@@ -130,6 +130,13 @@ def test_who_does_not_answer_is_told_at_the_end_and_in_the_status(outside: Outsi
     assert "node042: ls:" in done.stderr
     last = ["pact: exec: exit status 2: node[042-043] (2)", "pact: exec: no such node: node999"]
     assert done.stderr.splitlines()[-3:] == [*last, "pact: exec: 2 of 3 nodes finished"]
+    again = outside.pact("exec", "@last.failed", "-x", "node999", "--", "ls", "-d", "/etc")
+    assert (again.returncode, sorted(again.stdout.splitlines())) == (0, ["node042: /etc", "node043: /etc"])
+    nobody = outside.pact("exec", "@last.failed", "--", "uname")
+    assert (nobody.returncode, nobody.stderr.splitlines()[0]) == (
+        1,
+        "pact: nodes: @last.failed: there are no such nodes",
+    )
 
 
 def test_other_verbs_take_nodesets_too(outside: Outside) -> None:
