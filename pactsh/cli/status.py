@@ -195,7 +195,7 @@ def _render_node(status: NodeStatus, out: Out, now: float) -> None:
     out.styled(
         f"Node: {out.style(status.node, 'bold')}",
         f"State: {out.style(status.shown_state, *colour)}",
-        f"Supervisor: {out.style(status.supervisor or 'not part of this version')}",
+        f"Supervisor: {out.style(status.supervisor or 'no services')}",
     )
     facts = [("vCluster", status.vcluster), ("Drift", _drift(status))]
     if status.window_s is not None:

@@ -12,7 +12,9 @@ from pact_agent.facts import NodeFacts
 from pactsh.model.capability import Capabilities
 
 MOST_BYTES = 48 << 10  # of the capabilities: the rest is for the state
-_REPORTED = ("drift", "window_s", "overlay", "deltas", "degraded", "emergency", "containment", "missing")
+_REPORTED = (
+    "supervisor", "drift", "window_s", "overlay", "deltas", "degraded", "emergency", "containment", "missing",
+)  # fmt: skip
 
 
 def reported(facts: NodeFacts, prober: Prober) -> bytes:

@@ -29,7 +29,7 @@ def test_on_a_node(tmp_path: Path, node: LocalNode) -> None:
     done = run_pact(tmp_path, "status", env=on(node))
     lines = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (0, "")
-    assert lines[0] == "Node: node042  State: OBSERVE_ONLY  Supervisor: not part of this version"
+    assert lines[0] == "Node: node042  State: OBSERVE_ONLY  Supervisor: no services"
     facts = dict(re.split(r":\s+", line, maxsplit=1) for line in lines[1:])
     assert facts["vCluster"] == "ml-training"
     assert facts["Drift"] == "0"
