@@ -15,25 +15,13 @@ from pactsh.cli.command import Command, Group
 from pactsh.cli.context import Context
 from pactsh.cli.render import Out
 from pactsh.errors import UsageError
+from pactsh.model.service import Service
 
 _LINES, _MOST_LINES = 50, 10_000
 _NO_LIMIT_BYTES = 1 << 62
 _DONE = {"start": "Started", "stop": "Stopped", "restart": "Restarted"}
 _COLOURS = {"running": "green", "exited": "green", "failed": "red", "unhealthy": "red", "stopped": "dim"}
 _WORST = {state: rank for rank, state in enumerate(("failed", "unhealthy", "waiting", "starting", "stopping"))}
-
-
-class Service(msgspec.Struct, frozen=True):
-    """A service of a node; None: not known. `why` is how it came to a bad state."""
-
-    name: str
-    state: str
-    enabled: str = ""
-    pid: int | None = None
-    uptime_s: float | None = None
-    restarts: int | None = None
-    description: str = ""
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

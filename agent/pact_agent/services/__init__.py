@@ -12,27 +12,16 @@ from typing import Literal, Protocol
 import msgspec
 
 from pactsh.errors import NotFoundError
+from pactsh.model import service as model
 
 Verb = Literal["start", "stop", "restart"]
 MOST_LINES = 10_000
 _MOST_NEAR = 3
 
 
-class Service(msgspec.Struct, frozen=True):
-    """A service as it is now. `state`: `running`, `exited` (its work is done and counts), `starting`, `stopping`,
-    `waiting` (to be started again), `unhealthy`, `failed` or `stopped`; `why` says how it came to a bad one.
+class Service(model.Service, frozen=True):
+    """One with the other names that it has here."""
 
-    `uptime_s` is how long it has been up; None is what is not known.
-    """
-
-    name: str
-    state: str
-    enabled: str = ""
-    pid: int | None = None
-    uptime_s: float | None = None
-    restarts: int | None = None
-    description: str = ""
-    why: str = ""
     aliases: tuple[str, ...] = ()
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pactsh.cli.render import Out
-from pactsh.cli.service import Changed, Service, Services, badness, render_change, render_status
+from pactsh.cli.service import Changed, Services, badness, render_change, render_status
+from pactsh.model.service import Service
 from tests.pact_agent.localnode import LocalNode
 from tests.pactsh.cli.program import run_pact
 
