@@ -30,13 +30,18 @@ def trim_heap() -> None:
 
 
 def release_startup() -> None:
-    """Give back what loading left behind: garbage, free heap, and pages of libraries used once.
+    """Give back what loading left behind: garbage, free heap, and pages of libraries used once."""
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: later collections need not walk it
+    release_unused()
+
+
+def release_unused() -> None:
+    """Give back free heap and pages of libraries, after work that is rare.
 
     Only file mappings that were never written to are dropped (`Anonymous: 0` in smaps): their pages
     come back from the page cache when they are needed again (madvise(2), MADV_DONTNEED).
     """
-    gc.collect()
-    gc.freeze()  # what is loaded by now stays: later collections need not walk it
     trim_heap()
     libc = ctypes.CDLL(None, use_errno=True)
     for start, end in _clean_mappings():
