@@ -21,7 +21,7 @@ from pact_agent.diag.gather import Diagnostics
 from pact_agent.emergency import Emergency
 from pact_agent.facts import NodeFacts
 from pact_agent.judging import Judging
-from pact_agent.memory import release_unused
+from pact_agent.memory import Libraries
 from pact_agent.parts import in_items
 from pact_agent.saved import Active
 from pact_agent.secondperson import SecondPerson
@@ -202,7 +202,8 @@ class Calls:
         if method == "diag":
             for item in await self._diagnostics.answer(params):
                 yield item
-            release_unused()  # what was read of logs is not kept
+            # What was read of logs is not kept, nor what searched it.
+            (await asyncio.to_thread(Libraries.scan)).release()
             return
         if method == "emergency_start":
             yield _emergency_item(self._facts.node, await self._emergency.start(identity, _text(params, "reason")))

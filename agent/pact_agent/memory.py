@@ -9,10 +9,12 @@ from __future__ import annotations
 import ctypes
 import gc
 import re
+from typing import ClassVar
 
 _M_ARENA_MAX = -8  # malloc.h
 _MADV_DONTNEED = 4  # asm-generic/mman-common.h
-_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (r-[x-])p \S+ \S+ ([0-9]+)")
+# A mapping that can't be written, of a program or library, as maps and smaps have it (proc(5)).
+_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) r-[x-]p [0-9a-f]+ \S+ [1-9][0-9]* +/\S+(?:\.so\S*|/python[0-9.]*)")
 
 
 def use_one_arena() -> None:
@@ -33,36 +35,57 @@ def release_startup() -> None:
     """Give back what loading left behind: garbage, free heap, and pages of libraries used once."""
     gc.collect()
     gc.freeze()  # what is loaded by now stays: later collections need not walk it
-    release_unused()
+    Libraries.scan().release()
 
 
-def release_unused() -> None:
-    """Give back free heap and pages of libraries, after work that is rare.
+class Libraries:
+    """Programs and libraries in memory, as far as no page of theirs was ever written to.
 
-    Only file mappings that were never written to are dropped (`Anonymous: 0` in smaps): their pages
-    come back from the page cache when they are needed again (madvise(2), MADV_DONTNEED).
+    Their pages come back from the page cache when they are needed again (madvise(2), MADV_DONTNEED). Nothing unmaps a
+    library again, so what was found once can be given back again, without another look at each page.
     """
-    trim_heap()
-    libc = ctypes.CDLL(None, use_errno=True)
-    for start, end in _clean_mappings():
-        libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+
+    _known: ClassVar[Libraries | None] = None
+
+    def __init__(self, mappings: dict[str, tuple[int, int]]) -> None:
+        self._mappings = mappings
+
+    @classmethod
+    def scan(cls) -> Libraries:
+        """Those that are loaded by now; it takes some milliseconds."""
+        cls._known = cls(_clean_mappings())
+        return cls._known
+
+    @classmethod
+    def known(cls) -> Libraries:
+        """Those of the last scan."""
+        return cls._known or cls.scan()
+
+    def release(self) -> None:
+        """Give back their pages, and free heap."""
+        trim_heap()
+        libc = ctypes.CDLL(None, use_errno=True)
+        try:
+            with open("/proc/self/maps", encoding="ascii", errors="replace") as maps:
+                there = [self._mappings[line] for line in map(str.rstrip, maps) if line in self._mappings]
+        except OSError:
+            return
+        for start, end in there:
+            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
 
 
-def _clean_mappings() -> list[tuple[int, int]]:
-    """Address ranges of private, read-only file mappings without a page of their own (proc(5), smaps)."""
-    found: list[tuple[int, int]] = []
-    current: tuple[int, int] | None = None
+def _clean_mappings() -> dict[str, tuple[int, int]]:
+    """Mappings without a page of their own (`Anonymous: 0` in smaps): by their lines in maps, the address ranges."""
+    found: dict[str, tuple[int, int]] = {}
+    current: tuple[str, tuple[int, int]] | None = None
     try:
         with open("/proc/self/smaps", encoding="ascii", errors="replace") as smaps:
             for line in smaps:
-                mapping = _MAPPING.match(line)
-                if mapping is not None:
-                    start, end, _, inode = mapping.groups()
-                    current = (int(start, 16), int(end, 16)) if inode != "0" else None
-                elif line.startswith("Anonymous:") and current is not None and line.split()[1] == "0":
-                    found.append(current)
-                elif "-" in line.split(" ", 1)[0] and not line.startswith(("Anonymous", "VmFlags")):
-                    current = None  # a mapping of another kind
+                if line[0].islower() or line[0].isdigit():  # else it is about the mapping before
+                    mapping = _MAPPING.match(line)
+                    current = mapping and (line.rstrip(), (int(mapping[1], 16), int(mapping[2], 16)))
+                elif current is not None and line.startswith("Anonymous:") and line.split()[1] == "0":
+                    found[current[0]] = current[1]
     except OSError:
-        return []
+        return {}
     return found

@@ -21,7 +21,7 @@ from pactsh.rpc.ssh import asyncssh  # before asyncssh's own modules: see there
 from asyncssh.connection import SSHServerConnectionOptions
 
 from pact_agent.config import Limits, Ssh
-from pact_agent.memory import release_unused
+from pact_agent.memory import Libraries
 from pact_agent.sshchannel import Certified, Connection
 from pact_agent.sshkeys import CIPHERS, MACS, SIGNATURES, kex_algorithms, load_host_key, load_user_authority
 from pact_agent.sshrefusals import Refusals
@@ -144,7 +144,7 @@ class Sshd:
         """Close connections on which nothing has been open for the idle timeout; tidy up after those that ended."""
         if self._ended:
             self._ended = False
-            release_unused()
+            Libraries.known().release()
         deadline = time.monotonic() - self.limits.idle_timeout_s
         for peer in list(self.peers):
             if peer.identity is not None and not peer.busy() and peer.active < deadline:
