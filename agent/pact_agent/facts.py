@@ -72,8 +72,9 @@ class NodeFacts:
         emergency: Callable[[], object | None] = lambda: None,
         configuration: Callable[[], Configuration],
         supervisor: Callable[[], str | None] = lambda: None,
+        capabilities: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self._supervisor = supervisor
+        self._supervisor, self._capabilities = supervisor, capabilities
         self._configuration = configuration
         self.node, self.vcluster = node, vcluster
         self._clock, self._sessions, self._backlog, self._link = clock, sessions, backlog, link
@@ -136,6 +137,7 @@ class NodeFacts:
             "vcluster": self.vcluster,
             "state": self._configuration().state(),
             "supervisor": self._supervisor(),
+            "capabilities": self._capabilities(),
             "drift": len(self._configuration().drift),
             "window_s": self._configuration().window_left_s(),
             "overlay": self._configuration().overlay(),

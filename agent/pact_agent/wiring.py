@@ -198,7 +198,11 @@ class Wiring:
             emergency=self.emergency.begun,
             configuration=lambda: self.lifecycle,
             supervisor=self._services.summary,
+            capabilities=self._has,
         )
+
+    def _has(self) -> str | None:
+        return self.prober.summary()
 
     def _make_judging(self) -> Judging:
         return Judging(

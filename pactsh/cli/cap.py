@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,12 +17,12 @@ from pactsh.cli.nodes import is_name
 from pactsh.cli.render import Out, escape
 from pactsh.errors import PactError, UsageError
 from pactsh.model.capability import Capabilities, Cpu, Enforces, Gpu, Link, Memory, Network, Storage
+from pactsh.model.capwords import HEALTHY, gpu_line, name_text, size_text
 
 if TYPE_CHECKING:
     from pactsh.cli.capfleet import Fleet
 
 Result: TypeAlias = "Capabilities | Fleet"
-HEALTHY = "healthy"
 _LINE = 100
 
 
@@ -65,22 +64,6 @@ def parse_capabilities(item: object) -> Capabilities:
 # -- in words
 
 
-def size_text(size_bytes: int) -> str:
-    """A size in binary units, one decimal.
-
-    >>> size_text(512), size_text(68719476736)
-    ('512 B', '64.0 GiB')
-    """
-    if size_bytes < 1024:
-        return f"{size_bytes} B"
-    size = float(size_bytes)
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        size /= 1024
-        if size < 1024:
-            return f"{size:.1f} {unit}"
-    return f"{size / 1024:.1f} PiB"
-
-
 def speed_text(megabits: int) -> str:
     """The speed of a link.
 
@@ -88,31 +71,6 @@ def speed_text(megabits: int) -> str:
     ('100 Mbit/s', '2.5 Gbit/s', '200 Gbit/s')
     """
     return f"{megabits} Mbit/s" if megabits < 1000 else f"{megabits / 1000:g} Gbit/s"
-
-
-def health_text(health: str) -> str:
-    """A GPU's health without its counts, by which none would be like another.
-
-    >>> health_text("DEGRADED (ECC uncorrectable: 12; retired pages: 3; XID 79)")
-    'DEGRADED - ECC errors, retired pages, XID 79'
-    >>> health_text("healthy"), health_text("unknown (no driver)")
-    ('healthy', 'unknown - no driver')
-    """
-    state, _, why = health.partition(" (")
-    signs = (re.sub(r": \d+$", "", sign) for sign in why.removesuffix(")").split("; "))
-    told = ", ".join("ECC errors" if sign == "ECC uncorrectable" else sign for sign in signs)
-    return f"{state} - {told}" if told else state
-
-
-def name_text(gpu: Gpu) -> str:
-    """What a GPU is called, without its maker where that is in the name as well."""
-    return (gpu.name or f"{gpu.vendor} GPU").removeprefix("NVIDIA ")
-
-
-def gpu_line(gpus: Sequence[Gpu]) -> str:
-    """The GPUs grouped by name and health."""
-    groups = Counter((name_text(gpu), health_text(gpu.health)) for gpu in gpus)
-    return ", ".join(f"{n}x {name} ({health})" for (name, health), n in groups.items()) or "none"
 
 
 def _size(size_bytes: int | None) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pactsh.cli.cap import HEALTHY, gpu_line, parse_capabilities, size_text
+from pactsh.cli.cap import parse_capabilities
 from pactsh.cli.context import Context
 from pactsh.cli.nodes import counted_nodes
 from pactsh.cli.render import Out
 from pactsh.errors import NotFoundError
 from pactsh.model.capability import Capabilities
+from pactsh.model.capwords import HEALTHY, gpu_line, size_text
 
 _HEADER = ("NODES", "GPUS", "CPU", "MEMORY")
 

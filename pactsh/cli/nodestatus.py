@@ -59,6 +59,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
     vcluster: str
     state: str
     supervisor: str | None = None
+    capabilities: str | None = None
     drift: int | None = None
     window_s: float | None = None
     overlay: OverlayStatus | None = None

@@ -177,6 +177,7 @@ class _Details(msgspec.Struct, frozen=True):
     """What of an agent's report belongs to a node's state; the rest is left alone."""
 
     supervisor: str | None = None
+    capabilities: str | None = None
     drift: int | None = None
     window_s: float | None = None
     overlay: OverlayStatus | None = None
@@ -207,6 +208,7 @@ def _status(node: pb.Node) -> NodeStatus:
         node.vcluster,
         node.state or "unknown",
         supervisor=details.supervisor,
+        capabilities=details.capabilities,
         drift=details.drift,
         window_s=left_s,
         overlay=overlay,

@@ -212,6 +212,8 @@ def _render_node(status: NodeStatus, out: Out, now: float) -> None:
         facts.append(("Spool", f"{status.spool.level}, {status.spool.pending} entries waiting"))
     if status.sessions is not None:
         facts.append(("Sessions", str(status.sessions)))
+    if status.capabilities is not None:
+        facts.append(("Has", status.capabilities))
     if status.containment is not None:
         facts.append(("Containment", status.containment))
     facts += [("Missing", text) for text in status.missing]

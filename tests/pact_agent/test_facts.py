@@ -72,6 +72,7 @@ def test_status_says_since_when_the_journal_is_reached(tmp_path: Path) -> None:
             "vcluster": "ml-training",
             "state": "COMMITTED",
             "supervisor": None,
+            "capabilities": None,
             "drift": 0,
             "window_s": None,
             "overlay": {"version": 0, "failing": None},

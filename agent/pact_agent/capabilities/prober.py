@@ -31,6 +31,7 @@ from pact_agent.facts import NodeFacts
 from pactsh import __version__
 from pactsh.errors import PactError
 from pactsh.model.capability import Capabilities, Cpu, Enforces, Gpu, Memory, Network, Storage, System
+from pactsh.model.capwords import summary
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +108,11 @@ class Prober:
     def latest(self) -> Capabilities | None:
         """What the last look found; None before the first. Asks nobody, so it can't take time."""
         return None if self._hardware is None and self._gpus is None else self._put_together()
+
+    def summary(self) -> str | None:
+        """The same in a line."""
+        found = self.latest()
+        return None if found is None else summary(found)
 
     def boot_id(self) -> str:
         """The kernel's id of this boot (random(4)), "" where it can't be read."""

@@ -13,7 +13,8 @@ from pactsh.model.capability import Capabilities
 
 MOST_BYTES = 48 << 10  # of the capabilities: the rest is for the state
 _REPORTED = (
-    "supervisor", "drift", "window_s", "overlay", "deltas", "degraded", "emergency", "containment", "missing",
+    "supervisor", "capabilities", "drift", "window_s", "overlay", "deltas", "degraded", "emergency", "containment",
+    "missing",
 )  # fmt: skip
 
 

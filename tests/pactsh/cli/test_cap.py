@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pactsh.cli.cap import health_text, parse_capabilities, render, size_text
+from pactsh.cli.cap import parse_capabilities, render
 from pactsh.cli.render import Out
 from pactsh.errors import PactError
 from pactsh.model.capability import (
@@ -36,6 +36,7 @@ from pactsh.model.capability import (
     Storage,
     System,
 )
+from pactsh.model.capwords import health_text, size_text
 from tests.pact_agent.localnode import LocalNode
 from tests.pactsh.cli.conftest import RunningJournal
 from tests.pactsh.cli.program import run_pact

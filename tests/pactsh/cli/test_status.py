@@ -90,6 +90,7 @@ def test_what_an_agent_knows_is_all_shown() -> None:
         "v",
         "COMMITTED",
         supervisor="5 services running",
+        capabilities="4x A100 (healthy), 128 CPUs, 512.0 GiB memory",
         drift=0,
         degraded=True,
         journal=JournalLink(False, "2026-01-31T12:00:00Z"),
@@ -101,7 +102,13 @@ def test_what_an_agent_knows_is_all_shown() -> None:
     )
     text = shown(status)
     assert text.splitlines()[0] == "Node: node042  State: COMMITTED  Supervisor: 5 services running"
-    for line in ("Drift:       0", "Spool:       read-only, 12 entries waiting", "Degraded:    yes", "Sessions:    2"):
+    for line in (
+        "Drift:       0",
+        "Spool:       read-only, 12 entries waiting",
+        "Degraded:    yes",
+        "Sessions:    2",
+        "Has:         4x A100",
+    ):
         assert f"\n{line}" in text
     assert "Missing:     no network namespace\\x1b[m\n" in text
 
