@@ -72,8 +72,9 @@ class Log:
             self._size += os.write(self._fd, line)
 
     def _rotate(self) -> None:
-        os.close(self._fd)
-        self._fd = -1
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd, self._size = -1, 0
         with contextlib.suppress(OSError):
             if self._files == 1:
                 os.unlink(self._path)

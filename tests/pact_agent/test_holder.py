@@ -91,3 +91,17 @@ def test_a_holder_loads_only_the_standard_library(word: str) -> None:
     done = subprocess.run((sys.executable, "-I", "-S", "-c", code), capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert loaded - {"pact_agent", "__main__"} <= set(sys.stdlib_module_names)
+
+
+def test_a_log_that_can_not_be_begun_anew_costs_lines_and_nothing_else(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    log = Log(str(place / "log"), 30, 2)
+    log.write(b"one\n")
+    place.rename(tmp_path / "gone")  # as a disk without room for one more file refuses it
+    log.write(b"lost 1\n")
+    log.write(b"lost 2\n")
+    log.write(b"lost 3\n")
+    (tmp_path / "gone").rename(place)
+    log.write(b"kept\n")
+    assert texts(place / "log")[-1] == "kept"
