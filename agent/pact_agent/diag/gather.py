@@ -70,13 +70,13 @@ class Diagnostics:
     async def _sources(self, wanted: Wanted) -> list[Source]:
         """The logs in the order in which they are shown. Those that the policy names are left out, which is said, when
         the file system does not even tell their names: that may be when somebody wants to see the kernel's."""
-        places, list_s = self._places, self._times.list_s
-        own = functools.partial(sources_of, wanted, places, self._services)
+        places, list_s, secrets = self._places, self._times.list_s, tuple(self._secrets())
+        own = functools.partial(sources_of, wanted, places, self._services, secrets)
         sources = await self._aside("diag: looking for logs", list_s, own)
         extra = self._policy().diag_paths
         if not extra or wanted.service or wanted.source == "service":
             return sources
-        known, secrets = frozenset(source.name for source in sources), tuple(self._secrets())
+        known = frozenset(source.name for source in sources)
         try:
             named = functools.partial(named_sources, extra, places, secrets, known)
             return [*sources, *await self._aside("diag_paths", list_s, named)]

@@ -40,7 +40,9 @@ class Source(msgspec.Struct, frozen=True):
     search: Callable[[Search], Found | None]
 
 
-def sources_of(wanted: Wanted, places: Places, services: ServiceLogs) -> list[Source]:
+def sources_of(
+    wanted: Wanted, places: Places, services: ServiceLogs, secrets: Sequence[str] = ()
+) -> list[Source]:
     """The node's own logs, in the order in which they are shown. Raises `NotFoundError` for a service that is none."""
     if wanted.service:
         return [_service(wanted, places, services)]
@@ -51,7 +53,7 @@ def sources_of(wanted: Wanted, places: Places, services: ServiceLogs) -> list[So
         if with_journal:
             found.append(_journal("journal", wanted, places))
         else:
-            found += [Source(path, functools.partial(_search_own, path, places.tree)) for path in places.syslog]
+            found += [Source(path, functools.partial(_search_own, path, places.tree, secrets)) for path in places.syslog]
     elif with_journal:
         found.append(_journal("services", wanted, places, units="*.service"))
     if wanted.source != "system":
@@ -84,9 +86,10 @@ def left_out(source: str, why: str, search: Search) -> Found:
     return search.found(source, why)
 
 
-def _search_own(path: str, tree: str, search: Search) -> Found | None:
-    """One of the places where a system's log may be."""
-    return search_file(path, functools.partial(open_log, tree=tree), search) if os.path.lexists(path) else None
+def _search_own(path: str, tree: str, secrets: Sequence[str], search: Search) -> Found | None:
+    """One of the places where a system's log may be; the syslog daemon, who may write there, is not root."""
+    opener = functools.partial(open_log, tree=tree, secrets=secrets)
+    return search_file(path, opener, search) if os.path.lexists(path) else None
 
 
 def _service(wanted: Wanted, places: Places, services: ServiceLogs) -> Source:

@@ -231,3 +231,13 @@ def test_a_search_that_nobody_waits_for_ends(site: Site, tmp_path: Path) -> None
             await asyncio.sleep(0.01)
 
     asyncio.run(leave())
+
+
+def test_a_secret_under_the_name_of_the_systems_log(site: Site, tmp_path: Path) -> None:
+    """Where the kernel lets everybody link to everything, who may write to the directory can make it one."""
+    secret = tmp_path / "shadow"
+    secret.write_text("root:$6$hash\n")
+    site.secrets = (str(secret),)
+    (site.log / "syslog").unlink()
+    os.link(secret, site.log / "syslog")
+    assert site.shown()["LOG/syslog"] == ["! it is a secret under another name"]
