@@ -138,9 +138,8 @@ def _search_packed(fd: int, search: Search) -> None:
     part = search.part()
     wanted = True
     with os.fdopen(os.dup(fd), "rb") as packed, gzip.GzipFile(fileobj=packed) as file:
-        for number, (raw, more) in enumerate(_lines(file)):
-            if number % _CHECKED == 0 and (part.is_late() or file.tell() > _MOST_UNPACKED):
-                part.limit = part.limit if part.limit == "time" else "size"
+        for number, (raw, more) in enumerate(_lines(file, part)):
+            if number % _CHECKED == 0 and _is_enough(file, part):
                 break
             if part.since is not None:
                 moment = time_of(raw, part.now)
@@ -150,11 +149,21 @@ def _search_packed(fd: int, search: Search) -> None:
     search.merge(part)
 
 
-def _lines(file: gzip.GzipFile) -> Iterator[tuple[bytes, int]]:
+def _is_enough(file: gzip.GzipFile, part: Search) -> bool:
+    """Whether no more of it is unpacked: a small file may be as much as a disk."""
+    if part.is_late():
+        return True
+    if file.tell() <= _MOST_UNPACKED:
+        return False
+    part.limit = "size"
+    return True
+
+
+def _lines(file: gzip.GzipFile, part: Search) -> Iterator[tuple[bytes, int]]:
     while raw := file.readline(MOST_BYTES + 1):
         more = 0
         if not raw.endswith(b"\n"):
-            while rest := file.readline(1 << 16):
+            while not _is_enough(file, part) and (rest := file.readline(1 << 16)):
                 more += len(rest)
                 if rest.endswith(b"\n"):
                     more -= 1

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pact_agent.diag import logfiles
 from pact_agent.diag.found import Found
 from pact_agent.diag.logfiles import search_file
 from pact_agent.diag.opening import open_log
@@ -117,3 +118,12 @@ def test_packed_and_endless_lines(tmp_path: Path) -> None:
     assert long.startswith("xxx")
     assert long.endswith(" bytes more]")
     assert rest == ["d", "e"]
+
+
+def test_no_more_of_a_line_is_unpacked_than_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A packed file may hold a line a thousand times as long: whoever writes it must not keep a thread for hours."""
+    monkeypatch.setattr(logfiles, "_MOST_UNPACKED", 1 << 20)
+    write(tmp_path / "log", at(1, "e"))
+    (tmp_path / "log.1.gz").write_bytes(gzip.compress(bytes(9 << 20))[:-20])  # its end, never reached, is damaged
+    found = look(tmp_path / "log", since=since(9))
+    assert (texts(found)[-1], found.limit, found.error) == ("e", "size", "")
