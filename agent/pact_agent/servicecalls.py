@@ -6,8 +6,10 @@ A change is on record before it is made and once it is; what drifts by it is its
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
 from contextlib import AbstractContextManager, aclosing
 from typing import TYPE_CHECKING, Protocol
 
@@ -38,6 +40,7 @@ ACTIONS = {"service_status": "status", "service_logs": "status", **{method: meth
 BEGUN, DONE = "service.begun", "service.done"
 _STRICT_TIMEOUT_S = 10.0
 _LINES = 50
+_MOST_READERS, _MOST_OF_ONE = 32, 8  # each is a process of root's or a thread
 # What a node's way to its journal may go through, by the stem of the unit: whoever stops it is told.
 _LINK_NEEDS = frozenset(
     {"NetworkManager", "systemd-networkd", "systemd-resolved", "networking", "network", "wicked", "wickedd",
@@ -90,6 +93,7 @@ class ServiceCalls:
         self._configuration, self._clock = configuration, clock
         self._policy, self._catalog, self._emergency = policy, catalog, emergency
         self._number = 0
+        self._readers: Counter[str] = Counter()
 
     async def answer(self, caller: Caller, method: str, params: Params) -> AsyncGenerator[Item, None]:
         """The items of `method`. Raises `PactError`, `NotFoundError` for a service that is not there."""
@@ -97,9 +101,10 @@ class ServiceCalls:
             for item in in_items(await self._status(params)):
                 yield item
         elif method == "service_logs":
-            async with aclosing(self._logs(params)) as items:
-                async for item in items:
-                    yield item
+            with self._reading(caller.author.principal):
+                async with aclosing(self._logs(params)) as items:
+                    async for item in items:
+                        yield item
         else:
             # Whole, whoever hangs up meanwhile: it may be what cuts the line.
             yield await asyncio.shield(self._change(caller, VERBS[method], _name(params)))
@@ -137,6 +142,19 @@ class ServiceCalls:
         async with aclosing(keeper.logs(name, count, follow=params.get("follow") is True)) as said:
             async for lines in said:
                 yield {"node": self._node, "service": name, "lines": lines}
+
+    @contextlib.contextmanager
+    def _reading(self, principal: str) -> Iterator[None]:
+        if self._readers[principal] >= _MOST_OF_ONE or self._readers.total() >= _MOST_READERS:
+            raise PolicyError(
+                f"service: too many logs are read on this node ({self._readers.total()})", hint="end one that follows"
+            )
+        self._readers[principal] += 1
+        try:
+            yield
+        finally:
+            self._readers[principal] -= 1
+            self._readers += Counter()  # without those who read none
 
     async def _found(self, verb: Verb, name: str) -> tuple[Backend, Service]:
         keeper = self._keeper()

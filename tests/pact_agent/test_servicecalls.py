@@ -249,3 +249,23 @@ def test_who_stops_what_the_node_is_reached_through_is_told(verb: Verb, warned: 
 
     assert bool(_warning(verb, "systemd-networkd.service")) == warned
     assert _warning(verb, "chrony.service") == ""
+
+
+def test_nobody_follows_so_many_logs_that_the_node_is_full_of_readers(tmp_path: Path) -> None:
+    async def go(node: Recording) -> None:
+        calls, params = calls_of(node, keeper=Keeper(node)), {"service": "chrony", "n": 2, "follow": True}
+        mine = [calls.answer(BOB, "service_logs", params) for _ in range(8)]
+        for items in mine:
+            await anext(items)
+        with pytest.raises(PolicyError, match="too many logs are read"):
+            await anext(calls.answer(BOB, "service_logs", params))
+        other = calls.answer(ALICE, "service_logs", params)
+        await anext(other)
+        await mine.pop().aclose()
+        mine.append(calls.answer(BOB, "service_logs", params))
+        await anext(mine[-1])
+        for items in (*mine, other):
+            await items.aclose()
+
+    with recording(tmp_path) as node:
+        asyncio.run(go(node))
