@@ -12,7 +12,8 @@ from pact_agent.holder import LOG
 from pact_agent.services.journald import text_of
 
 _LOOK_S, _READ_S = 0.3, 20.0
-_CHUNK_BYTES, _MOST_BYTES, _MOST_FILES = 48 << 10, 8 << 20, 100
+_CHUNK_BYTES, _MOST_BYTES, _MOST_FILES = 48 << 10, 4 << 20, 100
+_STEP_BYTES = 64 << 10
 
 
 async def file_logs(directory: Path, lines: int, *, follow: bool) -> AsyncGenerator[list[str], None]:
@@ -42,15 +43,24 @@ def _last(directory: Path, lines: int) -> tuple[Place, list[bytes]]:
         try:
             with open(path, "rb") as file:
                 found = os.fstat(file.fileno())
-                file.seek(max(0, found.st_size - room))
-                older = file.read(room)
+                older = _end_of(file.fileno(), found.st_size, room, lines + 1 - data.count(b"\n"))
                 if place == (0, 0):
-                    place = (found.st_ino, file.tell())
+                    place = (found.st_ino, found.st_size)
         except OSError:
             continue  # put aside or away meanwhile
         data = older + data
-    said = data.split(b"\n")[:-1]
+    said = data.rsplit(b"\n", lines + 1)[:-1]
     return place, said[-lines:] if lines else []
+
+
+def _end_of(fd: int, size: int, room: int, count: int) -> bytes:
+    """As much of a file's end as has so many ends of lines, and no more memory than that."""
+    data, at = b"", size
+    while at > 0 and len(data) < room and data.count(b"\n") < count:
+        begin = max(0, at - min(_STEP_BYTES, room - len(data)))
+        data = os.pread(fd, at - begin, begin) + data
+        at = begin
+    return data
 
 
 def _since(directory: Path, place: Place) -> tuple[Place, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from contextlib import aclosing
 from pathlib import Path
 
@@ -57,3 +58,13 @@ def test_new_lines_come_across_files_that_are_put_aside(tmp_path: Path) -> None:
         return found
 
     assert asyncio.run(go()) == ["old 2", *(f"new {number}" for number in range(20))]
+
+
+def test_a_service_that_says_a_lot_costs_the_agent_nothing(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"2026-01-01T00:00:00Z \n" * 450_000)
+    tracemalloc.start()
+    try:
+        assert last(tmp_path, 50) == [""] * 50
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
