@@ -40,9 +40,7 @@ class Source(msgspec.Struct, frozen=True):
     search: Callable[[Search], Found | None]
 
 
-def sources_of(
-    wanted: Wanted, places: Places, services: ServiceLogs, secrets: Sequence[str] = ()
-) -> list[Source]:
+def sources_of(wanted: Wanted, places: Places, services: ServiceLogs, secrets: Sequence[str] = ()) -> list[Source]:
     """The node's own logs, in the order in which they are shown. Raises `NotFoundError` for a service that is none."""
     if wanted.service:
         return [_service(wanted, places, services)]
@@ -53,7 +51,9 @@ def sources_of(
         if with_journal:
             found.append(_journal("journal", wanted, places))
         else:
-            found += [Source(path, functools.partial(_search_own, path, places.tree, secrets)) for path in places.syslog]
+            found += [
+                Source(path, functools.partial(_search_own, path, places.tree, secrets)) for path in places.syslog
+            ]
     elif with_journal:
         found.append(_journal("services", wanted, places, units="*.service"))
     if wanted.source != "system":
