@@ -148,7 +148,7 @@ class Calls:
         if method in _CHANGING:
             params = _checked(method, params)
             if method in SERVICE_VERBS:
-                await self._services.check(identity, method, params)
+                params = {"service": await self._services.check(identity, method, params)}
             is_trial = method == "rollback" and params.get("dry_run") is True
             needs_second = not is_trial and await self._judged(identity, method, params)
             if needs_second and method != "extend":  # which changes nothing on the node
@@ -181,7 +181,7 @@ class Calls:
         if not may(identity, action, self._policy()):
             raise ForbiddenError(f"{identity.principal} may not {_DOES.get(action, action)} any more")
         if method in SERVICE_VERBS:
-            await self._services.check(identity, method, {**params})
+            params = {"service": await self._services.check(identity, method, {**params})}
         await self._judged(identity, method, {**params})
         given: Params = {**params, "expected": approval.operation.get("expected")}
         async for _ in self._perform(caller, identity, method, given):

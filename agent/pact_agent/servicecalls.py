@@ -109,15 +109,16 @@ class ServiceCalls:
             # Whole, whoever hangs up meanwhile: it may be what cuts the line.
             yield await asyncio.shield(self._change(caller, VERBS[method], _name(params)))
 
-    async def check(self, identity: Identity, method: str, params: Params) -> None:
-        """Raise what a change is refused with here: one that the whitelist has for `systemctl` too, by any of the names
-        that the service has."""
+    async def check(self, identity: Identity, method: str, params: Params) -> str:
+        """The name of what would be changed, which is what others judge and agree to, however it was typed. Raises what
+        a change is refused with here: one that the whitelist has for `systemctl` too, by any of the service's names."""
         verb = VERBS[method]
         _, service = await self._found(verb, _name(params))
         for name in (service.name, *service.aliases):
             decision = decide_unit(verb, name, identity, self._policy(), self._catalog)
             if (refusal := refusal_in(decision)) is not None:
                 raise error_in(refusal)
+        return service.name
 
     def _keeper(self) -> Backend:
         backend = self._backend()

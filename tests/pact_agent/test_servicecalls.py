@@ -41,6 +41,7 @@ class Keeper:
         return (await self.one("chrony"), Service("agent", "running"))
 
     async def one(self, name: str) -> Service:
+        name = "chrony" if name in {"ntp", "chrony.service"} else name
         if name not in {"chrony", "agent", "logger", "debug-shell"}:
             raise unknown(name, ("chrony", "agent"))
         if name != "chrony":
@@ -171,8 +172,9 @@ def test_a_node_that_keeps_no_services_says_so(tmp_path: Path) -> None:
                 ask(node, ALICE, None, method, service="chrony")
 
 
+@pytest.mark.parametrize("typed", ["chrony", "chrony.service", "ntp"])
 @pytest.mark.parametrize("method", CHANGES)
-def test_the_sites_policy_is_asked_with_the_name(tmp_path: Path, method: str) -> None:
+def test_the_sites_policy_is_asked_with_the_name_whatever_was_typed(tmp_path: Path, method: str, typed: str) -> None:
     asked: list[bytes] = []
 
     async def deny(given: bytes) -> pb.Judgement:
@@ -181,7 +183,7 @@ def test_the_sites_policy_is_asked_with_the_name(tmp_path: Path, method: str) ->
 
     async def go(node: Recording, keeper: Keeper) -> None:
         calls = calls_of(node, judging(deny, in_force=True), keeper=keeper)
-        async for _ in calls.answer(ALICE, method, {"service": "chrony"}):
+        async for _ in calls.answer(ALICE, method, {"service": typed}):
             pass
 
     with recording(tmp_path) as node:
