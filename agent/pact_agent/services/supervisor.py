@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from pact_agent.aside import aside
 from pact_agent.services import Changed, Service, Verb, unknown
 from pact_agent.services.definition import NAME, Definition, Definitions, load_definitions, signal_number
 from pact_agent.services.instance import Instance
@@ -29,7 +30,7 @@ from pactsh.errors import PactError, UsageError
 
 _log = logging.getLogger(__name__)
 
-_CHANGE_S, _WAIT_S = 25.0, 60.0
+_CHANGE_S, _WAIT_S, _WHO_S = 25.0, 60.0, 15.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -313,7 +314,11 @@ class Supervisor:
             _log.warning("service %s: limits %s", name, note)
         self._instances[name].note = note and f"limits {note}"
         try:
-            return await start(place, _spec(definition, groups, self._boot, restarts))
+            boot = self._boot  # groups of a user are asked of a directory service, which may be away
+            spec = await aside(
+                _WHO_S, f"service {name}: whose it is", lambda: _spec(definition, groups, boot, restarts)
+            )
+            return await start(place, spec)
         except PactError:
             take_away(groups)
             raise

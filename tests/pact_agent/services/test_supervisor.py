@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -363,3 +365,26 @@ def test_when_nothing_happens_nothing_is_done(services: Services) -> None:
             return time.process_time() - before
 
     assert asyncio.run(go()) < 0.1
+
+
+def test_a_directory_service_that_hangs_keeps_the_agent_from_nothing(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answered, know = threading.Event(), threading.Event(), pwd.getpwnam
+
+    def slow(name: str) -> pwd.struct_passwd:
+        asked.set()
+        assert answered.wait(20)
+        return know(name)
+
+    monkeypatch.setattr(pwd, "getpwnam", slow)
+    services.define("a", *SLEEP)
+
+    async def go() -> None:
+        async with services.agent() as supervisor:
+            await until(asked.is_set)
+            assert await shown(supervisor, "a") == "starting"
+            answered.set()
+            await up(supervisor, "a")
+
+    asyncio.run(go())
