@@ -14,7 +14,9 @@ _SEQUENCE = re.compile(r"\x1b(?:\[([<-?]?)([0-9:;]*)([ -/]*)([@-~])|([()*+])([0-
 _UNFINISHED = re.compile(r"\x1b(?:\[[<-?]?[0-9:;]*[ -/]*|[()*+])?")
 _STRINGS = ("\x1b]", "\x1bP", "\x1bX", "\x1b^", "\x1b_")  # OSC, DCS, SOS, PM, APC
 _END_OF_STRING = re.compile(r"[\x07\x18\x1a\x1b\x9c]")
-_CSI = frozenset("@ABCDEFGHIJKLMPSTXZ`abdefghlmrsu")  # erase, move, insert, colour, scroll; nothing that is answered
+_CSI = frozenset("@ABCDEFGHIJKLMPSTXZ`abdefgmrsu")  # erase, move, insert, colour, scroll; nothing that is answered
+_ANSI_MODES = frozenset({"4"})  # insert; others lock the keyboard (2) or change what a key sends (20)
+_LONG_NUMBER = re.compile(r"[0-9]{5}")  # a repetition that a terminal would be busy with for long
 _MODES = frozenset({"1", "7", "12", "25", "47", "1047", "1048", "1049"})  # cursor, wrap, the other screen
 _SINGLE = frozenset("78DEHM=>c")
 _LONGEST = 256
@@ -92,4 +94,6 @@ def _is_harmless(sequence: re.Match[str]) -> bool:
         return True
     if private == "?":
         return not between and ((final in "hl" and set(params.split(";")) <= _MODES) or final in "JK")
-    return not private and not between and final in _CSI
+    if private or between or _LONG_NUMBER.search(params):
+        return False
+    return set(params.split(";")) <= _ANSI_MODES if final in "hl" else final in _CSI

@@ -115,3 +115,8 @@ def test_a_sequence_without_an_end_is_not_kept_for_ever() -> None:
 
 def test_lines_of_the_text_alone_end_as_lines_of_files_do() -> None:
     assert passed("one\r", "\r\ntwo\r\x1b[Kthree", "\r", sequences=False) == "one\ntwothree"
+
+
+@pytest.mark.parametrize("text", ["\x1b[2h", "\x1b[4;2h", "\x1b[12l", "\x1b[20h", "\x1b[h", "\x1b[2147483647b"])
+def test_no_keyboard_is_locked_and_no_terminal_kept_busy(text: str) -> None:
+    assert Harmless().feed(f"a{text}b\x1b[4hc\x1b[79b") == "ab\x1b[4hc\x1b[79b"
