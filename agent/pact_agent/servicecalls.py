@@ -111,10 +111,11 @@ class ServiceCalls:
 
     async def check(self, identity: Identity, method: str, params: Params) -> str:
         """The name of what would be changed, which is what others judge and agree to, however it was typed. Raises what
-        a change is refused with here: one that the whitelist has for `systemctl` too, by any of the service's names."""
+        a change is refused with here: one that the whitelist has for `systemctl` too, by any of the service's names, or
+        for another that it would stop."""
         verb = VERBS[method]
-        _, service = await self._found(verb, _name(params))
-        for name in (service.name, *service.aliases):
+        keeper, service = await self._found(verb, _name(params))
+        for name in (service.name, *service.aliases, *keeper.along(verb, service.name)):
             decision = decide_unit(verb, name, identity, self._policy(), self._catalog)
             if (refusal := refusal_in(decision)) is not None:
                 raise error_in(refusal)

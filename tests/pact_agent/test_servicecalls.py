@@ -51,6 +51,9 @@ class Keeper:
     def refusal(self, verb: Verb, name: str) -> str:
         return "agent does not stop itself" if (verb, name) == ("stop", "agent") else ""
 
+    def along(self, verb: Verb, name: str) -> tuple[str, ...]:
+        return ("rsyslog",) if verb != "start" and name == "agent" else ()
+
     async def change(self, verb: Verb, name: str) -> Changed:
         assert [e.type for e in self.node.entries()][-1] == "service.begun", "it is on record before it is done"
         self.done.append((verb, name))
@@ -119,6 +122,7 @@ REFUSED: list[tuple[str, dict[str, Any], type[PactError], str]] = [
     ("service_stop", {"service": "chrnoy"}, NotFoundError, "no such service on this node"),
     ("service_stop", {"service": "agent"}, PolicyError, "does not stop itself"),
     ("service_stop", {"service": "logger"}, NotWhitelistedError, "log daemons are not changed"),
+    ("service_restart", {"service": "agent"}, NotWhitelistedError, "log daemons are not changed"),
     ("service_start", {"service": "debug-shell"}, NotWhitelistedError, "are not changed through systemctl"),
     ("service_stop", {}, UsageError, "which one"),
     ("service_stop", {"service": 7}, UsageError, "expected text"),

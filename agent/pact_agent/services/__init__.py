@@ -49,6 +49,10 @@ class Backend(Protocol):
         """Why this service is not stopped or started from here; "" when it is."""
         ...
 
+    def along(self, verb: Verb, name: str) -> tuple[str, ...]:
+        """Other services that this would stop, as far as it is known here."""
+        ...
+
     async def change(self, verb: Verb, name: str) -> Changed:
         """Do it and wait for the end of it. Raises `PactError` when it fails, with the reason."""
         ...

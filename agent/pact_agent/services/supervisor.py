@@ -185,6 +185,12 @@ class Supervisor:
         """The agent is no service of its own."""
         return ""
 
+    def along(self, verb: Verb, name: str) -> tuple[str, ...]:
+        """Those that run and can't be without it."""
+        if verb == "start":
+            return ()
+        return tuple(one for one in dependants(self._defined.known, name) if self._is_up(one))
+
     async def change(self, verb: Verb, name: str) -> Changed:
         """Start it with what it needs, stop it with what needs it."""
         work = asyncio.get_running_loop().create_task(self._change(verb, name), name=f"{verb} {name}")
@@ -227,13 +233,13 @@ class Supervisor:
     async def _stop(self, name: str, *, lasting: bool) -> tuple[str, ...]:
         """Stop it, for the next agent too if that is to last; gives those that were stopped before it, since they can't
         be without it."""
-        users = [one for one in dependants(self._defined.known, name) if self._is_up(one)]
+        users = self.along("stop", name)
         for one in (*users, name):
             if lasting:
                 self._remember(one, stopped=True)
             if one in self._instances:
                 await self._instances[one].stop()
-        return tuple(users)
+        return users
 
     def _is_up(self, name: str) -> bool:
         instance = self._instances.get(name)

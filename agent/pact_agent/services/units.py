@@ -70,6 +70,10 @@ class Units:
             return f"{name} is what would do that: it does not {verb} itself"
         return ""
 
+    def along(self, _verb: Verb, _name: str) -> tuple[str, ...]:
+        """What stops with it systemd decides, as it does for `systemctl` on a line."""
+        return ()
+
     async def change(self, verb: Verb, name: str) -> Changed:
         """Have systemd do it and wait for its job."""
         async with connected(self._root, _CHANGE_S) as manager:

@@ -388,3 +388,18 @@ def test_a_directory_service_that_hangs_keeps_the_agent_from_nothing(
             await up(supervisor, "a")
 
     asyncio.run(go())
+
+
+def test_what_would_stop_with_it_is_known_before(services: Services) -> None:
+    services.define("db", *SLEEP)
+    services.define("app", *SLEEP, more='requires = ["db"]')
+    services.define("web", *SLEEP, more='requires = ["app"]')
+    services.define("off", *SLEEP, more='requires = ["db"]\nenabled = false')
+
+    async def go() -> None:
+        async with services.agent() as supervisor:
+            await up(supervisor, "db", "app", "web")
+            assert supervisor.along("start", "db") == ()
+            assert set(supervisor.along("restart", "db")) == {*supervisor.along("stop", "db")} == {"app", "web"}
+
+    asyncio.run(go())
