@@ -14,8 +14,10 @@ from pactsh.model.capability import System
 
 _BOOT = re.compile(r"^btime (\d{1,10})$", re.MULTILINE)
 # Names whose values are left out; `key` but for keyboards.
-_SECRET = re.compile(r"pass|pwd|secret|token|credential|auth|key(?!map|board)|cookie|private", re.IGNORECASE)
-_USERINFO = re.compile(r"(?<=://)[^/@\s]*@")
+_NAMES = r"pass|pwd|pw\b|psk|secret|token|cred|auth|key(?!map|board)|cookie|private|setenv"
+_SECRET = re.compile(_NAMES, re.IGNORECASE)
+_INSIDE = re.compile(rf"(?:{_NAMES})[\w.-]*[=:]", re.IGNORECASE)  # in the value of another: rootflags=password=X
+_USERINFO = re.compile(r"(?<=://)[^/@\s]*@|(?<=iscsi:)[^@\s]*@")
 _QUERY = re.compile(r"(?<=\?)\S*")
 LEFT_OUT = "[not shown]"
 
@@ -67,11 +69,11 @@ def without_userinfo(text: str) -> str:
 def _shown(line: str) -> Iterator[str]:
     hides_next = False
     for word in re.findall(r'(?:[^\s"]|"[^"]*"?)+', line):  # the kernel's own quoting: "a b" is one value
-        name, has, _ = word.strip('"').partition("=")
+        name, has, value = word.strip('"').partition("=")
         is_secret = _SECRET.search(name) is not None
         if hides_next and not word.startswith("-"):
             yield LEFT_OUT
-        elif has and is_secret:
+        elif has and (is_secret or _INSIDE.search(value)):
             yield f"{name}={LEFT_OUT}"
         else:
             yield _QUERY.sub(LEFT_OUT, without_userinfo(word))

@@ -61,6 +61,11 @@ def test_what_is_missing_or_damaged_is_not_known(tmp_path: Path) -> None:
         ("init=/i -- --token hunter2 --next 1", "init=/i -- --token [not shown] --next 1"),
         ("init=/i -- --auth-required --port 1", None),
         ("", None),
+        ("rootflags=username=a,password=b ro", "rootflags=[not shown] ro"),
+        ("systemd.setenv=FOO=hunter2", "systemd.setenv=[not shown]"),
+        ("netroot=iscsi:user:pass@192.0.2.1::::iqn", "netroot=iscsi:[not shown]@192.0.2.1::::iqn"),
+        ("rootpw=a psk=b xcred=c", "rootpw=[not shown] psk=[not shown] xcred=[not shown]"),
+        ("powersave=off root=/dev/sda1 cpw0=1", None),
     ],
 )
 def test_secrets_of_the_command_line_are_left_out(line: str, shown: str | None) -> None:
