@@ -28,17 +28,21 @@ async def unit_logs(unit: str, lines: int, *, follow: bool) -> AsyncGenerator[li
     assert process.stdout is not None
     try:
         rest = b""
-        async with asyncio.timeout(None if follow else _LIMIT_S):
-            while data := await process.stdout.read(_CHUNK_BYTES):
-                *whole, rest = (rest + data).split(b"\n")
-                if len(rest) > _CHUNK_BYTES:
-                    whole, rest = [*whole, rest], b""
-                if whole:
-                    yield [text_of(line) for line in whole]
-            if rest:
-                yield [text_of(rest)]
-    except TimeoutError:
-        raise PactError(f"service: {unit}: its log can't be read within {_LIMIT_S:.0f} s") from None
+        while True:
+            try:  # around what is waited for alone: whoever reads this may be slow, and would be cancelled in its place
+                async with asyncio.timeout(None if follow else _LIMIT_S):
+                    data = await process.stdout.read(_CHUNK_BYTES)
+            except TimeoutError:
+                raise PactError(f"service: {unit}: its log can't be read: nothing for {_LIMIT_S:.0f} s") from None
+            if not data:
+                break
+            *whole, rest = (rest + data).split(b"\n")
+            if len(rest) > _CHUNK_BYTES:
+                whole, rest = [*whole, rest], b""
+            if whole:
+                yield [text_of(line) for line in whole]
+        if rest:
+            yield [text_of(rest)]
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
