@@ -91,7 +91,9 @@ class SshSession(asyncssh.SSHServerSession[bytes]):
             (self._channel.pause_reading if held else self._channel.resume_reading)()
 
     def pty_requested(self, term_type: str, term_size: tuple[int, int, int, int], _modes: object) -> bool:
-        """Note the wanted terminal."""
+        """Note the wanted terminal. One that comes after what is to be shown on it would not be recorded."""
+        if self.serving:
+            return False
         self._terminal = Terminal.of(term_type, term_size[1], term_size[0])
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pexpect
 import pytest
 
 from pactsh.model.entry import Draft
+from pactsh.rpc.ssh import asyncssh
 from tests.pact_agent.casts import casts, have_policy, is_as_journaled, left, read, recording_of, shown, until
 from tests.pact_agent.localnode import body_of
 from tests.pact_agent.sshnode import SshNode, new_key
@@ -209,3 +211,24 @@ def test_a_policy_that_asks_for_recordings_and_a_disk_that_takes_none(tmp_path: 
         assert [e.type for e in made.entries("session.start", "recording.failed")] == ["recording.failed"] * 2
     finally:
         made.node.close()
+
+
+def test_a_terminal_that_is_asked_for_too_late_is_none(node: SshNode) -> None:
+    """Whether it is recorded was decided by then."""
+
+    async def go() -> bool | None:
+        async with asyncssh.connect(
+            "127.0.0.1",
+            node.port,
+            config=None,
+            username="root",
+            client_keys=[(str(node.alice.path), str(node.alice.path.with_name("alice-cert.pub")))],
+            known_hosts=None,
+        ) as conn:
+            channel, _ = await conn.create_session(asyncssh.SSHClientSession, "sleep 4715")
+            size = (80).to_bytes(4, "big") + (24).to_bytes(4, "big") + bytes(8)
+            given = await channel._make_request(b"pty-req", bytes((0, 0, 0, 4)) + b"dumb", size, bytes(4))
+            channel.abort()
+            return given
+
+    assert asyncio.run(go()) is False
