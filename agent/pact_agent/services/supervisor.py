@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import pwd
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -53,7 +53,7 @@ class Supervisor:
         self._instances: dict[str, Instance] = {}
         self._boot = ""
         self._stopped: set[str] = set()
-        self._changing = asyncio.Lock()
+        self._changing: dict[str, asyncio.Lock] = {}
         self._wakes: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -214,7 +214,8 @@ class Supervisor:
         task.add_done_callback(self._tasks.discard)
 
     async def _change(self, verb: Verb, name: str) -> Changed:
-        async with self._changing:
+        self._load()
+        async with self._turn(name):
             self._load()
             if verb != "stop" and (problem := self._defined.problems.get(name)):
                 raise PactError(f"service: {name}: {problem}", hint="docs/services.md has the keys of a definition")
@@ -229,6 +230,17 @@ class Supervisor:
                     begun += tuple(one for one in await self._start(other) if one not in begun)
             others = tuple(dict.fromkeys(one for one in (*ended, *begun) if one != name))
             return Changed(self._shown(name), others)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, name: str) -> AsyncIterator[None]:
+        """One change at a time of a service and of all that may go along with it; one that takes long to end keeps
+        nobody from the others."""
+        known = self._defined.known
+        users = (name, *dependants(known, name))
+        async with contextlib.AsyncExitStack() as held:
+            for one in sorted({*users, *(other for user in users for other in needed(known, user))}):
+                await held.enter_async_context(self._changing.setdefault(one, asyncio.Lock()))
+            yield
 
     async def _stop(self, name: str, *, lasting: bool) -> tuple[str, ...]:
         """Stop it, for the next agent too if that is to last; gives those that were stopped before it, since they can't

@@ -403,3 +403,22 @@ def test_what_would_stop_with_it_is_known_before(services: Services) -> None:
             assert set(supervisor.along("restart", "db")) == {*supervisor.along("stop", "db")} == {"app", "web"}
 
     asyncio.run(go())
+
+
+def test_one_that_takes_long_to_end_keeps_nobody_from_the_others(services: Services) -> None:
+    services.define("slow", *shell("trap '' TERM; while :; do sleep 0.05; done"), more="stop_timeout_s = 3600")
+    services.define("other", *SLEEP)
+
+    async def go() -> None:
+        async with services.agent(stop=False) as supervisor:
+            await up(supervisor, "slow", "other")
+            stopping = asyncio.create_task(supervisor.change("stop", "slow"))
+            async with asyncio.timeout(20):
+                while await shown(supervisor, "slow") != "stopping":
+                    await asyncio.sleep(0.02)
+                assert (await supervisor.change("restart", "other")).service.state == "running"
+            assert not stopping.done()
+            services.end()
+            await stopping
+
+    asyncio.run(go())
