@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import socket
 
+from pact_agent.aside import aside
 from pact_agent.services.definition import Health, target_of
+from pactsh.errors import PactError
 
 _LONGEST_LINE = 4096
 
@@ -18,7 +22,7 @@ async def ails(health: Health) -> str:
     host, port, path = target
     try:
         async with asyncio.timeout(health.timeout_s):
-            reader, writer = await asyncio.open_connection(host, port, limit=_LONGEST_LINE)
+            reader, writer = await _connected(host, port, health.timeout_s)
             try:
                 return await _page(reader, writer, host, path) if health.check == "http" else ""
             finally:
@@ -29,6 +33,20 @@ async def ails(health: Health) -> str:
         return f"no answer from {host}:{port} within {health.timeout_s:g} s"
     except OSError as error:
         return f"{host}:{port}: {error.strerror or error}"
+    except PactError as error:
+        return error.message
+
+
+async def _connected(host: str, port: int, limit_s: float) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to the first of its addresses that takes one. Names are looked up aside: asyncio's own threads are
+    few and others', and a name server that is away would keep them all."""
+    find = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await aside(limit_s, f"looking up {host}", find)
+    *others, last = dict.fromkeys(str(address[0]) for *_, address in found)
+    for address in others:
+        with contextlib.suppress(OSError):
+            return await asyncio.open_connection(address, port, limit=_LONGEST_LINE)
+    return await asyncio.open_connection(last, port, limit=_LONGEST_LINE)
 
 
 async def _page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, path: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 
 import pytest
 from pact_agent.services.definition import Health
@@ -59,3 +61,20 @@ def test_who_does_not_answer_is_not_waited_for() -> None:
 def test_a_port_that_nobody_has() -> None:
     assert "127.0.0.1:1: " in asyncio.run(ails(Health("tcp", address="127.0.0.1:1")))
     assert asyncio.run(ails(Health("process"))) == ""
+
+
+def test_a_name_server_that_is_away_keeps_nobody_elses_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(20) and [])
+
+    async def go() -> int:
+        health = Health("tcp", address="db.example.org:5432", timeout_s=0.01)
+        try:
+            for _ in range(40):  # more than asyncio has threads
+                assert await ails(health)
+            async with asyncio.timeout(10):
+                return await asyncio.to_thread(int, "7")
+        finally:
+            answered.set()
+
+    assert asyncio.run(go()) == 7
