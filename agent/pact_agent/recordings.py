@@ -41,6 +41,7 @@ _CHUNK_BYTES = 256 << 10
 _HEADER_LIMIT_BYTES = 64 << 10
 LIMIT_BYTES = 64 << 20
 _ROOM_BYTES = 1 << 20
+_PLENTY = 32  # so many recordings, as large as they may be, still fit
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -89,8 +90,7 @@ class Recordings:
         )
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if _free_bytes(self._directory) < _ROOM_BYTES:  # it would end after a line or two
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            await asyncio.to_thread(self._check_room, identity.principal)
             path = self._directory / f"{session}.cast"
             return await recording.create(path, header, limit_bytes=self._limit_bytes, clock=self._clock)
         except OSError as error:
@@ -101,6 +101,28 @@ class Recordings:
                 f"sessions are recorded on this vCluster, and this one can't be: {why}",
                 hint="somebody has to make room in the agent's state directory; `pact exec` works meanwhile",
             ) from error
+
+    def _check_room(self, principal: str) -> None:
+        """Raise OSError where there is no room: at all, or for this person, who would keep the others out.
+
+        Nothing is removed to make some: whoever wants a recording gone would only have to fill the disk.
+        """
+        free = _free_bytes(self._directory)
+        if free < _ROOM_BYTES:  # it would end after a line or two
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if free < _PLENTY * self._limit_bytes and self._bytes_of(principal) > free:
+            raise OSError(errno.EDQUOT, f"those of {principal} take more room than is left for all")
+
+    def _bytes_of(self, principal: str) -> int:
+        """How much this person's recordings take, those that go on as well."""
+        total = 0
+        for path in self._paths():
+            try:
+                kept = self._look(path)
+            except (OSError, PactError):
+                continue
+            total += kept.bytes if kept.origin.principal == principal else 0
+        return total
 
     def journaled(self, session: str, sealed: Sealed) -> None:
         """Note that the hash of a recording is on record."""

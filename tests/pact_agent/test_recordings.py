@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -15,7 +17,7 @@ from pactsh.errors import NotFoundError, PactError, PolicyError, UsageError
 from pactsh.model.asciicast import parse
 from pactsh.model.identity import Identity
 from tests.pact_agent.localnode import body_of
-from tests.pact_agent.recording import ALICE, Recording, recording
+from tests.pact_agent.recording import ALICE, BOB, Recording, recording
 
 AGENT = Identity("agent:node042", ("pact-service-agent",), "agent", "tls")
 
@@ -87,6 +89,26 @@ def test_where_none_can_be_made_there_is_no_session_and_an_entry(tmp_path: Path)
         (failed,) = node.entries()
         assert (failed.type, failed.author.principal) == ("recording.failed", "alice@org")
         assert body_of(failed) == {"reason": "File exists", "peer": "10.0.0.9", "kind": "login"}
+
+
+def test_who_fills_the_disk_keeps_nobody_else_out(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("a disk of its own is made by root: run the tests as root")
+    directory = tmp_path / "recordings"
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "none", directory], check=True)
+    try:
+        with recording(tmp_path) as node:
+            asyncio.run(recorded(node, b"x" * (4 << 20)))
+            asyncio.run(recorded(node, b"x" * (3 << 20)))
+            with pytest.raises(PolicyError, match="those of alice@org take more room than is left for all"):
+                asyncio.run(recorded(node, b"x"))
+            terminal = Terminal("xterm", 30, 100)
+            made = asyncio.run(node.recordings.begin(BOB, terminal, kind="login", source="ssh", peer=""))
+            made.ended.set()
+            assert len(list(directory.glob("*.cast"))) == 3, "and nothing was removed"
+    finally:
+        subprocess.run(["umount", "-l", directory], check=True)
 
 
 def left_behind(node: Recording, content: bytes) -> str:
