@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import select
 import shutil
 import ssl
 import subprocess
@@ -30,6 +31,7 @@ from pactsh.auth.oidc.signin import SignIn
 
 HERE = Path(__file__).parent
 LIMIT_S = 60.0
+START_S = 30.0
 OLDEST_NODE = 20
 SECRET = "not for people"
 PEOPLE: dict[str, dict[str, Any]] = {
@@ -56,18 +58,23 @@ class Provider:
             "secret": SECRET,
         }
         self._log = directory / "issuer.log"
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                ["node", str(HERE / "provider.mjs"), json.dumps(given | options)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert self._process.stdout is not None
-        self.issuer = self._process.stdout.readline().strip()
+        words = ["node", str(HERE / "provider.mjs"), json.dumps(given | options)]
+        # Seen once: a node that hangs before it runs a line. Another one does not.
+        self.issuer = self._start(words) or self._start(words)
         if not self.issuer.startswith("https://"):
+            self.close()
             pytest.fail(f"the OpenID provider did not start: {self._log.read_text()}")
+
+    def _start(self, words: list[str]) -> str:
+        """Start it, and return the name that it goes by; "" if it does not say one in time."""
+        with self._log.open("ab") as log:
+            pipe = subprocess.PIPE
+            self._process = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=log, text=True)
+        assert self._process.stdout is not None
+        if select.select([self._process.stdout], [], [], START_S)[0]:
+            return self._process.stdout.readline().strip()
+        self.close()
+        return ""
 
     def tell(self, word: str) -> str:
         """`rotate`: sign with other keys from now on; `block`: answer nobody; `count`: how often somebody asked for the

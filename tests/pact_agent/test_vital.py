@@ -48,6 +48,8 @@ def test_the_agent_its_threads_and_its_spawner_are_not_signalled(make_node: Make
     for pid in (*threads, *_children(node.pid)):
         for line in (f"kill -9 {pid}", f"kill {pid}", f"kill -s 15 {pid}", f"true; cd /usr; kill -9 {pid}"):
             done = node.line(line)
+            if done.returncode == 1 and not Path(f"/proc/{pid}").exists():
+                break  # a thread that was there for one thing, and has ended
             assert (done.returncode, "keeps this node's records" in done.stderr) == (6, True), line
     assert node.line("echo alive").stdout == "alive\n"
     node.stop()

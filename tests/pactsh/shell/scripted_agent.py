@@ -64,6 +64,7 @@ class ScriptedAgent:
         }
         self.frames: list[dict[str, Any]] = []
         self.clients: list[_Client] = []
+        self._serving: list[threading.Thread] = []
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
         self._listener.listen()
@@ -77,6 +78,12 @@ class ScriptedAgent:
     def ops(self) -> list[str]:
         return [frame["op"] for frame in self.frames]
 
+    def ops_at_end(self) -> list[str]:
+        """The same when all that was sent by clients that have gone is read."""
+        for thread in self._serving:
+            thread.join(30)
+        return self.ops()
+
     def _accept(self) -> None:
         while True:
             try:
@@ -85,7 +92,9 @@ class ScriptedAgent:
                 return
             client = _Client(self, sock)
             self.clients.append(client)
-            threading.Thread(target=client.serve, daemon=True).start()
+            thread = threading.Thread(target=client.serve, daemon=True)
+            self._serving.append(thread)
+            thread.start()
 
     def notify(self, text: str, level: str = "notice") -> None:
         for client in self.clients:

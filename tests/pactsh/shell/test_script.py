@@ -68,7 +68,7 @@ def test_commands_read_the_rest_of_the_input(program: Program, tmp_path: Path, *
 
 def test_an_empty_script_ends_0(program: Program, agent: ScriptedAgent) -> None:
     assert program.run(input=b"").returncode == 0
-    assert agent.ops() == ["session", "bye"]
+    assert agent.ops_at_end() == ["session", "bye"]
     assert agent.frames[0]["kind"] == "script"
 
 
