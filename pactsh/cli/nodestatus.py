@@ -85,13 +85,20 @@ class NodeStatus(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class FleetStatus:
-    """The nodes of a vCluster (or all), worst first, and what to look after. `counts`: nodes by state, worst first."""
+    """The nodes of a vCluster (or all), worst first, and what to look after. `counts`: nodes by state, worst first.
+    `unknown`: names that were asked for and are no nodes."""
 
     vcluster: str | None
     nodes: tuple[NodeStatus, ...]
     warnings: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     absent: int = 0
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def exit_status(self) -> int:
+        """Whether all that were named are there."""
+        return 1 if self.unknown else 0
 
 
 def fleet(vcluster: str | None, nodes: Iterable[NodeStatus], now: float, unknown: Sequence[str] = ()) -> FleetStatus:
@@ -99,7 +106,7 @@ def fleet(vcluster: str | None, nodes: Iterable[NodeStatus], now: float, unknown
     ordered = tuple(sorted(nodes, key=badness))
     absent = sum(node.present is False for node in ordered)
     first = (f"{fold_nodes(unknown)}: no such node",) if unknown else ()
-    return FleetStatus(vcluster, ordered, first + folded(ordered, now), counts(ordered), absent)
+    return FleetStatus(vcluster, ordered, first + folded(ordered, now), counts(ordered), absent, tuple(unknown))
 
 
 def badness(status: NodeStatus) -> tuple[int, str]:

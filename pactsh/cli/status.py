@@ -68,7 +68,10 @@ def _look(ctx: Context, text: str | None) -> NodeStatus | FleetStatus:
         vcluster = ctx.settings.vcluster
         if vcluster is None:
             raise UsageError("status: not on a node: name a NODE or give --vcluster")
-        return fleet(vcluster, list_nodes(ctx, vcluster), ctx.now().timestamp())
+        nodes = list_nodes(ctx, vcluster)
+        if not nodes:
+            raise NotFoundError(f"status: {vcluster}: no such vCluster, or no nodes in it", hint="see pact group list")
+        return fleet(vcluster, nodes, ctx.now().timestamp())
     if re.fullmatch(r"[a-z0-9-]+", text):
         return one_node(ctx, text)
     nodes, unknown = nodes_of(ctx, text)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import asyncssh
 
 CHUNK_BYTES = 65536
+_CHUNKS = 8  # read ahead
 
 
 async def feed(process: asyncssh.SSHClientProcess[bytes]) -> None:
@@ -20,23 +21,27 @@ async def feed(process: asyncssh.SSHClientProcess[bytes]) -> None:
     A daemon thread reads, as a read from a terminal can't be called off when the command ends first.
     """
     loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[bytes] = asyncio.Queue(8)
+    queue: asyncio.Queue[bytes] = asyncio.Queue()
+    room = threading.Semaphore(_CHUNKS)
 
     def read_forever() -> None:
+        # Nothing here is a coroutine or a future: the loop may end at any time, and would complain of what is left.
         data = b"x"
         while data:
+            room.acquire()
             try:
                 data = os.read(0, CHUNK_BYTES)
             except OSError:
                 data = b""
             try:
-                asyncio.run_coroutine_threadsafe(queue.put(data), loop).result()
-            except (RuntimeError, asyncio.CancelledError):
+                loop.call_soon_threadsafe(queue.put_nowait, data)
+            except RuntimeError:
                 return  # the loop has ended
 
     threading.Thread(target=read_forever, name="stdin", daemon=True).start()
     with contextlib.suppress(BrokenPipeError, ConnectionError):
         while data := await queue.get():
+            room.release()
             process.stdin.write(data)
             await process.stdin.drain()
         process.stdin.write_eof()

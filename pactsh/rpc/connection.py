@@ -6,17 +6,11 @@ Everything that depends on how grpc.aio behaves is here and in `status`.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
-
-# Before grpc is imported: it must not write on a user's terminal, and its fork handlers have
-# no place in programs that fork on their own terms.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 from grpc import aio

@@ -78,7 +78,8 @@ def last_cause(details: str) -> str:
 def tls_cause(details: str) -> str:
     """What the TLS library says, without the chain around it."""
     if "CERTIFICATE_VERIFY_FAILED" in details:
-        return f"its certificate is not signed by the given CA ({last_cause(details)})"
+        cause = last_cause(details.removesuffix(": OK"))  # what gRPC ends a chain with
+        return f"its certificate is not signed by the given CA ({cause})"
     if "WRONG_VERSION_NUMBER" in details:
         return "it does not speak TLS"
     return last_cause(details)

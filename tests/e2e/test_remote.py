@@ -32,6 +32,8 @@ def test_exec_keeps_the_streams_apart_and_passes_status_and_stdin(outside: Outsi
     assert "/nonexistent" in failed.stderr
     fed = outside.pact("exec", "node042", "--", "wc", "-c", stdin="x" * 100_000)
     assert fed.stdout.strip() == "100000"
+    enough = outside.pact("exec", "node042", "--", "head", "-c", "5", stdin="x" * 3_000_000)
+    assert (enough.stdout, enough.stderr, enough.returncode) == ("xxxxx", "", 0)
 
 
 def test_words_reach_the_node_unchanged(outside: Outside) -> None:

@@ -13,6 +13,7 @@ import pexpect
 import pyte
 import pytest
 
+from pactsh.auth.ca import Authority
 from pactsh.cli.nodestatus import FleetStatus, JournalLink, NodeStatus, Spool, fleet
 from pactsh.cli.render import Out
 from pactsh.cli.status import Screen, _render_screen, render
@@ -167,6 +168,7 @@ def test_a_nodeset_names_several_nodes(tmp_path: Path, seeded: RunningJournal) -
     done = run_pact(tmp_path, "status", "node[041-043]", env=seeded.env())
     assert done.stdout.splitlines()[1].startswith("node042  ml-training  ")
     assert done.stdout.splitlines()[2] == "[WARN] node[041,043]: no such node"
+    assert done.returncode == 1  # not all that were named are there
     assert run_pact(tmp_path, "status", "@ml-training", env=seeded.env()).stdout.splitlines()[-1].startswith("1 node: ")
 
 
@@ -183,6 +185,20 @@ def test_a_nodeset_that_names_nobody_is_status_1(tmp_path: Path, seeded: Running
     done = run_pact(tmp_path, "status", text, env=seeded.env())
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"pact: {expected}")
+
+
+def test_a_vcluster_without_nodes_is_status_1(tmp_path: Path, seeded: RunningJournal) -> None:
+    done = run_pact(tmp_path, "status", "--vcluster", "ml-trainign", env=seeded.env())
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("pact: status: ml-trainign: no such vCluster, or no nodes in it\nhint: ")
+
+
+def test_a_journal_of_another_authority_is_told_in_our_words_alone(tmp_path: Path, seeded: RunningJournal) -> None:
+    stranger = tmp_path / "ca.pem"
+    stranger.write_bytes(Authority.create(tmp_path / "stranger").ca_pem)
+    done = run_pact(tmp_path, "status", "node042", env=seeded.env() | {"PACT_CA": str(stranger)})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["pact", "hint"]
 
 
 def watching(tmp_path: Path, *args: str, env: dict[str, str]) -> subprocess.Popen[str]:

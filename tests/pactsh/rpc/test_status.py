@@ -52,6 +52,7 @@ HANDSHAKE = "Ssl handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:1
         ("DNS resolution failed for nowhere:9: Domain name not found", UnreachableError, "Domain name not found"),
         ("Socket closed", UnreachableError, "Socket closed"),
         (HANDSHAKE + "CERTIFICATE_VERIFY_FAILED: self signed", AuthError, "not signed by the given CA"),
+        (HANDSHAKE + "CERTIFICATE_VERIFY_FAILED: no issuer: OK", AuthError, "the given CA (no issuer)"),
         (HANDSHAKE + "WRONG_VERSION_NUMBER", AuthError, "does not speak TLS"),
     ],
 )
