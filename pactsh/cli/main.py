@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _give_up_output()
         return BROKEN_PIPE
     except (KeyboardInterrupt, click.Abort):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one finds us on our way out
         return INTERRUPTED
 
 

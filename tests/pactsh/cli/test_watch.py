@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -182,3 +183,18 @@ def test_an_unreachable_journal_at_the_first_is_status_5(tmp_path: Path, seeded:
 def test_node_and_vcluster_together_are_an_error(tmp_path: Path) -> None:
     done = run_pact(tmp_path, "watch", "--node", "n", "--vcluster", "v")
     assert (done.returncode, done.stderr) == (1, "pact: watch: give --node or --vcluster, not both\n")
+
+
+@pytest.mark.parametrize("gap_s", [0, 0.005, 0.02])
+def test_a_second_ctrl_c_ends_it_without_a_traceback(tmp_path: Path, seeded: RunningJournal, gap_s: float) -> None:
+    environment = clean_environment(tmp_path, seeded.env())
+    command = [str(PACT), "watch", "--from", "1"]
+    with subprocess.Popen(command, stdout=-1, stderr=-1, env=environment, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        time.sleep(gap_s)  # whichever moment of its ending this hits
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode in {130, -signal.SIGINT}
+    assert errors == ""
