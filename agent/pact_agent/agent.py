@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,10 +114,17 @@ class Agent:
         while True:
             try:
                 if not parts.spool.pending():  # else it may not know yet what has ended
-                    return await parts.lifecycle.restore(await history.deltas(parts.config.node))
+                    number = parts.spool.acknowledged()
+                    deltas = await history.deltas(parts.config.node)
+                    if await parts.lifecycle.restore(deltas, partial(self._is_last, number)):
+                        return
             except PactError as error:
                 _log.info("what was committed here is not known yet: %s", error.message)
             await asyncio.sleep(_RESTORE_RETRY_S)
+
+    def _is_last(self, number: int) -> bool:
+        """Whether this node has written nothing since that entry."""
+        return not self._parts.spool.pending() and self._parts.spool.acknowledged() == number
 
     async def _stopped(self, stop: asyncio.Event) -> str:
         """Wait for the end and say why it comes."""

@@ -152,15 +152,19 @@ class Lifecycle:
         for body in done.bodies() if done is not None else ():
             await self._record("converged", body)
 
-    async def restore(self, deltas: Sequence[Delta]) -> None:
-        """Take over what was committed on this node before its agent lost its files, and make the node so."""
+    async def restore(self, deltas: Sequence[Delta], is_news: Callable[[], bool]) -> bool:
+        """Take over what was committed here before the agent lost its files, and make the node so. False, and nothing
+        is done, where it is news no more: some may have been rolled back since it was asked for."""
         async with self._busy:
+            if not is_news():
+                return False
             saved, known = self._declared.now, {delta.id for delta in self.deltas}
             lost = self._overlaying.left_of([delta for delta in deltas if delta.id not in known])
             after = msgspec.structs.replace(saved, deltas=(*lost, *saved.deltas), restored=True)
             await self._declared.step(after)
             if lost:
                 await self._converge(rebooted=False)
+            return True
 
     async def run(self) -> None:
         """Look when woken or when it is time, and end windows, until cancelled."""

@@ -206,11 +206,13 @@ def test_what_was_committed_before_the_files_were_lost_is_taken_over(node: Recor
     node.set("vm.dirty_ratio", "20")
     asyncio.run(node.restarted().start("boot-2"))
     assert (node.declared.is_new, node.lifecycle.deltas) == (True, ())
-    asyncio.run(node.lifecycle.restore(deltas))
+    assert not asyncio.run(node.lifecycle.restore(deltas, lambda: False))  # something was written since
+    assert (node.declared.is_new, node.lifecycle.deltas) == (True, ())
+    assert asyncio.run(node.lifecycle.restore(deltas, lambda: True))
     assert (node.lifecycle.deltas, node.value("vm.swappiness"), node.value("vm.dirty_ratio")) == (deltas, "10", "5")
     asyncio.run(node.lifecycle.look())
     assert drift(node) == []
-    asyncio.run(node.lifecycle.restore(deltas))
+    asyncio.run(node.lifecycle.restore(deltas, lambda: True))
     assert (node.lifecycle.deltas, len(entries(node, "converged"))) == (deltas, 1)
     asyncio.run(node.restarted().start("boot-2"))
     assert not node.declared.is_new
@@ -273,7 +275,7 @@ def test_until_the_journal_has_told_what_was_committed_it_is_asked(node: Recordi
     assert node.declared.is_new
     asyncio.run(node.restarted().start("boot-1"))
     assert node.declared.is_new, "it did not answer before this restart"
-    asyncio.run(node.lifecycle.restore(()))
+    asyncio.run(node.lifecycle.restore((), lambda: True))
     asyncio.run(node.restarted().start("boot-1"))
     assert not node.declared.is_new
 
@@ -286,7 +288,9 @@ def test_what_the_overlay_says_is_not_restored_over_it(node: Recording) -> None:
     deltas = node.lifecycle.deltas
     asyncio.run(node.lifecycle.rollback(ALICE, to=1))
     take(node, overlay(1, {"node042": ("kernel:vm.dirty_ratio",)}, vm__swappiness="10", vm__dirty_ratio="9"))
-    asyncio.run(node.lifecycle.restore(deltas))
+    assert not asyncio.run(node.lifecycle.restore(deltas, lambda: False))  # something was written since
+    assert (node.declared.is_new, node.lifecycle.deltas) == (True, ())
+    assert asyncio.run(node.lifecycle.restore(deltas, lambda: True))
     assert (node.lifecycle.deltas, node.value("vm.swappiness"), node.value("vm.dirty_ratio")) == ((), "10", "9")
 
 
