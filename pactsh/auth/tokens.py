@@ -163,7 +163,9 @@ def _claimed_issuer(token: str) -> str:
     try:
         claims = json.loads(jws.extract_compact(token.encode("ascii")).payload or b"")
     except (JoseError, ValueError, TypeError, RecursionError) as error:
-        raise AuthError("not a token") from error
+        raise AuthError(
+            "the token is none: it can't be read", hint="pact login, or set PACT_TOKEN to a whole one"
+        ) from error
     issuer = claims.get("iss") if isinstance(claims, dict) else None
     return issuer if isinstance(issuer, str) else ""
 

@@ -317,6 +317,12 @@ def test_any_text_is_refused_in_order(text: str) -> None:
         verify(text)
 
 
+def test_what_is_no_token_says_what_to_do() -> None:
+    with pytest.raises(AuthError, match=r"can't be read") as caught:
+        verify("abc")
+    assert "pact login" in caught.value.hint
+
+
 def test_no_refusal_holds_the_token() -> None:
     """What we raise may be logged; a token that is refused here may be good elsewhere."""
     for bad in (
