@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic
 
 import msgspec
 
+from pactsh.cli import interrupts
 from pactsh.cli.context import Context
 from pactsh.cli.nodecall import Result, ask_node, line_there, pending_in, read_answer
 from pactsh.cli.nodes import is_name
@@ -76,7 +77,7 @@ def ask_any(
         return ask_node(ctx, text, kind, method, params, words)
     from pactsh.cli.sshclient import Gate
 
-    nodes = asyncio.run(Gate(ctx).resolve(text))
+    nodes = interrupts.run(Gate(ctx).resolve(text))
     if len(nodes) == 1:
         return ask_node(ctx, nodes[0], kind, method, params, words)
     return ask_nodes(ctx, nodes, several, words)

@@ -6,7 +6,6 @@ does not answer is warned of, and the rest is still printed.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -14,6 +13,7 @@ from typing import Literal, get_args
 import click
 import msgspec
 
+from pactsh.cli import interrupts
 from pactsh.cli.arguments import NODES, parse_since
 from pactsh.cli.asknodes import Failed, Waiting, ask_nodes
 from pactsh.cli.command import Command
@@ -79,7 +79,7 @@ def run(ctx: Context, args: Args) -> NodeLogs | Iterator[Result]:
         return ask_node(ctx, text or None, NodeLogs, "diag", params, words)
     from pactsh.cli.sshclient import Gate
 
-    nodes = asyncio.run(Gate(ctx).resolve(text))
+    nodes = interrupts.run(Gate(ctx).resolve(text))
     if len(nodes) == 1:
         return ask_node(ctx, nodes[0], NodeLogs, "diag", params, words)
     return ask_nodes(ctx, nodes, OneOfSeveral, words)

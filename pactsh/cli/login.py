@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pactsh.cli import interrupts
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
 from pactsh.cli.render import Out
@@ -83,7 +84,6 @@ def run(ctx: Context, args: Args) -> Result:
 
 def _provider(ctx: Context, issuer: str | None) -> Provider:
     """The issuer to sign in at, which the journal names. Raises `UsageError` when there is none, or no such."""
-    import asyncio
 
     from pactsh.cli.remote import read_ca
     from pactsh.rpc.client import Journal
@@ -93,7 +93,7 @@ def _provider(ctx: Context, issuer: str | None) -> Provider:
         async with Journal(endpoint, ca=read_ca(ctx.settings), timeout_s=timeout_s) as journal:
             return await journal.providers()
 
-    providers = asyncio.run(ask())
+    providers = interrupts.run(ask())
     names = [provider.issuer for provider in providers]
     if not providers:
         raise UsageError(
@@ -148,7 +148,6 @@ def _has_screen(environ: Mapping[str, str]) -> bool:
 def _verified(ctx: Context, login: Login) -> Identity:
     """Who the journal says it is. Raises `AuthError` when it does not take the token, `ForbiddenError` when nobody with
     a role has signed in."""
-    import asyncio
 
     from pactsh.auth.credentials import Credentials, SshCredentials
     from pactsh.auth.state import binding_of, state_directory
@@ -165,7 +164,7 @@ def _verified(ctx: Context, login: Login) -> Identity:
         ) as journal:
             return await credentials.ensure_ssh_certificate(journal, ctx.now(), binding=binding)
 
-    return certified(asyncio.run(ask()))
+    return certified(interrupts.run(ask()))
 
 
 def _give_back(provider: Provider, secret: str, tokens: Tokens) -> None:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
 
 import click
 
+from pactsh.cli.interrupts import INTERRUPTED, install
 from pactsh.cli.render import print_error, print_error_json
 from pactsh.cli.tree import Tree
 from pactsh.errors import PactError, UsageError
 
-INTERRUPTED = 130
 BROKEN_PIPE = 141
 _COMPLETE = "_PACT_COMPLETE"
 
@@ -27,13 +26,13 @@ _COMPLETE = "_PACT_COMPLETE"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `pact` and return its exit status."""
     args = list(sys.argv[1:] if argv is None else argv)
+    install()
     try:
         return _run(args)
     except BrokenPipeError:
         _give_up_output()
         return BROKEN_PIPE
     except (KeyboardInterrupt, click.Abort):
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one finds us on our way out
         return INTERRUPTED
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from pactsh.auth import private
 from pactsh.auth.state import state_directory
+from pactsh.cli import interrupts
 from pactsh.errors import PactError
 
 KEPT_S = 300.0
@@ -58,7 +59,7 @@ def _names(environ: Mapping[str, str], now: float) -> Mapping[str, str]:
         async with asyncio.timeout(_PATIENCE_S), open_journal(settings, environ) as journal:
             return {node.node: node.vcluster for node in await journal.nodes(brief=True)}
 
-    found = asyncio.run(ask())
+    found = interrupts.run(ask())
     private.make_private_directory(path.parent)
     data = msgspec.json.encode(Names(bearer.binding, now, found))
     if len(data) <= private.MAX_BYTES:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pactsh.cli import interrupts
 from pactsh.cli.context import Context
 from pactsh.cli.fanout import Dialer, Ended, Fanout, Limits
 from pactsh.cli.gauge import Gauge, is_shown
@@ -64,16 +65,14 @@ def stopping(fanout: Fanout) -> Iterator[None]:
     loop = asyncio.get_running_loop()
 
     def interrupt() -> None:
-        fanout.interrupt()
-        loop.remove_signal_handler(signal.SIGINT)  # which puts the default one back
+        loop.call_soon_threadsafe(fanout.interrupt)
 
-    loop.add_signal_handler(signal.SIGINT, interrupt)
     loop.add_signal_handler(signal.SIGTERM, fanout.interrupt)
     try:
-        yield
+        with interrupts.telling(interrupt):
+            yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+        loop.remove_signal_handler(signal.SIGTERM)
 
 
 async def alone(

@@ -5,7 +5,6 @@ A command is one thing after the other, so `run` stays synchronous; the event lo
 
 from __future__ import annotations
 
-import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from pactsh.cli import interrupts
 from pactsh.cli.bearer import require_bearer
 from pactsh.cli.nodes import Groups, groups_in, resolve
 from pactsh.cli.nodestatus import DeltaStatus, NodeStatus, OverlayStatus
@@ -65,7 +65,7 @@ def ask(ctx: Context, question: Callable[[Journal], Awaitable[T]]) -> T:
         async with ctx.journal() as journal:
             return await question(journal)
 
-    return asyncio.run(run())
+    return interrupts.run(run())
 
 
 def iterate(ctx: Context, question: Callable[[Journal], AsyncIterator[T]]) -> Iterator[T]:
@@ -158,7 +158,7 @@ def _selected(ctx: Context, text: str, *, brief: bool) -> tuple[list[pb.Node], t
             grouped.setdefault(node.vcluster, []).append(node.node)
         return grouped
 
-    wanted = asyncio.run(resolve(text, "", members))
+    wanted = interrupts.run(resolve(text, "", members))
     return [found[name] for name in wanted if name in found], tuple(name for name in wanted if name not in found)
 
 

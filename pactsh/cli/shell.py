@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pactsh.cli import interrupts
 from pactsh.cli.arguments import NODE
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
@@ -67,12 +68,12 @@ def run(ctx: Context, args: Args) -> Result:
 
     term = ctx.environ.get("TERM") or "dumb"
     if args.record is None:
-        return asyncio.run(_session(Gate(ctx), args.node, term, None))
+        return interrupts.run(_session(Gate(ctx), args.node, term, None))
     if not (os.isatty(0) and os.isatty(1)):
         raise UsageError("shell: --record is for a session on a terminal, and this is none")
     gate, size = Gate(ctx), _size()
     with OwnRecording(args.record, f"shell on {args.node}", size[:2], term, ctx.now()) as recording:
-        result = asyncio.run(_session(gate, args.node, term, recording))
+        result = interrupts.run(_session(gate, args.node, term, recording))
     if recording.problem:
         ctx.notice(f"pact: {args.record}: the copy is not whole: {recording.problem}")
     return result

@@ -16,6 +16,7 @@ import click
 
 from pactsh.auth import private
 from pactsh.auth.credentials import SshCredentials
+from pactsh.cli import interrupts
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
 from pactsh.cli.render import Out
@@ -45,9 +46,8 @@ class Result:
 
 def run(ctx: Context, args: Args) -> Result:
     """Renew the certificate if needed, write the known-hosts file, compose the configuration."""
-    import asyncio
 
-    return asyncio.run(_run(ctx, args))
+    return interrupts.run(_run(ctx, args))
 
 
 async def _run(ctx: Context, args: Args) -> Result:
