@@ -57,7 +57,7 @@ fuzz: $(STAMP)
 	$(BIN)/python -m fuzz $(FUZZ_SECONDS)
 
 proto: $(STAMP)
-	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. pactsh/rpc/pact.proto
+	$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --pyi_out=. pactsh/rpc/pact.proto pactsh/delegates/lattice/*.proto
 
 # What tests run but pip can't bring.
 system-packages:

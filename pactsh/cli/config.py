@@ -17,30 +17,18 @@ from typing import Annotated, Literal
 import msgspec
 
 from pactsh.errors import UsageError
+from pactsh.model.secret import Secret
 
 SITE_FILE = Path("/etc/pact/cli.toml")
 ENDPOINT = r"\A(unix:/.+|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5})\Z"
 NAME = r"\A[a-z0-9][a-z0-9-]{0,62}\Z"
 
+LATTICE = r"\A(https?://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}/?\Z"
+URL = r"\Ahttps?://[^\s/?#@]+(/[^\s?#]*)?\Z"
+FINGERPRINT = r"\A([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}\Z"
+
+Url = Annotated[str, msgspec.Meta(pattern=URL)]
 Endpoint = Annotated[str, msgspec.Meta(pattern=ENDPOINT)]
-
-
-class Secret:
-    """A text that does not show where values are printed.
-
-    >>> Secret("hunter2"), Secret("hunter2").reveal()
-    (Secret(...), 'hunter2')
-    """
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """The text."""
-        return self._text
-
-    def __repr__(self) -> str:
-        return "Secret(...)"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,10 +44,24 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vcluster: Annotated[str, msgspec.Meta(pattern=NAME)] | None = None
     output: Literal["text", "json"] = "text"
     timeout: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 30.0
-    lattice_endpoint: str | None = None
+    lattice_endpoint: Annotated[str, msgspec.Meta(pattern=LATTICE)] | None = None
     lattice_token: Secret | None = None
-    openchami_smd_url: str | None = None
+    lattice_ca: Path | None = None
+    lattice_cert: Path | None = None
+    lattice_key: Path | None = None
+    openchami_smd_url: Url | None = None
     openchami_token: Secret | None = None
+    openchami_pcs_url: Url | None = None
+    openchami_bss_url: Url | None = None
+    openchami_backend: Literal["pcs", "redfish", "csm"] = "pcs"
+    openchami_ca: Path | None = None
+    openchami_names: Literal["xname", "nid"] = "xname"
+    openchami_xnames: dict[str, str] = {}
+    bmc_user: str | None = None
+    bmc_password: Secret | None = None
+    bmc_ca: Path | None = None
+    bmc_fingerprint: Annotated[str, msgspec.Meta(pattern=FINGERPRINT)] | None = None
+    bos_template: str | None = None
     verbose: bool = False
 
 
@@ -72,8 +74,21 @@ ENVIRONMENT: Mapping[str, str] = {
     "PACT_TIMEOUT": "timeout",
     "PACT_LATTICE_ENDPOINT": "lattice_endpoint",
     "PACT_LATTICE_TOKEN": "lattice_token",
+    "PACT_LATTICE_CA": "lattice_ca",
+    "PACT_LATTICE_CERT": "lattice_cert",
+    "PACT_LATTICE_KEY": "lattice_key",
     "PACT_OPENCHAMI_SMD_URL": "openchami_smd_url",
     "PACT_OPENCHAMI_TOKEN": "openchami_token",
+    "PACT_OPENCHAMI_PCS_URL": "openchami_pcs_url",
+    "PACT_OPENCHAMI_BSS_URL": "openchami_bss_url",
+    "PACT_OPENCHAMI_BACKEND": "openchami_backend",
+    "PACT_OPENCHAMI_CA": "openchami_ca",
+    "PACT_OPENCHAMI_NAMES": "openchami_names",
+    "PACT_BMC_USER": "bmc_user",
+    "PACT_BMC_PASSWORD": "bmc_password",
+    "PACT_BMC_CA": "bmc_ca",
+    "PACT_BMC_FINGERPRINT": "bmc_fingerprint",
+    "PACT_BOS_TEMPLATE": "bos_template",
 }
 
 EXPECTED: Mapping[str, str] = {
@@ -86,7 +101,7 @@ EXPECTED: Mapping[str, str] = {
     "timeout": "a number of seconds above 0, at most 86400",
     "verbose": "true or false",
 }
-_SECRETS = frozenset({"token", "lattice_token", "openchami_token"})
+_SECRETS = frozenset({"token", "lattice_token", "openchami_token", "bmc_password"})
 _FILE_KEYS = frozenset(Settings.__struct_fields__) - {"verbose"}
 
 

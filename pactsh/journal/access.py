@@ -53,6 +53,9 @@ RULES: Mapping[str, Need] = {
     "Policy/Evaluate": Need.AGENT,
     "Login/Providers": Need.ANYONE,
     "Login/Verify": Need.AGENT,
+    "Delegation/Begin": Need.PERSON,  # it depends on the action and the targets, and is checked there
+    "Delegation/End": Need.PERSON,  # of whoever began it
+    "Status/Get": Need.READER,
     "Approvals/Request": Need.ASKER,  # it depends on the action, and is checked there
     "Approvals/Decide": Need.DECIDER,  # it depends on the request
     "Approvals/List": Need.READER,

@@ -60,7 +60,8 @@ PERSON_TYPES: dict[str, tuple[str, ...]] = {
     "overlay.updated": ("pact-platform-admin", "pact-ops-{}"),
 }
 # Written by the journal itself alone.
-JOURNAL_TYPES = frozenset({"cert.signed", "node.enrolled", revocation.TYPE, *approval.TYPES})
+BEGUN, DONE = "delegation.begun", "delegation.done"
+JOURNAL_TYPES = frozenset({"cert.signed", "node.enrolled", BEGUN, DONE, revocation.TYPE, *approval.TYPES})
 KNOWN_TYPES = AGENT_TYPES | JOURNAL_TYPES | frozenset(PERSON_TYPES)
 
 NAME = r"[a-z0-9][a-z0-9-]{0,62}"

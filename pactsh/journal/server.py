@@ -28,6 +28,7 @@ from pactsh.journal.approvals import ApprovalsService
 from pactsh.journal.certificates import CertificatesService
 from pactsh.journal.config import Config
 from pactsh.journal.datadir import DataDir
+from pactsh.journal.delegation import DelegationService
 from pactsh.journal.events import Events
 from pactsh.journal.fleet import FleetService
 from pactsh.journal.gate import Gate
@@ -37,6 +38,7 @@ from pactsh.journal.login import LoginService
 from pactsh.journal.projections import Projections
 from pactsh.journal.revocations import Revocations
 from pactsh.journal.revoking import RevokingService
+from pactsh.journal.selfstatus import StatusService
 from pactsh.journal.service import JournalService
 from pactsh.journal.sqlite import SqliteStore
 from pactsh.rpc.methods import MAX_MESSAGE_BYTES
@@ -113,6 +115,8 @@ class Server:
                 **RevokingService(ledger, views, revocations, judge).handlers(),
                 **FleetService(ledger, views, judge).handlers(),
                 **JudgeService(judge, ledger, views).handlers(),
+                **DelegationService(ledger, views, judge).handlers(),
+                **StatusService(ledger).handlers(),
                 **LoginService(config.oidc, verifier, revocations).handlers(),
             }
             server = aio.server(options=_OPTIONS)

@@ -14,13 +14,16 @@ ADMIN = "pact-platform-admin"
 SERVICE_AGENT = "pact-service-agent"
 SERVICE_AI = "pact-service-ai"
 
-READ_ACTIONS = frozenset({"status", "diff", "log"})
+LATTICE_READ = "lattice_read"
+DELEGATED_NODE = frozenset({"drain", "undrain", "cordon", "uncordon", "reboot", "reimage"})
+DELEGATED_OTHER = frozenset({"job_cancel", "dag_cancel", "backup_create", "backup_restore", "backup_verify"})
+READ_ACTIONS = frozenset({"status", "diff", "log", LATTICE_READ})
 OPERATE = READ_ACTIONS | {
     "commit", "rollback", "blacklist", "exec", "shell", "service_start", "service_stop", "service_restart", "approve",
-    "node_assign", "session_play",
+    "node_assign", "session_play", "job_cancel", "dag_cancel", *DELEGATED_NODE,
 }  # fmt: skip
 EMERGENCY = frozenset({"emergency_start", "emergency_end"})
-ADMIN_ONLY = frozenset({"policy_update", "node_enroll", "node_decommission"})
+ADMIN_ONLY = frozenset({"policy_update", "node_enroll", "node_decommission", *DELEGATED_OTHER})
 ACTIONS = OPERATE | EMERGENCY | ADMIN_ONLY
 READ_COMMANDS = "read"
 CHANGE_COMMANDS = "change"

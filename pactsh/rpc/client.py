@@ -217,6 +217,30 @@ class Journal(Connection):
         reply: pb.Judgement = await self.call("Policy/Evaluate", pb.EvaluateRequest(input=given))
         return reply
 
+    async def status(self) -> pb.JournalStatus:
+        """What the journal says of itself."""
+        reply: pb.JournalStatus = await self.call("Status/Get", pb.StatusRequest())
+        return reply
+
+    # -- delegation
+
+    async def begin_delegation(
+        self, action: str, targets: Sequence[str], *, vcluster: str = "", facts: bytes = b"{}", approval: str = "",
+        dry_run: bool = False,
+    ) -> pb.DelegationBegun:  # fmt: skip
+        """Have it decided whether lattice or OpenCHAMI may be asked to do this, and the intent put on record. Raises
+        `ForbiddenError`, `PolicyError`."""
+        request = pb.DelegationRequest(
+            action=action, targets=targets, vcluster=vcluster, facts=facts, approval=approval, dry_run=dry_run
+        )
+        reply: pb.DelegationBegun = await self.call("Delegation/Begin", request)
+        return reply
+
+    async def end_delegation(self, id_: str, target: str, *, status: int, answer: str, details: bytes = b"{}") -> int:
+        """Put on record what came of it; returns the entry's number."""
+        request = pb.DelegationOutcome(id=id_, target=target, status=status, answer=answer, details=details)
+        return int((await self.call("Delegation/End", request)).seq)
+
     # -- signing in
 
     async def providers(self) -> builtins.list[Provider]:

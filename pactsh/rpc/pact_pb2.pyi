@@ -208,6 +208,38 @@ class TrustReply(_message.Message):
     head_key_id: str
     def __init__(self, ca_pem: _Optional[bytes] = ..., ssh_user_ca: _Optional[str] = ..., ssh_host_ca: _Optional[str] = ..., head_key: _Optional[bytes] = ..., head_key_id: _Optional[str] = ...) -> None: ...
 
+class StatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class JournalStatus(_message.Message):
+    __slots__ = ("version", "started", "store", "last_seq", "signed_seq", "signed_time", "nodes", "nodes_present", "approvals_open", "systems", "size_bytes", "free_bytes")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_TIME_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    NODES_PRESENT_FIELD_NUMBER: _ClassVar[int]
+    APPROVALS_OPEN_FIELD_NUMBER: _ClassVar[int]
+    SYSTEMS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FREE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    started: str
+    store: str
+    last_seq: int
+    signed_seq: int
+    signed_time: str
+    nodes: int
+    nodes_present: int
+    approvals_open: int
+    systems: _containers.RepeatedScalarFieldContainer[str]
+    size_bytes: int
+    free_bytes: int
+    def __init__(self, version: _Optional[str] = ..., started: _Optional[str] = ..., store: _Optional[str] = ..., last_seq: _Optional[int] = ..., signed_seq: _Optional[int] = ..., signed_time: _Optional[str] = ..., nodes: _Optional[int] = ..., nodes_present: _Optional[int] = ..., approvals_open: _Optional[int] = ..., systems: _Optional[_Iterable[str]] = ..., size_bytes: _Optional[int] = ..., free_bytes: _Optional[int] = ...) -> None: ...
+
 class NodesRequest(_message.Message):
     __slots__ = ("vcluster", "brief")
     VCLUSTER_FIELD_NUMBER: _ClassVar[int]
@@ -345,6 +377,56 @@ class Approval(_message.Message):
     JSON_FIELD_NUMBER: _ClassVar[int]
     json: bytes
     def __init__(self, json: _Optional[bytes] = ...) -> None: ...
+
+class DelegationRequest(_message.Message):
+    __slots__ = ("action", "targets", "vcluster", "facts", "approval", "dry_run")
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    VCLUSTER_FIELD_NUMBER: _ClassVar[int]
+    FACTS_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    action: str
+    targets: _containers.RepeatedScalarFieldContainer[str]
+    vcluster: str
+    facts: bytes
+    approval: str
+    dry_run: bool
+    def __init__(self, action: _Optional[str] = ..., targets: _Optional[_Iterable[str]] = ..., vcluster: _Optional[str] = ..., facts: _Optional[bytes] = ..., approval: _Optional[str] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class DelegationBegun(_message.Message):
+    __slots__ = ("id", "principal", "approval_needed", "vcluster", "by_journal")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_NEEDED_FIELD_NUMBER: _ClassVar[int]
+    VCLUSTER_FIELD_NUMBER: _ClassVar[int]
+    BY_JOURNAL_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    principal: str
+    approval_needed: bool
+    vcluster: str
+    by_journal: bool
+    def __init__(self, id: _Optional[str] = ..., principal: _Optional[str] = ..., approval_needed: _Optional[bool] = ..., vcluster: _Optional[str] = ..., by_journal: _Optional[bool] = ...) -> None: ...
+
+class DelegationOutcome(_message.Message):
+    __slots__ = ("id", "target", "status", "answer", "details")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    target: str
+    status: int
+    answer: str
+    details: bytes
+    def __init__(self, id: _Optional[str] = ..., target: _Optional[str] = ..., status: _Optional[int] = ..., answer: _Optional[str] = ..., details: _Optional[bytes] = ...) -> None: ...
+
+class DelegationEnded(_message.Message):
+    __slots__ = ("seq",)
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    def __init__(self, seq: _Optional[int] = ...) -> None: ...
 
 class ProvidersRequest(_message.Message):
     __slots__ = ()

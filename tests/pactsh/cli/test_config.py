@@ -8,8 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pactsh.cli.config import ENVIRONMENT, EXPECTED, Secret, Settings, load_settings, read_token, user_file
+from pactsh.cli.config import ENVIRONMENT, EXPECTED, Settings, load_settings, read_token, user_file
 from pactsh.errors import UsageError
+from pactsh.model.secret import Secret
 
 # A value for each key that is not its default, one a source.
 VALUES: Mapping[str, tuple[object, str, str, str]] = {

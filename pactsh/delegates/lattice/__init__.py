@@ -1,0 +1,1 @@
+"""lattice, the scheduler: its messages, its words, and a client that knows its habits."""

@@ -1,0 +1,1 @@
+"""OpenCHAMI, the hardware manager (SMD, PCS, BSS), CSM, and BMCs by Redfish."""
