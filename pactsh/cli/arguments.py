@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SPAN = re.compile(r"([0-9]{1,6})\s*(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?|w|weeks?)(\s+ago)?")
+
+
+class NumberType(click.FloatRange):
+    """A number within bounds; what is none (`nan`) is within no bounds."""
+
+    def convert(self, value: Any, param: Parameter | None, ctx: Context | None) -> float:
+        """Parse and check."""
+        number = super().convert(value, param, ctx)
+        if number is None or not math.isfinite(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return float(number)
 
 
 class ScopeType(click.ParamType[str]):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import click
 
-from pactsh.cli.arguments import NODES
+from pactsh.cli.arguments import NODES, NumberType
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
 from pactsh.cli.fanout import Limits
@@ -100,7 +100,7 @@ def render(result: Shown, out: Out) -> None:
 
 
 def _seconds(name: str, default: float, help_: str) -> click.Option:
-    kind = click.FloatRange(min=0)
+    kind = NumberType(min=0)
     return click.Option([name], type=kind, default=default, show_default=True, metavar="SECONDS", help=help_)
 
 
@@ -149,7 +149,7 @@ command = _Exec(
         _seconds("--total-timeout", 0.0, "Stop everything after this long (0: never); exit status 5."),
         click.Option(
             ["--connect-timeout"],
-            type=click.FloatRange(min=0.1),
+            type=NumberType(min=0.1),
             default=15.0,
             show_default=True,
             metavar="SECONDS",

@@ -84,12 +84,26 @@ def _invoke(args: list[str]) -> int:
 def _usage_error(error: click.ClickException) -> PactError:
     """Put a message of click's into our form: `what: why`, and where to read on."""
     message = " ".join(error.format_message().split()).rstrip(".")
-    message = message[:1].lower() + message[1:]
+    message = _number_expected(error) or message[:1].lower() + message[1:]
     ctx = getattr(error, "ctx", None)
     if ctx is None:
         return UsageError(message, hint="see pact --help")
     verb = ctx.command_path.removeprefix("pact").strip()
     return UsageError(f"{verb}: {message}" if verb else message, hint=f"see {ctx.command_path} --help")
+
+
+def _number_expected(error: click.ClickException) -> str:
+    """What to say of a value that is no number, or out of its bounds: click says "not a valid float range"."""
+    param = error.param if isinstance(error, click.BadParameter) else None
+    kind = None if param is None else param.type
+    if param is None or not isinstance(kind, click.IntRange | click.FloatRange):
+        return ""
+    name = param.opts[-1] if isinstance(param, click.Option) else (param.metavar or param.opts[0]).strip("[]").upper()
+    value = error.format_message().partition(": ")[2].partition(" is not ")[0].strip("'")
+    noun = "a whole number" if isinstance(kind, click.IntRange) else "a number"
+    low, high = kind.min, kind.max
+    bounds = f" from {low} to {high}" if None not in {low, high} else f" of at least {low}" if low is not None else ""
+    return f"{name}: expected {noun}{bounds}, got {value}"
 
 
 def _report(args: Sequence[str], error: PactError) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pactsh.cli import playing, sessionlist
-from pactsh.cli.arguments import NODE, parse_since
+from pactsh.cli.arguments import NODE, NumberType, parse_since
 from pactsh.cli.command import Command, Group
 from pactsh.cli.context import Context
 from pactsh.cli.render import Out
@@ -162,12 +162,8 @@ PLAY: Command[PlayArgs, Playing | Event] = Command(
     params=[
         click.Argument(["what"], metavar="ID|FILE"),
         _NODE,
-        click.Option(
-            ["--speed"], type=click.FloatRange(0.01, 1000), default=1.0, metavar="X", help="X times as fast (1)."
-        ),
-        click.Option(
-            ["--idle-limit"], type=click.FloatRange(min=0), metavar="S", help="No pause is longer than S seconds."
-        ),
+        click.Option(["--speed"], type=NumberType(0.01, 1000), default=1.0, metavar="X", help="X times as fast (1)."),
+        click.Option(["--idle-limit"], type=NumberType(min=0), metavar="S", help="No pause is longer than S seconds."),
         click.Option(["--dump"], is_flag=True, help="Print the text at once."),
         _FORCE,
     ],

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import click
 import msgspec
 
-from pactsh.cli.arguments import NODES
+from pactsh.cli.arguments import NODES, NumberType
 from pactsh.cli.changes import clock
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
@@ -250,7 +250,7 @@ command: Command[Args, Result] = _Status(
         click.Argument(["node"], type=NODES, required=False),
         click.Option(
             ["--watch"],
-            type=click.FloatRange(0.5, 86_400),
+            type=NumberType(0.5, 86_400),
             metavar="[SECONDS]",
             help=f"Show it again and again ({EVERY_S:g} s), until Ctrl-C.",
         ),

@@ -74,8 +74,8 @@ REPEATED = "diag: --grep: at character 3: a repetition of a repetition"
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("--lines", "10001"), "diag: invalid value for '--lines': 10001 is not in the range 1<=x<=10000\n"),
-        (("--lines", "0"), "diag: invalid value for '--lines': 0 is not in the range 1<=x<=10000\n"),
+        (("--lines", "10001"), "diag: --lines: expected a whole number from 1 to 10000, got 10001\n"),
+        (("--lines", "0"), "diag: --lines: expected a whole number from 1 to 10000, got 0\n"),
         (("--source", "kernel"), "diag: invalid value for '--source': 'kernel' is not one of"),
         (("--since", "whenever"), "--since: no time: 'whenever'\nhint: "),
         (("--service", "../x"), "diag: service: no name of a service: '../x'\n"),

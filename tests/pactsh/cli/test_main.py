@@ -38,7 +38,13 @@ WRONG = {
     "unknown option of a verb": (["log", "--sinse", "2h"], "pact: log: no such option '--sinse'"),
     "option without value": (["log", "--scope"], "pact: log: option '--scope' requires an argument"),
     "bad scope": (["log", "--scope", "node042"], "pact: log: invalid value for '--scope': expected global, vc:NAME"),
-    "bad number": (["log", "-n", "0"], "pact: log: invalid value for '-n'"),
+    "bad number": (["log", "-n", "0"], "pact: log: -n: expected a whole number from 1 to 100000, got 0\n"),
+    "no number": (
+        ["exec", "--timeout", "abc", "n", "--", "ls"],
+        "pact: exec: --timeout: expected a number of at least",
+    ),
+    "no finite number": (["exec", "--timeout", "nan", "n", "--", "ls"], "pact: exec: --timeout: expected a number of"),
+    "no number as an argument": (["extend", "x"], "pact: extend: MINS: expected a whole number from 1 to 1440, got x"),
     "too many arguments": (["whoami", "x"], "pact: whoami: got unexpected extra argument (x)"),
     "missing argument": (
         ["completion"],
