@@ -202,6 +202,11 @@ def run_set(ctx: Context, args: SetArgs) -> Iterator[Changed]:
     if not changes:
         yield Changed(args.name, old.version, (), None, args.dry_run)
         return
+    if old.version == 0:
+        ctx.notice(
+            f"pact: the first policy of {args.name}: its containment, {new.containment}, takes the place of what "
+            "the agent.toml of each node says"
+        )
     if args.dry_run:
         yield Changed(args.name, old.version, told, None, True)
         return

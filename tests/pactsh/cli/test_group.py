@@ -41,14 +41,15 @@ def written(home: Path, text: str) -> str:
 def test_a_change_is_shown_journaled_and_counted(tmp_path: Path, journal: RunningJournal) -> None:
     path = written(tmp_path, 'audit = "strict"\ncommands.remove = ["dmesg"]\n')
     done = group(tmp_path, journal, "set-policy", ML, "--file", path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert done.stderr.startswith("pact: the first policy of ml-training: its containment, required, takes the place")
     assert done.stdout.splitlines() == [
         '~ audit: "normal" -> "strict"',
         '+ commands.remove dmesg: "dmesg"',
         "Policy of ml-training is now version 1 (seq:2)",
     ]
     again = group(tmp_path, journal, "set-policy", ML, "--file", path)
-    assert (again.returncode, again.stdout) == (0, "(no difference)\n")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "(no difference)\n", "")
     (entry,) = policies(tmp_path, journal)
     assert (entry["scope"], entry["author"]["principal"]) == (f"vcluster:{ML}", ADMIN)
     assert entry["message"] == 'version 1: audit: "normal" -> "strict", +commands.remove dmesg'
