@@ -12,7 +12,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -114,14 +114,14 @@ def decided(ctx: Context, deed: Deed) -> pb.DelegationBegun:
     return ask(ctx, lambda journal: _begun(journal, deed, dry_run=True))
 
 
-def rehearsed(ctx: Context, deed: Deed) -> Iterator[Result]:
-    """Only decide, and say what would be called."""
+def rehearsed(ctx: Context, deed: Deed, details: Mapping[str, JsonObject] = {}) -> Iterator[Result]:
+    """Only decide, and say what would be called; `details` of each target come along."""
     begun = decided(ctx, deed)
     if begun.approval_needed:
         ctx.notice(f"A second person would have to agree (two-person policy on vcluster: {begun.vcluster})")
     for target in deed.targets:
         text = f"Would {deed.action.replace('_', ' ')} {target} ({_CALLS[deed.action]})"
-        yield Result(deed.action, target, "would", text=text)
+        yield Result(deed.action, target, "would", text=text, details={**details.get(target, {})})
 
 
 def done(ctx: Context, deed: Deed, *, raising: bool | None = None) -> Iterator[Result]:
