@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -54,13 +53,8 @@ class Openchami:
             "bss": ("/boot/v1", self._bss), **({"bos": ("/bos/v2", self.bos.answer)} if csm else {}),
         }  # fmt: skip
         self._stop = threading.Event()
-        self._server = Server(self._answer)
+        self._server = Server(self._answer, certificate)
         self._scheme = "http" if certificate is None else "https"
-        if certificate is not None:
-            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            tls.load_cert_chain(*certificate)
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     @property
     def url(self) -> str:
@@ -68,16 +62,14 @@ class Openchami:
         return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.end()
 
     def add_node(self, xname: str, *, nid: int | None = None, power: str = "on", **more: Any) -> Node:
         """Have a node known; `more` are fields of `Node`."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import ssl
+import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -28,6 +31,7 @@ class Answer(NamedTuple):
     status: int
     body: Any = None
     content_type: str = "application/json"
+    headers: Mapping[str, str] = {}
 
 
 def problem(status: int, title: str, detail: str) -> Answer:
@@ -55,9 +59,24 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, answer: Callable[[Call], Answer]) -> None:
+    def __init__(self, answer: Callable[[Call], Answer], certificate: tuple[Path, Path] | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = answer
+        if certificate is not None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(*certificate)
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,))
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Answer nobody any more."""
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Whoever hangs up does so: that is what some tests are about."""
@@ -84,6 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.send_response(answer.status)
         self.send_header("content-type", answer.content_type)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
         if answer.body == HUGE:
             self.end_headers()
             for _ in range(HUGE >> 16):
