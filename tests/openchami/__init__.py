@@ -13,9 +13,9 @@ from typing import Any, Self
 
 from tests.openchami.deeds import NO_SERVER, Bos, Pcs
 from tests.openchami.inventory import Node, Smd
-from tests.openchami.serving import HUGE, NO_PAGE, Answer, Call, Server, html, plain, problem
+from tests.openchami.serving import DRIP, HUGE, NO_PAGE, Answer, Call, Server, html, plain, problem
 
-TROUBLES = ("html404", "html503", "problem500", "garbage", "list", "huge", "slow", "redirect", "cut", "echo")
+TROUBLES = ("html404", "html503", "problem500", "garbage", "list", "huge", "slow", "redirect", "cut", "echo", "drip")
 
 
 class Openchami:
@@ -110,7 +110,8 @@ class Openchami:
             "slow": NO_PAGE, "cut": Answer(0), "garbage": Answer(200, b'{"a": [1,'), "list": Answer(200, [1]),
             "html404": html(404, NO_SERVER), "html503": html(503, NO_SERVER), "huge": Answer(200, HUGE),
             "problem500": problem(500, "Internal Server Error", "failed to query DB."),
-            "redirect": Answer(302, self.elsewhere), "echo": problem(400, "Bad Request", f"bad header {shown}"),
+            "drip": Answer(200, DRIP), "redirect": Answer(302, self.elsewhere),
+            "echo": problem(400, "Bad Request", f"bad header {shown}"),
         }[how]  # fmt: skip
 
     def _bss(self, call: Call, path: str) -> Answer:

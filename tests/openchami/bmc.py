@@ -30,10 +30,13 @@ class Bmc:
         self.power: str | None = "On"
         self.pending: list[str] = []
         """What PowerState is at the next looks."""
+        self.stays = ""
+        """What PowerState is from the first reset on."""
         self.allowed: list[str] | None = ["On", "ForceOff", "GracefulRestart", "ForceRestart"]
         self.in_action_info = False
         self.targets: list[str] | None = ["None", "Pxe", "UefiHttp"]
         self.target = RESET
+        self.hides_actions = False
         self.has_sessions = True
         self.is_root_public = True
         self.session_location = f"{SESSIONS}/9"
@@ -53,6 +56,10 @@ class Bmc:
     def address(self) -> str:
         """Host, port and path of its system, as SMD has it."""
         return f"127.0.0.1:{self._server.server_port}{SYSTEM}"
+
+    def asked(self, method: str) -> list[Call]:
+        """The calls with this method."""
+        return [call for call in self.calls if call.method == method]
 
     def __enter__(self) -> Self:
         self._server.start()
@@ -105,13 +112,17 @@ class Bmc:
     def _system(self) -> Answer:
         if self.pending:
             self.power = self.pending.pop(0)
+        if self.stays and self.resets:
+            self.power = self.stays
         reset: dict[str, Any] = {"target": self.target}
         if self.in_action_info:
             reset["@Redfish.ActionInfo"] = f"{SYSTEM}/ResetActionInfo"
         elif self.allowed is not None:
             reset["ResetType@Redfish.AllowableValues"] = self.allowed
         targets = {} if self.targets is None else {"BootSourceOverrideTarget@Redfish.AllowableValues": self.targets}
-        told = {"Id": "1", "Actions": {"#ComputerSystem.Reset": reset}, "Boot": targets}
+        told: dict[str, Any] = {"Id": "1", "Boot": targets}
+        if not self.hides_actions:
+            told["Actions"] = {"#ComputerSystem.Reset": reset}
         if self.power is not None:
             told["PowerState"] = self.power
         return Answer(200, told, headers={"ETag": self.etag} if self.etag else {})

@@ -13,6 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 
 HUGE = 80 << 20
 """As a body: that many bytes of nothing."""
+DRIP = -1
+"""As a body: a byte now and then, without end."""
 
 
 class Call(NamedTuple):
@@ -62,6 +64,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, answer: Callable[[Call], Answer], certificate: tuple[Path, Path] | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = answer
+        self.ended = threading.Event()
         if certificate is not None:
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             tls.load_cert_chain(*certificate)
@@ -74,6 +77,7 @@ class Server(ThreadingHTTPServer):
 
     def end(self) -> None:
         """Answer nobody any more."""
+        self.ended.set()
         self.shutdown()
         self.server_close()
         self._thread.join()
@@ -105,6 +109,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", answer.content_type)
         for name, value in answer.headers.items():
             self.send_header(name, value)
+        if answer.body == DRIP:
+            self.end_headers()
+            while not self.server.ended.wait(0.02):
+                self.wfile.write(b" ")
+            return
         if answer.body == HUGE:
             self.end_headers()
             for _ in range(HUGE >> 16):

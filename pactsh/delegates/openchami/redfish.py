@@ -17,7 +17,7 @@ from pactsh.delegates.openchami.services import called
 from pactsh.delegates.openchami.smd import Component, Endpoint, Smd
 from pactsh.delegates.openchami.waiting import Pace, wait
 from pactsh.delegates.settings import OpenchamiSettings
-from pactsh.errors import ConflictError, PactError
+from pactsh.errors import ConflictError, PactError, UsageError
 
 _VIA = "(via Redfish)"
 _GENTLE = ("GracefulRestart", "ForceRestart", "PowerCycle")
@@ -84,6 +84,14 @@ def steps(allowed: tuple[str, ...], *, is_on: bool, force: bool) -> tuple[str, .
     return ("ForceOff", on) if on is not None and "ForceOff" in allowed else ()
 
 
+def _checked(url: str) -> str:
+    """The address of a system, of which SMD leaves https:// away; "" for what is none."""
+    try:
+        return check_url("RedfishURL", "https://" + url.removeprefix("https://"))
+    except UsageError:
+        return ""
+
+
 class ByRedfish:
     """`Power` of BMCs, of which SMD knows where they are."""
 
@@ -135,10 +143,9 @@ class ByRedfish:
             raise ConflictError(f"{called(node, found.id)} is locked in SMD", hint="unlock it there first")
         endpoint = smd.endpoint(found.id)
         url = endpoint.url or f"{endpoint.fqdn}{endpoint.path}"
-        url = check_url(f"RedfishURL of {found.id}", "https://" + url.removeprefix("https://"))
-        host, slash, path = url.removeprefix("https://").partition("/")
+        host, slash, path = _checked(url).removeprefix("https://").partition("/")
         if not path.startswith("redfish/"):
-            raise PactError(f"{found.id}: SMD has {printable(url, 120)!r} for its system, which is not Redfish's")
+            raise PactError(f"{found.id}: SMD has {printable(url, 120)!r} as its RedfishURL, which is none")
         return _Place(found.id, host, slash + path, endpoint)
 
     def _restart(self, bmc: Bmc, place: _Place, force: bool, tick: Tick) -> tuple[str, ...]:
