@@ -63,11 +63,10 @@ def test_on_a_terminal_there_is_a_bar_and_red(tmp_path: Path, lattice: LatticeSe
 
 def on_terminal(tmp_path: Path, env: dict[str, str]) -> str:
     args = ["budget", "tenant", "physics"]
-    child = pexpect.spawn(str(PACT), args, env=clean_environment(tmp_path, env), dimensions=(24, 110), timeout=60)
-    child.expect(pexpect.EOF)
+    child = pexpect.spawn(str(PACT), args, env=clean_environment(tmp_path, env), dimensions=(24, 110), encoding="utf-8")
+    child.expect(pexpect.EOF, timeout=60)
     child.close()
-    text: bytes = child.before
-    return text.decode()
+    return child.before or ""
 
 
 def test_of_a_user_by_tenant(tmp_path: Path, lattice: LatticeServer, env: dict[str, str]) -> None:
