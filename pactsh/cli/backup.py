@@ -10,7 +10,7 @@ import msgspec
 
 from pactsh.cli.command import Command, Group
 from pactsh.cli.context import Context
-from pactsh.cli.latticewords import age
+from pactsh.cli.latticewords import ago
 from pactsh.cli.render import Out
 from pactsh.delegates.lattice.model import BackupCheck
 from pactsh.errors import UsageError
@@ -54,7 +54,7 @@ def render_verify(result: Verified, out: Out) -> None:
     """A line, and what lattice says."""
     now = datetime.now(UTC)
     word = out.style("Valid", "green") if result.valid else out.style("NOT VALID", "red", "bold")
-    made = f" (made {result.time}, {age(result.time, now)} ago)" if result.time is not None else ""
+    made = f" (made {result.time}, {ago(result.time, now)})" if result.time is not None else ""
     out.styled(word, out.style(f"{result.path} on lattice's own disk{made if result.valid else ''}"), sep=": ")
     if result.message or not result.valid:
         out.line(f"lattice says: {result.message or 'nothing of why'}")

@@ -14,7 +14,7 @@ from pactsh.cli.context import Context
 from pactsh.cli.fitting import table
 from pactsh.cli.jobtext import state_text, time_text, where
 from pactsh.cli.latticetypes import DAG, DAG_STATE, TENANT, most
-from pactsh.cli.latticewords import COLOURS, age, between, counted, counts, counts_text, span, tell_left_out
+from pactsh.cli.latticewords import COLOURS, ago, between, counted, counts, counts_text, span, tell_left_out
 from pactsh.cli.render import Out
 from pactsh.delegates.lattice.model import Dag, Job
 from pactsh.delegates.lattice.words import DAG_STATES, JOB_STATES
@@ -65,7 +65,7 @@ def render_list(result: Dags, out: Out) -> None:
             dag.state or "-",
             _several(sorted({job.tenant for job in dag.jobs})),
             _several(sorted({job.user for job in dag.jobs})),
-            "-" if dag.created is None else f"{age(dag.created, now)} ago",
+            ago(dag.created, now),
             _time(dag, now),
             _jobs(dag),
         )
@@ -117,7 +117,7 @@ def run_inspect(ctx: Context, args: InspectArgs) -> Dag:
             text = f"dag inspect: {args.id!r} is no DAG's id: {error.message.removeprefix('lattice: ')}"
             raise UsageError(text, hint=_HINT) from error
         for vcluster in sorted({job.vcluster for job in dag.jobs}):
-            also_may(ctx, lattice, vcluster)
+            also_may(ctx, lattice, f"DAG {dag.id}", vcluster)
     return dag
 
 
@@ -154,11 +154,19 @@ def render_inspect(result: Dag, out: Out) -> None:
     jobs = in_order(result.jobs)
     numbers = {job.id: str(number) for number, job in enumerate(jobs, 1)}
     rows = [
-        (numbers[job.id], job.id, state_text(job), _after(job, numbers), time_text(job, now), where(job))
+        (numbers[job.id], job.id, state_text(job), where(job), time_text(job, now), _after(job, numbers))
         for job in jobs
     ]
     styles = [["", "", COLOURS.get(job.state, ""), "", "", ""] for job in jobs]
-    table(out, ("#", "JOB", "STATE", "AFTER", "TIME", "NODES"), rows, styles, spare=("TIME", "NODES"), indent="  ")
+    table(
+        out,
+        ("#", "JOB", "STATE", "NODES", "TIME", "AFTER"),
+        rows,
+        styles,
+        spare=("NODES", "TIME"),
+        numbers=(0,),
+        indent="  ",
+    )
 
 
 def _facts(dag: Dag, now: datetime) -> Iterator[tuple[str, str]]:
@@ -169,9 +177,9 @@ def _facts(dag: Dag, now: datetime) -> Iterator[tuple[str, str]]:
     ):
         yield name, ", ".join(sorted(values - {""}))
     if dag.created is not None:
-        yield "Created", f"{dag.created} ({age(dag.created, now)} ago)"
+        yield "Created", f"{dag.created} ({ago(dag.created, now)})"
     if dag.ended is not None:
-        yield "Ended", f"{dag.ended} ({age(dag.ended, now)} ago, ran {_time(dag, now)})"
+        yield "Ended", f"{dag.ended} ({ago(dag.ended, now)}, ran {_time(dag, now)})"
 
 
 def _after(job: Job, numbers: dict[str, str]) -> str:

@@ -97,7 +97,7 @@ def run_inspect(ctx: Context, args: InspectArgs) -> Job:
         except UsageError as error:
             text = f"jobs inspect: {args.id!r} is no job's id: {error.message.removeprefix('lattice: ')}"
             raise UsageError(text, hint=_HINT) from error
-        also_may(ctx, lattice, job.vcluster)
+        also_may(ctx, lattice, f"job {job.id}", job.vcluster)
     return job
 
 

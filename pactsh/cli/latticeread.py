@@ -58,8 +58,14 @@ def reader(ctx: Context, vcluster: str, *, action: str = LATTICE_READ, targets: 
     return str(begun.principal)
 
 
-def also_may(ctx: Context, lattice: Lattice, vcluster: str) -> None:
-    """Of what turned out to be in another vCluster than was asked about; raises `ForbiddenError`, `PolicyError`."""
+def also_may(ctx: Context, lattice: Lattice, what: str, vcluster: str) -> None:
+    """Of `what`, which turned out to be in another vCluster than was asked about: raises `ForbiddenError`,
+    `PolicyError`."""
     asked = ctx.settings.vcluster or ""
-    if lattice.user and asked and vcluster != asked:
+    if not (lattice.user and asked and vcluster != asked):
+        return
+    try:
         reader(ctx, vcluster)
+    except ForbiddenError as error:
+        where = f"in vCluster {vcluster}, not in {asked}" if vcluster else "in no vCluster"
+        raise ForbiddenError(f"{what} is {where}: {error.message}", hint=error.hint) from error
