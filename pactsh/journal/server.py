@@ -108,15 +108,16 @@ class Server:
             judge, revocations = Judge(engine, views.policies), Revocations(views.revoked, utc_now)
             journal = JournalService(ledger, views, judge)
             approvals = ApprovalsService(ledger, views, journal, judge)
+            fleet = FleetService(ledger, views, judge)
             handlers = {
                 **journal.handlers(),
                 **approvals.handlers(),
                 **CertificatesService(ledger, authority, data.join_tokens(), revocations).handlers(),
                 **RevokingService(ledger, views, revocations, judge).handlers(),
-                **FleetService(ledger, views, judge).handlers(),
+                **fleet.handlers(),
                 **JudgeService(judge, ledger, views).handlers(),
                 **DelegationService(ledger, views, judge).handlers(),
-                **StatusService(ledger).handlers(),
+                **StatusService(ledger, views, fleet, judge).handlers(),
                 **LoginService(config.oidc, verifier, revocations).handlers(),
             }
             server = aio.server(options=_OPTIONS)
