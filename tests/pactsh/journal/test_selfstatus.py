@@ -68,7 +68,7 @@ def test_it_is_not_for_everybody(tmp_path: Path) -> None:
 
     async def run() -> None:
         async with running(tmp_path, policy=PolicyConfig(modules=rules)) as site:
-            async with site.anonymous() as nobody, site.person("x@org", "other") as stranger:
+            async with site.anonymous() as nobody, site.person("x@org") as stranger:
                 for asking in (nobody, stranger):
                     with pytest.raises(AuthError):
                         await asking.status()
