@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def reading(
     ctx: Context, vcluster: str = "", *, action: str = LATTICE_READ, targets: Sequence[str] = ()
 ) -> Iterator[Lattice]:
-    """lattice's methods, to read what is in a vCluster ("": all there is). Nothing is sent to lattice before it says so.
+    """lattice, to read what is in a vCluster ("": all there is). Nothing is sent to it before the journal says so.
 
     Raises `UsageError` where no lattice is configured, `AuthError` for who is not signed in, and what the journal says
     of who may not: `ForbiddenError`, `PolicyError`.
