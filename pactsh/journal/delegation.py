@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Sequence
 
 from pactsh.errors import ForbiddenError, NotFoundError, PactError, UsageError
+from pactsh.journal.access import reach_of
 from pactsh.journal.documents import parse_object
 from pactsh.journal.drafts import BEGUN, DONE, is_scope
 from pactsh.journal.gate import Caller, Handler
@@ -108,7 +109,10 @@ class DelegationService:
         """Whether a second person has to agree; raises `ForbiddenError`, `PolicyError`."""
         view = self._views.policies.get(vcluster, PolicyView())
         policy = parse_policy(view.document) if view.seq else Policy(vcluster)
-        if not may(who, action, policy):
+        # Of a read of what is in no vCluster: whoever may read in any.
+        others = reach_of(who).vclusters if action == LATTICE_READ and not vcluster else ()
+        is_allowed = may(who, action, policy) or any(may(who, action, Policy(name)) for name in others)
+        if not is_allowed:
             where = f"on vcluster {vcluster}" if vcluster else "on what is in no vcluster"
             raise ForbiddenError(f"{who.principal} may not {action.replace('_', ' ')} {where}", hint="pact whoami")
         verdict = await self._judge.check(who, action, vcluster, {"params": facts})
