@@ -108,4 +108,4 @@ def contradictions(status: NodeStatus) -> Iterator[str]:
     elif status.emergency and places:
         yield f"in an emergency, but lattice has it {view.state}: jobs may start there (pact cordon NODE)"
     elif status.present and not status.emergency and view.state in _OUT and not view.reason:
-        yield f"is there and {status.state}, but lattice has it {view.state}, without a reason (pact uncordon NODE)"
+        yield f"is up and {status.state} here, but lattice has it {view.state}, without a reason (pact uncordon NODE)"
