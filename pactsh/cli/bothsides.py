@@ -90,8 +90,10 @@ class Seen:
 
 
 class LatticeSide(msgspec.Struct, frozen=True):
-    """Of several nodes: those that only lattice has, or only pact, and why lattice could not be asked, if so."""
+    """Of several nodes: those that only lattice has (in `vcluster`, "": anywhere), or only pact, and why lattice could
+    not be asked, if so."""
 
+    vcluster: str = ""
     only_lattice: tuple[str, ...] = ()
     only_pact: tuple[str, ...] = ()
     error: Trouble | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from pactsh.cli.aside import LIMIT_S, Aside, bounded
 from pactsh.cli.bothsides import LatticeNode, LatticeSide, Seen, trouble_of
 from pactsh.cli.systems import lattice_settings
-from pactsh.errors import ForbiddenError, NotFoundError, PactError
+from pactsh.errors import AuthError, NotFoundError, PactError, PolicyError
 from pactsh.policy.rbac import LATTICE_READ
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What lattice said, or why it did not; `vclusters` are those that the caller may read of (None: all)."""
+    """What lattice said, or why it did not. `sees_all`: what pact did not tell this person of it does not have."""
 
     seen: Seen | PactError
-    vclusters: frozenset[str] | None = None
+    sees_all: bool = False
 
 
 class Look:
@@ -49,37 +49,27 @@ class Look:
         self.is_on = ctx.settings.lattice_endpoint is not None
 
     def beside(
-        self,
-        journal_ctx: Context,
-        question: Callable[[Journal], Awaitable[T]],
-        found_in: Callable[[T], Iterable[str]],
-        *,
-        vcluster: str = "",
-        node: str = "",
+        self, ctx: Context, question: Callable[[Journal], Awaitable[T]], *, vcluster: str = "", node: str = ""
     ) -> tuple[T, Answer | None]:
         """The journal's answer to `question`, and lattice's, of `node` or of all. `vcluster` is where that is ("": not
-        known before, or all), `found_in` says it afterwards. Raises what the journal's answer raises."""
+        known before, or all). Raises what the journal's answer raises."""
         from pactsh.cli.remote import ask
 
         kept = self._kept[1] if self._kept and time.monotonic() - self._kept[0] < self._again_s else None
         if not self.is_on or kept is not None:
-            return ask(journal_ctx, question), kept
+            return ask(ctx, question), kept
 
-        async def both(journal: Journal) -> tuple[T, Aside[Seen] | PactError, frozenset[str] | None]:
-            found, begun = await asyncio.gather(
-                question(journal), self._begun(journal, vcluster, node), return_exceptions=True
+        async def both(journal: Journal) -> tuple[T, Aside[Seen] | PactError, bool]:
+            found, begun, sees_all = await asyncio.gather(
+                question(journal), self._begun(journal, vcluster, node), _sees_all(journal), return_exceptions=True
             )
-            if isinstance(found, BaseException):
-                raise found
-            if isinstance(begun, ForbiddenError) and not vcluster:
-                allowed, again = await self._begun_in(journal, sorted({*found_in(found)} - {""}), node, begun)
-                return found, again, allowed
-            if isinstance(begun, BaseException) and not isinstance(begun, PactError):
-                raise begun
-            return found, begun, None
+            for error in (found, begun, sees_all):
+                if isinstance(error, BaseException) and not (error is begun and isinstance(error, PactError)):
+                    raise error
+            return found, begun, sees_all  # type: ignore[return-value]  # what is none of these was raised
 
-        found, begun, allowed = ask(journal_ctx, both)
-        answer = Answer(begun if isinstance(begun, PactError) else begun.outcome(), allowed)
+        found, begun, sees_all = ask(ctx, both)
+        answer = Answer(begun if isinstance(begun, PactError) else begun.outcome(), sees_all)
         self._kept = time.monotonic(), answer
         return found, answer
 
@@ -108,17 +98,6 @@ class Look:
         begun: pb.DelegationBegun = await journal.begin_delegation(LATTICE_READ, [], vcluster=vcluster, dry_run=True)
         return self._asked(begun.principal, node)
 
-    async def _begun_in(
-        self, journal: Journal, vclusters: Sequence[str], node: str, forbidden: PactError
-    ) -> tuple[frozenset[str], Aside[Seen] | PactError]:
-        """The same for who may read of these vClusters, or some of them."""
-        asked = (journal.begin_delegation(LATTICE_READ, [], vcluster=name, dry_run=True) for name in vclusters)
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        allowed = {name: a for name, a in zip(vclusters, answers, strict=True) if not isinstance(a, BaseException)}
-        if not allowed:
-            return frozenset(), forbidden
-        return frozenset(allowed), self._asked(next(iter(allowed.values())).principal, node)
-
     def _asked(self, user: str, node: str) -> Aside[Seen]:
         settings = lattice_settings(self._ctx.settings)
 
@@ -129,6 +108,15 @@ class Look:
                 return seen_by(lattice, node, self._limit_s)
 
         return Aside(f"lattice at {settings.endpoint}", ask, self._limit_s)
+
+
+async def _sees_all(journal: Journal) -> bool:
+    """Whether this person may read everything there is: what is global is for those alone."""
+    try:
+        await journal.list(1, scope="global")
+    except (AuthError, PolicyError):
+        return False
+    return True
 
 
 def seen_by(lattice: Lattice, node: str, limit_s: float) -> Seen:
@@ -161,30 +149,33 @@ def of_node(status: NodeStatus, answer: Answer | None) -> NodeStatus:
     seen = answer.seen
     if isinstance(seen, PactError):
         return replace(status, lattice=LatticeNode(error=trouble_of(seen)))
-    if answer.vclusters is not None and status.vcluster not in answer.vclusters:
-        return status
     return replace(status, lattice=seen.node(status.node))
 
 
 def of_nodes(
-    nodes: Sequence[NodeStatus], answer: Answer | None, *, wanted: Callable[[str, str], bool]
+    nodes: Sequence[NodeStatus], answer: Answer | None, *, vcluster: str = "", named: Container[str] = ()
 ) -> tuple[list[NodeStatus], LatticeSide | None]:
-    """Several nodes with what lattice says of each, and of them together. `wanted` tells of a node that pact does not
-    have, and the vCluster that lattice has it in, whether it would be one of them."""
+    """Several nodes with what lattice says of each, and of them together: all of a vCluster, or of pact's (`named` has
+    all names, then), or those that were named."""
     if answer is None:
         return list(nodes), None
     joined = [of_node(status, answer) for status in nodes]
     if isinstance(answer.seen, PactError):
-        return joined, LatticeSide(error=trouble_of(answer.seen))
-    known = {status.node for status in nodes}
-    there = answer.seen.nodes
-    only_lattice: list[str] = []  # who may not read of all of lattice's is not told of what pact does not place
-    if answer.vclusters is None:
-        only_lattice = sorted(
-            name for name, (_, _, owner) in there.items() if name not in known and wanted(name, owner)
-        )
-    only_pact = [status.node for status in joined if status.lattice is not None and status.node not in there]
-    return joined, LatticeSide(tuple(only_lattice), tuple(sorted(only_pact)))
+        return joined, LatticeSide(vcluster, error=trouble_of(answer.seen))
+    there, known = answer.seen.nodes, {status.node for status in nodes}
+    only_lattice = [
+        name
+        for name, (_, _, owner) in there.items()
+        if name not in known and (is_of(owner, vcluster) if vcluster else answer.sees_all and name in named)
+    ]
+    return joined, LatticeSide(vcluster, tuple(sorted(only_lattice)), tuple(sorted(known - there.keys())))
+
+
+class Everything:
+    """All names."""
+
+    def __contains__(self, _name: object) -> bool:
+        return True
 
 
 def is_of(owner: str, vcluster: str) -> bool:

@@ -132,7 +132,8 @@ def _of_side(side: LatticeSide) -> Iterator[str]:
     if side.error is not None:
         yield side.error.message
     if side.only_lattice:
-        yield f"{fold_nodes(side.only_lattice)}: lattice has it, pact does not"
+        where = f" in {side.vcluster}" if side.vcluster else ""
+        yield f"{fold_nodes(side.only_lattice)}: lattice has it{where}, pact does not"
     if side.only_pact:
         yield f"{fold_nodes(side.only_pact)}: lattice has no node of this name"
 

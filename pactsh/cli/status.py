@@ -19,7 +19,7 @@ from pactsh.cli.changes import clock
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
 from pactsh.cli.entries import short_time
-from pactsh.cli.latticelook import Look, is_of, of_node, of_nodes
+from pactsh.cli.latticelook import Everything, Look, of_node, of_nodes
 from pactsh.cli.nodestatus import FleetStatus, NodeStatus, fleet, warnings
 from pactsh.cli.render import Out, screen_size
 from pactsh.errors import NotFoundError, UnreachableError, UsageError
@@ -78,19 +78,17 @@ def _vcluster(ctx: Context, lattice: Look) -> FleetStatus:
     vcluster = ctx.settings.vcluster
     if vcluster is None:
         raise UsageError("status: not on a node: name a NODE or give --vcluster")
-    found, answer = lattice.beside(
-        ctx, lambda journal: journal.nodes(vcluster, brief=True), lambda _found: (vcluster,), vcluster=vcluster
-    )
+    found, answer = lattice.beside(ctx, lambda journal: journal.nodes(vcluster, brief=True), vcluster=vcluster)
     if not found:
         raise NotFoundError(f"status: {vcluster}: no such vCluster, or no nodes in it", hint="see pact group list")
-    nodes, side = of_nodes([*map(status_of, found)], answer, wanted=lambda _name, owner: is_of(owner, vcluster))
+    nodes, side = of_nodes([*map(status_of, found)], answer, vcluster=vcluster)
     return fleet(vcluster, nodes, ctx.now().timestamp(), side=side)
 
 
 def _node(ctx: Context, name: str, lattice: Look) -> NodeStatus:
     from pactsh.cli.remote import status_of
 
-    found, answer = lattice.beside(ctx, lambda journal: journal.node(name), lambda found: (found.vcluster,), node=name)
+    found, answer = lattice.beside(ctx, lambda journal: journal.node(name), node=name)
     return of_node(status_of(found), answer)
 
 
@@ -98,20 +96,12 @@ def _nodes(ctx: Context, text: str, lattice: Look) -> FleetStatus:
     from pactsh.cli.remote import chosen, one_vcluster, status_of
 
     only = one_vcluster(text)
-    found, answer = lattice.beside(
-        ctx,
-        lambda journal: journal.nodes(only, brief=True),
-        lambda found: (node.vcluster for node in found),
-        vcluster=only,
-    )
+    found, answer = lattice.beside(ctx, lambda journal: journal.nodes(only, brief=True), vcluster=only)
     those, unknown = chosen(text, found)
     if not those:
         raise NotFoundError(f"status: {text}: no such node", hint="pact group list shows the vClusters")
-    nodes, side = of_nodes(
-        [*map(status_of, those)],
-        answer,
-        wanted=lambda name, owner: text == "@*" or name in unknown or (bool(only) and is_of(owner, only)),
-    )
+    named = Everything() if text == "@*" else unknown
+    nodes, side = of_nodes([*map(status_of, those)], answer, vcluster=only, named=named)
     return fleet(None, nodes, ctx.now().timestamp(), unknown, side)
 
 

@@ -103,7 +103,7 @@ def test_nodes_that_only_one_of_them_has_are_told(tmp_path: Path, both: Both) ->
     both.lattice.add_node("ghost2")
     done = run_pact(tmp_path, "status", "--vcluster", VCLUSTER, env=both.env())
     assert warned(done)[:2] == [
-        "ghost1: lattice has it, pact does not", "node001: lattice has no node of this name",
+        f"ghost1: lattice has it in {VCLUSTER}, pact does not", "node001: lattice has no node of this name",
     ]  # fmt: skip
     assert rows(done)["node001"] == "-"
     done = run_pact(tmp_path, "status", "@*", env=both.env())
@@ -112,7 +112,12 @@ def test_nodes_that_only_one_of_them_has_are_told(tmp_path: Path, both: Both) ->
     assert done.returncode == 1
     assert warned(done) == ["ghost2: no such node", "ghost2: lattice has it, pact does not"]
     told = json.loads(run_pact(tmp_path, "status", "@*", "--output", "json", env=both.env()).stdout)
-    assert told["lattice"] == {"only_lattice": ["ghost1", "ghost2"], "only_pact": ["node001"], "error": None}
+    assert told["lattice"] == {
+        "vcluster": "",
+        "only_lattice": ["ghost1", "ghost2"],
+        "only_pact": ["node001"],
+        "error": None,
+    }
 
 
 def test_who_may_not_read_all_sees_what_is_theirs(tmp_path: Path, both: Both) -> None:
