@@ -108,17 +108,18 @@ class Server:
             await views.catch_up(store)
             judge, revocations = Judge(engine, views.policies), Revocations(views.revoked, utc_now)
             journal = JournalService(ledger, views, judge)
-            deeds = Deeds(ledger, views, judge)
-            approvals = ApprovalsService(ledger, views, journal, judge, deeds=deeds, systems=config.systems())
+            deeds, systems = Deeds(ledger, views, judge), config.systems()
+            approvals = ApprovalsService(ledger, views, journal, judge, deeds=deeds, systems=systems)
+            fleet = FleetService(ledger, views, judge)
             handlers = {
                 **journal.handlers(),
                 **approvals.handlers(),
                 **CertificatesService(ledger, authority, data.join_tokens(), revocations).handlers(),
                 **RevokingService(ledger, views, revocations, judge).handlers(),
-                **FleetService(ledger, views, judge).handlers(),
+                **fleet.handlers(),
                 **JudgeService(judge, ledger, views).handlers(),
                 **DelegationService(deeds, approvals.delegated).handlers(),
-                **StatusService(ledger).handlers(),
+                **StatusService(ledger, views, fleet, judge, systems.names).handlers(),
                 **LoginService(config.oidc, verifier, revocations).handlers(),
             }
             server = aio.server(options=_OPTIONS)
