@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -142,13 +142,14 @@ def done(ctx: Context, deed: Deed, *, raising: bool | None = None) -> Iterator[R
 
 def begin(ctx: Context, deed: Deed) -> pb.DelegationBegun:
     """Have the intent put on record, once a second person has agreed where one has to."""
-    from pactsh.cli.pending import agreed
+    from pactsh.cli.pending import agreed, facts_of
 
     begun = _uninterrupted(ctx, lambda journal: _begun(journal, deed))
     if not begun.approval_needed:
         return begun
     approval = agreed(ctx, deed, begun)
-    return _uninterrupted(ctx, lambda journal: _begun(journal, deed, approval=approval))
+    asked = replace(deed, facts=facts_of(approval))
+    return _uninterrupted(ctx, lambda journal: _begun(journal, asked, approval=approval.id))
 
 
 async def _begun(journal: Journal, deed: Deed, *, dry_run: bool = False, approval: str = "") -> pb.DelegationBegun:
