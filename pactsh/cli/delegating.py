@@ -260,7 +260,7 @@ class _Conductor:
     def _draw(self, text: str = "") -> None:
         total = len(self._deed.targets)
         if text:
-            self._line.draw(text)
+            self._line.tick(text)
         elif total > 1:
             count = total - len(self._waiting) - len(self._running)
             self._line.bar(count, total)

@@ -38,14 +38,13 @@ class Drained:
         draining = []
         for result in done(self._ctx, deed, raising=False):
             if result.result == "done":
-                draining.append(result.target)
+                (draining if is_draining(result) else self.ready).append(result.target)
                 self._ours |= {result.target} if not result.details.get("unchanged") else set()
             yield result
         for result in wait_drained(self._ctx, draining, self._user, self._timeout_s):
-            if result.result == "done":
-                self.ready.append(result.target)
-            if result.text:
-                yield result
+            self.ready += [result.target] if result.result == "done" else []
+            yield result
+        self.ready.sort(key=self._nodes.index)
 
     def end(self, well: Collection[str]) -> Iterator[Result]:
         """Put those of `well` back that were not drained before, and say of the others what they are left as."""
@@ -68,9 +67,15 @@ class Drained:
             self._ctx.notice(f"pact: {counted_nodes(names)} {state}; to undo it: pact undrain {fold_nodes(names)}")
 
 
+def is_draining(result: Result) -> bool:
+    """Whether jobs are left on a node that was to be drained, or may be."""
+    details = result.details
+    return details.get("before") == "draining" or bool(details.get("jobs"))
+
+
 def wait_drained(ctx: Context, names: Sequence[str], user: str, timeout_s: float) -> Iterator[Result]:
-    """Wait until nothing runs on them any more. Each that is drained as it is seen, without a text where it was so at
-    the first look; what can't be waited for any longer at the end. ^C ends the waiting, not the draining."""
+    """Wait until nothing runs on them any more: each as that is seen, and at the end what can't be waited for any
+    longer. ^C ends the waiting, not the draining."""
     from pactsh.cli.systems import lattice_settings
     from pactsh.delegates.lattice.client import Lattice
 
@@ -102,7 +107,7 @@ def _waited(ctx: Context, lattice: Lattice, left: list[str], line: ProgressLine,
             for name, error in ended:
                 left.remove(name)
                 line.clear()
-                yield _drained(ctx, name, error, first=not looks)
+                yield _drained(ctx, name, error)
             if not left:
                 return
             text = f"draining {counted_nodes(left)}: {counted(jobs, 'job')} left"
@@ -117,7 +122,7 @@ def _waited(ctx: Context, lattice: Lattice, left: list[str], line: ProgressLine,
     for name in list(left):
         left.remove(name)
         text = f"{name} is draining still after {span(timeout_s)}"
-        yield _drained(ctx, name, UnreachableError(text, hint="it goes on; more time: --drain-timeout"), first=False)
+        yield _drained(ctx, name, UnreachableError(text, hint="it goes on; more time: --drain-timeout"))
 
 
 def _look(lattice: Lattice, names: Sequence[str]) -> tuple[list[tuple[str, PactError | None]], int]:
@@ -140,9 +145,9 @@ def _look(lattice: Lattice, names: Sequence[str]) -> tuple[list[tuple[str, PactE
     return ended, len(jobs)
 
 
-def _drained(ctx: Context, name: str, error: PactError | None, *, first: bool) -> Result:
+def _drained(ctx: Context, name: str, error: PactError | None) -> Result:
     if error is None:
-        return Result("drained", name, "done", text="" if first else f"Drained: {name} has no jobs any more {VIA}")
+        return Result("drained", name, "done", text=f"Drained: {name} has no jobs any more {VIA}")
     if not ctx.json:
         ctx.notice(f"pact: {error.message}")
         ctx.notice(f"hint: {error.hint}")

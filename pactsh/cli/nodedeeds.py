@@ -69,6 +69,7 @@ def _rehearsed(ctx: Context, deed: Deed, args: Args) -> Iterator[Result]:
 
 
 def _done(ctx: Context, deed: Deed, args: Args) -> Iterator[Result]:
+    from pactsh.cli.draining import is_draining, wait_drained
     from pactsh.cli.guardrail import guarded
 
     if args.drain and ctx.settings.lattice_endpoint is None:
@@ -79,12 +80,9 @@ def _done(ctx: Context, deed: Deed, args: Args) -> Iterator[Result]:
         return
     draining = []
     for result in done(ctx, deed):
-        draining += [result.target] if result.result == "done" else []
+        draining += [result.target] if result.result == "done" and args.wait and is_draining(result) else []
         yield result
-    if args.wait:
-        from pactsh.cli.draining import wait_drained
-
-        yield from (one for one in wait_drained(ctx, draining, who, args.drain_timeout) if one.text)
+    yield from wait_drained(ctx, draining, who, args.drain_timeout)
 
 
 def _powered(ctx: Context, deed: Deed, args: Args, hit: Hit, who: str) -> Iterator[Result]:

@@ -35,11 +35,15 @@ class ProgressLine:
         sys.stderr.write(f"\r{escape(text + more)[:width]}\x1b[K")
         sys.stderr.flush()
 
+    def tick(self, text: str) -> None:
+        """Show this on a terminal alone."""
+        if self._shown:
+            self.draw(text)
+
     def bar(self, done: int, total: int) -> None:
         """So many of so many are through; on what is no terminal nothing."""
-        if self._shown:
-            filled = _WIDTH * done // max(total, 1)
-            self.draw(f"[{'#' * filled}{'-' * (_WIDTH - filled)}] {done}/{total}")
+        filled = _WIDTH * done // max(total, 1)
+        self.tick(f"[{'#' * filled}{'-' * (_WIDTH - filled)}] {done}/{total}")
 
     def clear(self) -> None:
         """Take it away."""
