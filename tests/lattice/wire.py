@@ -37,8 +37,10 @@ class Wire:
 
     def submit_dag(self, user: str, count: int, *, tenant: str = "physics") -> str:
         request = allocations.SubmitRequest()
-        for _ in range(count):
-            request.dag.allocations.add(tenant=tenant, vcluster="ml-training", project="llm", entrypoint="./step.sh")
+        for number in range(count):
+            request.dag.allocations.add(
+                id=f"step{number}", tenant=tenant, vcluster="ml-training", project="llm", entrypoint="./step.sh"
+            )
         return str(self._call("AllocationService/Submit", request, user).dag_id)
 
     def register(self, name: str) -> None:

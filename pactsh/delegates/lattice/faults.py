@@ -131,13 +131,13 @@ def _unavailable(call: Call, details: str) -> PactError:
     never_sent = details.startswith(_NEVER_SENT) or not details
     if not never_sent and not any(word in details for word in _LOST):
         return UnreachableError(f"{call.where} can't do that now: {details}")
-    if any(word in details for word in _HANDSHAKE):
-        return _untrusted(call, details)
     if "Failed to create security handshaker" in details:
         return AuthError(
             f"TLS with {call.where} can't begin: its files can't be used",
             hint=f"check {name('ca')}, {name('cert')} and {name('key')}",
         )
+    if any(word in details for word in _HANDSHAKE):
+        return _untrusted(call, details)
     if "HTTP/2" in details or "ALPN" in details:
         return UnreachableError(
             f"{call.address} does not speak gRPC", hint=f"is {name('endpoint')} lattice's gRPC port (50051)?"

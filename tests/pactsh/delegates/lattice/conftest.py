@@ -23,17 +23,7 @@ PROGRAM = os.environ.get("PACT_TEST_LATTICE")
 START_S = 30
 
 
-@pytest.fixture(
-    params=[
-        "own",
-        pytest.param(
-            "real",
-            marks=pytest.mark.skipif(
-                not PROGRAM, reason="PACT_TEST_LATTICE names no lattice-server: with one, it is tried as well"
-            ),
-        ),
-    ]
-)
+@pytest.fixture(params=["own", "real"] if PROGRAM else ["own"])
 def wire(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wire]:
     """An empty lattice: the tests' own and, where PACT_TEST_LATTICE names the program, the real one."""
     if request.param == "own":
