@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import msgspec
 
@@ -106,11 +106,8 @@ class Bmc:
 
     def own(self, link: str) -> str:
         """The path of a link; raises `PactError` if it leads to another host."""
-        try:
-            parts = urlsplit(urljoin(self._service.base, link))
-        except ValueError:
-            parts = urlsplit("")
-        if f"https://{parts.netloc}".lower() != self._service.base.lower() or not parts.path.startswith("/"):
+        parts = self._parts(link)
+        if _place(parts) != _place(urlsplit(self._service.base)) or not parts.path.startswith("/"):
             raise PactError(
                 f"the BMC at {self._host} wants pact to go on at {printable(link, 120)!r}, which is not itself",
                 hint="pact does not: it would show its password there",
@@ -119,11 +116,16 @@ class Bmc:
 
     def here(self, link: str) -> str:
         """The path of a link on this BMC, by whatever name it calls itself."""
+        parts = self._parts(link)
+        return parts.path + (f"?{parts.query}" if parts.query else "")
+
+    def _parts(self, link: str) -> SplitResult:
+        """A link, made whole; nothing at all for what is none."""
         try:
             parts = urlsplit(urljoin(self._service.base, link))
+            return parts if _place(parts) else urlsplit("")
         except ValueError:
-            return _ROOT
-        return parts.path + (f"?{parts.query}" if parts.query else "")
+            return urlsplit("")
 
     @property
     def _host(self) -> str:
@@ -185,6 +187,10 @@ class Bmc:
         said = " ".join(str(one.get("Message") or "") for one in task.messages or ())
         why = printable(said) or printable(task.task_state, 40)
         raise PactError(f"the BMC at {self._host} did not do it: {why}")
+
+
+def _place(parts: SplitResult) -> tuple[str, str, int]:
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or 443
 
 
 class _Pinned(ssl.SSLContext):

@@ -147,6 +147,12 @@ def test_no_link_leads_to_another_host(site: Openchami, bmc: fake.Bmc, pem: tupl
         assert asked.own(fake.RESET) == fake.RESET
 
 
+def test_the_port_of_https_may_be_said(site: Openchami, pem: tuple[Path, Path]) -> None:
+    asked = Bmc("bmc.example", by_redfish(site, pem[0]), timeout_s=LIMIT_S, pace=QUICK)
+    assert asked.own("https://BMC.example:443/redfish/v1/x?y=1") == "/redfish/v1/x?y=1"
+    fails(lambda: asked.own("http://bmc.example:443/redfish/v1/x"))
+
+
 def test_a_redirect_is_not_followed_to_sign_in(site: Openchami, bmc: fake.Bmc, pem: tuple[Path, Path]) -> None:
     away = Server(lambda _call: Answer(302, f"https://{bmc.address}"), pem)
     away.start()

@@ -48,7 +48,7 @@ def test_a_session_that_is_complete_may_have_failed(csm: Openchami) -> None:
 def test_a_session_of_no_node_did_nothing(csm: Openchami) -> None:
     del csm.nodes[NODE]
     error = fails(lambda: boot(csm))
-    assert "BOS did nothing: no node of this template" in error.message
+    assert "BOS's session has no node" in error.message
     assert "openchami_bos_template" in error.hint
 
 
