@@ -6,19 +6,23 @@ which never waits) leaves the request pending.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pactsh.cli.context import Context
+from pactsh.cli.nodes import counted_nodes, is_name
 from pactsh.cli.settled import Outcome, SettledError
 from pactsh.errors import PolicyError, UnreachableError, error_of
 from pactsh.model.approval import Approval
 
 if TYPE_CHECKING:
+    from pactsh.cli.delegating import Deed
     from pactsh.cli.local import LocalAgent
     from pactsh.model.entry import Draft
+    from pactsh.rpc import pact_pb2 as pb
 
 _AGAIN_S = 1.0
 
@@ -69,13 +73,36 @@ def pending_of(ctx: Context, approval: Approval) -> Pending:
 
 def request(ctx: Context, action: str, draft: Draft) -> Pending:
     """Ask the journal for a second person who agrees to this entry."""
-    import json
-
     from pactsh.cli.remote import ask
 
     operation = json.dumps({"message": draft.message, "body": draft.body}).encode()
     found = ask(ctx, lambda j: j.request_approval(action, operation, draft.message, scope=draft.scope))
     return pending_of(ctx, found)
+
+
+def agreed(ctx: Context, deed: Deed, begun: pb.DelegationBegun) -> str:
+    """Wait until a second person has agreed to what lattice or OpenCHAMI is to do, and return the approval's id; where
+    the journal does it then, wait for that and raise like `settle_elsewhere`."""
+    from pactsh.cli.remote import ask
+
+    what, where = deed.action.replace("_", " "), begun.vcluster
+    names = counted_nodes(deed.targets) if all(map(is_name, deed.targets)) else ", ".join(deed.targets)
+    reason = deed.facts.get("reason")
+    summary = f"{what} {names}{f': {reason}' if reason else ''}"
+    body = {"action": deed.action, "targets": list(deed.targets), "facts": deed.facts}
+    operation = json.dumps({"message": summary, "body": body}).encode()
+    found = ask(ctx, lambda j: j.request_approval("delegate", operation, summary, scope=f"vcluster:{where}"))
+    pending = pending_of(ctx, found)
+    if begun.by_journal:
+        settle_elsewhere(ctx, pending, what, where)
+    _announce(ctx, pending, what, where)
+    try:
+        over = _watch(ctx, pending.id, lambda approval: approval.state == "pending")
+    except KeyboardInterrupt:
+        raise SettledError(Outcome(pending.id, "pending", what, where)) from None
+    if over.state != "approved":
+        _end(over, what, where)
+    return over.id
 
 
 def _announce(ctx: Context, pending: Pending, what: str, where: str) -> None:
@@ -86,16 +113,16 @@ def _announce(ctx: Context, pending: Pending, what: str, where: str) -> None:
     ctx.notice("Waiting for approval... (Ctrl-C to background)")
 
 
-def _watch(ctx: Context, id_: str) -> Approval:
+def _watch(ctx: Context, id_: str, waits: Callable[[Approval], bool] = lambda approval: approval.is_open) -> Approval:
     from pactsh.cli.remote import ask, iterate
 
     while True:
         try:
             for known in ask(ctx, lambda journal: journal.approvals(id_=id_)):
-                if not known.is_open:
+                if not waits(known):
                     return known
             for approval in iterate(ctx, lambda journal: journal.watch_approvals(id_=id_)):
-                if not approval.is_open:
+                if not waits(approval):
                     return approval
         except UnreachableError as error:
             ctx.notice(f"pact: {error.message}; trying again")
