@@ -28,8 +28,8 @@ from pactsh.model.secret import Secret
 
 _ROOT = "/redfish/v1/"
 _SESSIONS = "/redfish/v1/SessionService/Sessions"
-_SETTINGS = "openchami_bmc_user and openchami_bmc_password"
-_TRUST = "openchami_bmc_ca or openchami_bmc_fingerprint"
+_SETTINGS = "bmc_user and bmc_password"
+_TRUST = "bmc_ca or bmc_fingerprint"
 _RUNNING = {"New", "Starting", "Running", "Suspended", "Interrupted", "Pending", "Stopping", "Cancelling", "Service"}
 
 T = TypeVar("T")
@@ -212,14 +212,14 @@ def bmc_trust(ca: Path | None, fingerprint: str | None) -> ssl.SSLContext:
     """What certificates of BMCs are taken: those with a fingerprint (several are parted by commas), those that `ca`
     signed; where both are given, those for which both holds. Raises `UsageError`."""
     if fingerprint is None:
-        return trust("openchami_bmc_ca", ca)
+        return trust("bmc_ca", ca)
     context = _Pinned(ssl.PROTOCOL_TLS_CLIENT)
     context.fingerprints = frozenset(_fingerprint(one) for one in fingerprint.split(","))
     if ca is None:
         context.check_hostname = False  # the certificate itself is known
         context.verify_mode = ssl.CERT_NONE
     else:
-        trust("openchami_bmc_ca", ca)
+        trust("bmc_ca", ca)
         context.load_verify_locations(cafile=ca)
     return context
 
@@ -228,7 +228,7 @@ def _fingerprint(text: str) -> str:
     plain = text.strip().lower().removeprefix("sha256:").replace(":", "")
     if not re.fullmatch(r"[0-9a-f]{64}", plain, re.ASCII):
         raise UsageError(
-            f"openchami_bmc_fingerprint {printable(text, 120)!r}: expected a certificate's SHA-256, 64 hex digits",
+            f"bmc_fingerprint {printable(text, 120)!r}: expected a certificate's SHA-256, 64 hex digits",
             hint="openssl x509 -noout -fingerprint -sha256 prints it",
         )
     return plain
