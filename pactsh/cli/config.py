@@ -99,6 +99,24 @@ EXPECTED: Mapping[str, str] = {
     "vcluster": "a vCluster name (lower-case letters, digits, hyphens)",
     "output": "text or json",
     "timeout": "a number of seconds above 0, at most 86400",
+    "lattice_endpoint": "host:port, http://host:port or https://host:port",
+    "lattice_token": "a token",
+    "lattice_ca": "a path",
+    "lattice_cert": "a path",
+    "lattice_key": "a path",
+    "openchami_smd_url": "http://host[:port][/path] or https://…, without user or query",
+    "openchami_token": "a token",
+    "openchami_pcs_url": "http://host[:port][/path] or https://…, without user or query",
+    "openchami_bss_url": "http://host[:port][/path] or https://…, without user or query",
+    "openchami_backend": "pcs, redfish or csm",
+    "openchami_ca": "a path",
+    "openchami_names": "xname or nid",
+    "openchami_xnames": "a table of node names and their xnames",
+    "bmc_user": "text",
+    "bmc_password": "a password",
+    "bmc_ca": "a path",
+    "bmc_fingerprint": "a SHA-256 fingerprint (64 hexadecimal digits, in pairs with colons if you like)",
+    "bos_template": "the name of a session template",
     "verbose": "true or false",
 }
 _SECRETS = frozenset({"token", "lattice_token", "openchami_token", "bmc_password"})
@@ -158,7 +176,7 @@ def _why(error: OSError | UnicodeDecodeError) -> str:
 
 def _refuse_readable(path: Path, mode: int) -> None:
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError(f"{path}: holds a token, but others may read it", hint=f"chmod 600 {path}")
+        raise UsageError(f"{path}: holds a token or a password, but others may read it", hint=f"chmod 600 {path}")
 
 
 def _read_file(path: Path) -> dict[str, object]:
@@ -189,7 +207,7 @@ def _check(prefix: str, kind: str, values: Mapping[str, object]) -> None:
             wrong = error
         name = next(n for n, k in ENVIRONMENT.items() if k == key) if kind == "environment" else key
         shown = "" if key in _SECRETS else f", got {values[key]!r}"
-        raise UsageError(f"{prefix}{name}: expected {EXPECTED.get(key, 'text')}{shown}") from wrong
+        raise UsageError(f"{prefix}{name}: expected {EXPECTED[key]}{shown}") from wrong
 
 
 def _settings(values: Mapping[str, object]) -> Settings:

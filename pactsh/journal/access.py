@@ -28,6 +28,8 @@ class Need(enum.Enum):
     READER = "an agent, or any role that reads status and log"
     ASKER = "an agent, for what people want on its node; or a person whose role may do it alone"
     ADMIN = "a platform admin"
+    DELEGATOR = "a person whose role may have that done, on each of the targets"
+    BEGINNER = "the person who began it"
     DECIDER = "a person whose role approves there, and who has not asked for it"
 
 
@@ -53,8 +55,8 @@ RULES: Mapping[str, Need] = {
     "Policy/Evaluate": Need.AGENT,
     "Login/Providers": Need.ANYONE,
     "Login/Verify": Need.AGENT,
-    "Delegation/Begin": Need.PERSON,  # it depends on the action and the targets, and is checked there
-    "Delegation/End": Need.PERSON,  # of whoever began it
+    "Delegation/Begin": Need.DELEGATOR,  # it depends on the action and the targets, and is checked there
+    "Delegation/End": Need.BEGINNER,
     "Status/Get": Need.READER,
     "Approvals/Request": Need.ASKER,  # it depends on the action, and is checked there
     "Approvals/Decide": Need.DECIDER,  # it depends on the request
@@ -132,6 +134,8 @@ def authorize(method: str, identity: Identity | None) -> None:
         Need.READER: reads,
         Need.ASKER: reads,
         Need.DECIDER: reads,
+        Need.DELEGATOR: reads and not is_agent,
+        Need.BEGINNER: reads and not is_agent,
     }[need]
     if not allowed:
         raise ForbiddenError(f"{identity.principal} may not call {method}", hint=f"needed: {need.value}")

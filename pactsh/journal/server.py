@@ -28,6 +28,7 @@ from pactsh.journal.approvals import ApprovalsService
 from pactsh.journal.certificates import CertificatesService
 from pactsh.journal.config import Config
 from pactsh.journal.datadir import DataDir
+from pactsh.journal.deeds import Deeds
 from pactsh.journal.delegation import DelegationService
 from pactsh.journal.events import Events
 from pactsh.journal.fleet import FleetService
@@ -107,16 +108,18 @@ class Server:
             await views.catch_up(store)
             judge, revocations = Judge(engine, views.policies), Revocations(views.revoked, utc_now)
             journal = JournalService(ledger, views, judge)
-            approvals = ApprovalsService(ledger, views, journal, judge)
+            deeds, systems = Deeds(ledger, views, judge), config.systems()
+            approvals = ApprovalsService(ledger, views, journal, judge, deeds=deeds, systems=systems)
+            fleet = FleetService(ledger, views, judge)
             handlers = {
                 **journal.handlers(),
                 **approvals.handlers(),
                 **CertificatesService(ledger, authority, data.join_tokens(), revocations).handlers(),
                 **RevokingService(ledger, views, revocations, judge).handlers(),
-                **FleetService(ledger, views, judge).handlers(),
+                **fleet.handlers(),
                 **JudgeService(judge, ledger, views).handlers(),
-                **DelegationService(ledger, views, judge).handlers(),
-                **StatusService(ledger).handlers(),
+                **DelegationService(deeds, approvals.delegated).handlers(),
+                **StatusService(ledger, views, fleet, judge, systems.names).handlers(),
                 **LoginService(config.oidc, verifier, revocations).handlers(),
             }
             server = aio.server(options=_OPTIONS)
@@ -128,7 +131,7 @@ class Server:
             await store.close()
             await self._end_engine()
             raise
-        self._server, self.ledger = server, ledger
+        self._server, self.ledger, self._delegated = server, ledger, approvals.delegated
         self._tasks = [
             asyncio.create_task(ledger.sign_at_intervals(), name="sign heads"),
             asyncio.create_task(approvals.run(), name="approvals"),
@@ -167,6 +170,7 @@ class Server:
             task.cancel()
         await asyncio.wait(self._tasks, timeout=_END_S)  # they have connections to close
         await self._server.stop(self.config.stop_grace_s)
+        await self._delegated.close()
         await self.ledger.close()
         await self._end_engine()
         if self.config.listen_unix is not None:

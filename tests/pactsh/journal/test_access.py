@@ -69,7 +69,7 @@ def test_a_method_without_a_rule_or_a_rule_without_a_method_can_not_be_registere
 
     gate = Gate(NoTokens(), Revocations({}, utc_now))  # type: ignore[arg-type]
     handlers = dict.fromkeys(METHODS, handler)
-    assert len(gate.generic_handlers(handlers)) == 6
+    assert len(gate.generic_handlers(handlers)) == 8
     for broken in (
         {name: h for name, h in handlers.items() if name != "Journal/Get"},
         {**handlers, "Journal/Drop": handler},

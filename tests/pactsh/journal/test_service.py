@@ -73,6 +73,9 @@ CALLS: dict[str, Callable[[Journal], Awaitable[Any]]] = {
     "Approvals/Decide": decide,
     "Approvals/List": lambda j: j.approvals(),
     "Approvals/Watch": lambda j: first(j.watch_approvals()),
+    "Delegation/Begin": lambda j: j.begin_delegation("drain", ["node042"]),
+    "Delegation/End": lambda j: j.end_delegation("dg-0", "node042", status=0, answer="done"),
+    "Status/Get": lambda j: j.status(),
 }
 
 CALLERS: dict[str, Callable[[Site], Journal]] = {
@@ -135,6 +138,7 @@ ODD: dict[tuple[str, str], type[PactError]] = {
     ("agent", "Approvals/Request"): ForbiddenError,
     ("other agent", "Approvals/Request"): ForbiddenError,
     **{(who, "Approvals/Request"): UsageError for who in ("ops", "admin")},
+    **{(who, "Delegation/End"): NotFoundError for who in ("ops", "regulated", "admin")},
 }
 
 
@@ -149,6 +153,8 @@ def expected(caller: str, method: str) -> type[PactError] | str | None:
         return NotFoundError
     if (caller, method) in SILENT:
         return "silent"
+    if method == "Delegation/End" and caller in {"viewer", "other viewer", "service-agent", "service-ai"}:
+        return NotFoundError  # it has begun nothing
     if method in ALLOWED[caller]:
         return ODD.get((caller, method))
     return ForbiddenError

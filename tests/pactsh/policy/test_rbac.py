@@ -12,7 +12,7 @@ from pactsh.policy.model import Policy
 from pactsh.policy.rbac import ACTIONS, highest_class, may
 
 POLICY = Policy("ml")
-READS = {"status", "diff", "log"}
+READS = {"status", "diff", "log", "lattice_read"}
 OPERATES = READS | {
     "commit",
     "rollback",
@@ -25,6 +25,7 @@ OPERATES = READS | {
     "approve",
 }
 OPERATES |= {"node_assign", "session_play"}
+OPERATES |= {"drain", "undrain", "cordon", "uncordon", "reboot", "reimage", "job_cancel", "dag_cancel"}
 EMERGENCY = {"emergency_start", "emergency_end"}
 TABLE = {
     "pact-platform-admin": set(ACTIONS),
