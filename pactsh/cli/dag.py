@@ -107,13 +107,10 @@ class InspectArgs:
 
 def run_inspect(ctx: Context, args: InspectArgs) -> Dag:
     """Ask lattice for one DAG; it is shown to who may see the vClusters of its jobs."""
-    from pactsh.cli.latticeread import also_may, looked_up, reading
+    from pactsh.cli.latticeread import looked_up, reading
 
     with reading(ctx, ctx.settings.vcluster or "") as lattice:
-        dag: Dag = looked_up(lattice.dag, args.id, "dag inspect", "DAG", "pact dag list")
-        for vcluster in sorted({job.vcluster for job in dag.jobs}):
-            also_may(ctx, lattice, f"DAG {dag.id}", vcluster)
-    return dag
+        return looked_up(lattice.dag, args.id, "dag inspect", "DAG", "pact dag list")
 
 
 def in_order(jobs: Sequence[Job]) -> list[Job]:

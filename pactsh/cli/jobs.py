@@ -88,12 +88,10 @@ class InspectArgs:
 
 def run_inspect(ctx: Context, args: InspectArgs) -> Job:
     """Ask lattice for one job; it is shown to who may see its vCluster. Raises `NotFoundError`, `UsageError`."""
-    from pactsh.cli.latticeread import also_may, looked_up, reading
+    from pactsh.cli.latticeread import looked_up, reading
 
     with reading(ctx, ctx.settings.vcluster or "") as lattice:
-        job: Job = looked_up(lattice.job, args.id, "jobs inspect", "job", "pact jobs list")
-        also_may(ctx, lattice, f"job {job.id}", job.vcluster)
-    return job
+        return looked_up(lattice.job, args.id, "jobs inspect", "job", "pact jobs list")
 
 
 @dataclass(frozen=True, slots=True)
