@@ -83,7 +83,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("nodes", LATTICE, "List and inspect lattice's nodes.", "pactsh.cli.latticenodes", needs="lattice"),
     Verb("cluster", SYSTEM, "Show the health of etcd and lattice."),
     Verb("audit", SYSTEM, "Show audit events of pact and lattice."),
-    Verb("health", SYSTEM, "Show the health of the whole system."),
+    Verb("health", SYSTEM, "Show the health of the whole system.", "pactsh.cli.health"),
     Verb("dev", SYSTEM, "Run a whole system on this machine, for development.", "pactsh.cli.dev"),
     Verb("completion", SYSTEM, "Print a completion script for a shell.", "pactsh.cli.completion"),
     Verb("help", SYSTEM, "Show help on a verb.", "pactsh.cli.help"),
