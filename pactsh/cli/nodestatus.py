@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from pactsh.cli.bothsides import LatticeNode, LatticeSide, Trouble, contradictions
 from pactsh.cli.changes import counted, lasts
 from pactsh.cli.nodes import fold_nodes
 
@@ -53,7 +54,7 @@ class DeltaStatus(msgspec.Struct, frozen=True):
 
 class NodeStatus(msgspec.Struct, frozen=True):
     """A node as its agent sees it; None: not known. `window_s`: seconds left in the commit window, if one is open.
-    `unreadable`: its agent's report is of a form that is not known here."""
+    `unreadable`: its agent's report is of a form that is not known here. `lattice`: None where none is configured."""
 
     node: str
     vcluster: str
@@ -76,6 +77,13 @@ class NodeStatus(msgspec.Struct, frozen=True):
     last_seen: str | None = None
     present: bool | None = None
     unreadable: bool = False
+    lattice: LatticeNode | None = None
+
+    @property
+    def exit_status(self) -> int:
+        """Whether lattice could be asked, if it was to be."""
+        error = None if self.lattice is None else self.lattice.error
+        return error.code if isinstance(error, Trouble) else 0
 
     @property
     def shown_state(self) -> str:
@@ -86,7 +94,7 @@ class NodeStatus(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class FleetStatus:
     """The nodes of a vCluster (or all), worst first, and what to look after. `counts`: nodes by state, worst first.
-    `unknown`: names that were asked for and are no nodes."""
+    `unknown`: names that were asked for and are no nodes. `lattice`: None where none is configured."""
 
     vcluster: str | None
     nodes: tuple[NodeStatus, ...]
@@ -94,19 +102,40 @@ class FleetStatus:
     counts: Mapping[str, int] = field(default_factory=dict)
     absent: int = 0
     unknown: tuple[str, ...] = ()
+    lattice: LatticeSide | None = None
 
     @property
     def exit_status(self) -> int:
-        """Whether all that were named are there."""
-        return 1 if self.unknown else 0
+        """Whether all that were named are there, and lattice could be asked, if it was to be."""
+        failed = None if self.lattice is None else self.lattice.error
+        return failed.code if failed is not None else 1 if self.unknown else 0
 
 
-def fleet(vcluster: str | None, nodes: Iterable[NodeStatus], now: float, unknown: Sequence[str] = ()) -> FleetStatus:
-    """The nodes in order; `now` in seconds since the epoch. `unknown` were asked for, and there are none such."""
+def fleet(
+    vcluster: str | None,
+    nodes: Iterable[NodeStatus],
+    now: float,
+    unknown: Sequence[str] = (),
+    side: LatticeSide | None = None,
+) -> FleetStatus:
+    """The nodes in order; `now` in seconds since the epoch. `unknown` were asked for, and there are none such. `side`
+    is what lattice says of all of them together; of each it is in the nodes."""
     ordered = tuple(sorted(nodes, key=badness))
     absent = sum(node.present is False for node in ordered)
-    first = (f"{fold_nodes(unknown)}: no such node",) if unknown else ()
-    return FleetStatus(vcluster, ordered, first + folded(ordered, now), counts(ordered), absent, tuple(unknown))
+    first = [f"{fold_nodes(unknown)}: no such node"] if unknown else []
+    first += [] if side is None else _of_side(side)
+    told = (*first, *folded(ordered, now))
+    return FleetStatus(vcluster, ordered, told, counts(ordered), absent, tuple(unknown), side)
+
+
+def _of_side(side: LatticeSide) -> Iterator[str]:
+    if side.error is not None:
+        yield side.error.message
+    if side.only_lattice:
+        where = f" in {side.vcluster}" if side.vcluster else ""
+        yield f"{fold_nodes(side.only_lattice)}: lattice has it{where}, pact does not"
+    if side.only_pact:
+        yield f"{fold_nodes(side.only_pact)}: lattice has no node of this name"
 
 
 def badness(status: NodeStatus) -> tuple[int, str]:
@@ -120,6 +149,7 @@ def badness(status: NodeStatus) -> tuple[int, str]:
         status.degraded,
         status.spool is not None and status.spool.level != "normal",
         overlay is not None and overlay.wanted not in {None, overlay.version},
+        any(contradictions(status)),
     )
     weight = sum(1 << (len(signs) - i) for i, sign in enumerate(signs) if sign)
     return (-weight, status.node)
@@ -143,6 +173,7 @@ def warnings(status: NodeStatus, now: float) -> Iterator[str]:
     overlay, deltas = status.overlay, status.deltas
     if status.unreadable:
         yield "its report can't be read: is its agent of another version?"
+    yield from contradictions(status)
     if overlay is not None and overlay.failing is not None:
         why = "; ".join(overlay.failing.reasons[:2])
         yield f"the overlay, version {overlay.failing.version}, could not be applied: {why}"

@@ -125,32 +125,50 @@ async def _list(journal: Journal, wanted: Filter, n: int) -> Sequence[Entry]:
 
 def list_nodes(ctx: Context, vcluster: str | None = None) -> list[NodeStatus]:
     """What all nodes, or those of a vCluster, reported last, by name."""
-    return [_status(node) for node in ask(ctx, lambda journal: journal.nodes(vcluster or "", brief=True))]
+    return [status_of(node) for node in ask(ctx, lambda journal: journal.nodes(vcluster or "", brief=True))]
 
 
 def one_node(ctx: Context, node: str) -> NodeStatus:
     """What one node reported last; raises `NotFoundError`."""
-    return _status(ask(ctx, lambda journal: journal.node(node)))
-
-
-def nodes_of(ctx: Context, text: str) -> tuple[list[NodeStatus], tuple[str, ...]]:
-    """What the nodes of a nodeset reported last, and those that there are none of. Raises `UsageError` for the text."""
-    nodes, unknown = _selected(ctx, text, brief=True)
-    return [_status(node) for node in nodes], unknown
+    return status_of(ask(ctx, lambda journal: journal.node(node)))
 
 
 def capabilities_of(ctx: Context, text: str) -> tuple[list[tuple[str, dict[str, object] | None]], tuple[str, ...]]:
     """What the nodes of a nodeset have, None of one that reported nothing; and those that there are none of."""
-    nodes, unknown = _selected(ctx, text, brief=False)
+    vcluster = one_vcluster(text)
+    nodes, unknown = chosen(text, ask(ctx, lambda journal: journal.nodes(vcluster)))
     found = [(node.node, _details(node).get("cap")) for node in nodes]
     return [(name, cap if isinstance(cap, dict) else None) for name, cap in found], unknown
 
 
-def _selected(ctx: Context, text: str, *, brief: bool) -> tuple[list[pb.Node], tuple[str, ...]]:
+def named_nodes(ctx: Context, text: str) -> tuple[str, ...]:
+    """The nodes that a nodeset names, whether there are any of these names or not; the journal is asked where it names
+    vClusters. Raises `UsageError` for the text."""
+
+    async def members(groups: Groups) -> Mapping[str, Iterable[str]]:
+        grouped: dict[str, list[str]] = {}
+        async with ctx.journal() as journal:
+            for name in ("",) if groups.all else groups.names:
+                for node in await journal.nodes(name, brief=True):
+                    grouped.setdefault(node.vcluster, []).append(node.node)
+        return grouped
+
+    return interrupts.run(resolve(text, "", members))
+
+
+def one_vcluster(text: str) -> str:
+    """The vCluster that a nodeset is, where it is one and nothing else: then the journal need not tell of all nodes.
+
+    >>> one_vcluster("@ml"), one_vcluster("@ml,n1")
+    ('ml', '')
+    """
     groups = groups_in(text)
-    # One question: of the vCluster, where the text names one and nothing else.
-    only = groups.names[0] if not groups.all and len(groups.names) == 1 and text == f"@{groups.names[0]}" else ""
-    found = {node.node: node for node in ask(ctx, lambda journal: journal.nodes(only, brief=brief))}
+    return groups.names[0] if not groups.all and len(groups.names) == 1 and text == f"@{groups.names[0]}" else ""
+
+
+def chosen(text: str, nodes: Iterable[pb.Node]) -> tuple[list[pb.Node], tuple[str, ...]]:
+    """Those of a nodeset, and the names that there are none of. Raises `UsageError` for the text."""
+    found = {node.node: node for node in nodes}
 
     async def members(_groups: Groups) -> Mapping[str, Iterable[str]]:
         grouped: dict[str, list[str]] = {}
@@ -191,7 +209,8 @@ class _Details(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(_Details)
 
 
-def _status(node: pb.Node) -> NodeStatus:
+def status_of(node: pb.Node) -> NodeStatus:
+    """What a node reported last."""
     details, unreadable = _Details(), False
     try:
         details = _decoder.decode(node.details or b"{}")

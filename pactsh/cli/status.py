@@ -14,17 +14,21 @@ import click
 import msgspec
 
 from pactsh.cli.arguments import NODES, NumberType
+from pactsh.cli.bothsides import Trouble, contradictions
 from pactsh.cli.changes import clock
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
 from pactsh.cli.entries import short_time
+from pactsh.cli.latticelook import Everything, Look, of_node, of_nodes
 from pactsh.cli.nodestatus import FleetStatus, NodeStatus, fleet, warnings
 from pactsh.cli.render import Out, screen_size
 from pactsh.errors import NotFoundError, UnreachableError, UsageError
 
 EVERY_S = 2.0
+LATTICE_AGAIN_S = 10.0
 _STEP_S = 0.2  # between two looks at the size of the screen
 _HEADER = ("NODE", "VCLUSTER", "STATE", "DRIFT", "WINDOW", "PRESENCE", "VERSION", "LAST SEEN")
+_LATTICE_AT = _HEADER.index("VERSION")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,36 +52,57 @@ Result = NodeStatus | FleetStatus | Screen
 
 
 def run(ctx: Context, args: Args) -> Result | Iterator[Result]:
-    """Ask this node's agent, or the journal about others."""
+    """Ask this node's agent, or the journal about others; and lattice, where one is configured."""
     if args.node is not None and "vcluster" in ctx.explicit:
         raise UsageError("status: give a NODE or --vcluster, not both")
+    lattice = Look(ctx, 0.0 if args.watch is None else LATTICE_AGAIN_S)
     if args.watch is None:
-        return _look(ctx, args.node)
-    return _looks(ctx, lambda: _look(ctx, args.node), args.watch)
+        return _look(ctx, args.node, lattice)
+    return _looks(ctx, lambda: _look(ctx, args.node, lattice), args.watch)
 
 
-def _look(ctx: Context, text: str | None) -> NodeStatus | FleetStatus:
+def _look(ctx: Context, text: str | None, lattice: Look) -> NodeStatus | FleetStatus:
     if ctx.node is not None and "vcluster" not in ctx.explicit:
         with ctx.agent() as agent:
             here = msgspec.convert(agent.ask("status"), NodeStatus)
         if text in {None, here.node}:
-            return here
-    from pactsh.cli.remote import list_nodes, nodes_of, one_node
-
+            return lattice.here(here)
     if text is None:
-        vcluster = ctx.settings.vcluster
-        if vcluster is None:
-            raise UsageError("status: not on a node: name a NODE or give --vcluster")
-        nodes = list_nodes(ctx, vcluster)
-        if not nodes:
-            raise NotFoundError(f"status: {vcluster}: no such vCluster, or no nodes in it", hint="see pact group list")
-        return fleet(vcluster, nodes, ctx.now().timestamp())
-    if re.fullmatch(r"[a-z0-9-]+", text):
-        return one_node(ctx, text)
-    nodes, unknown = nodes_of(ctx, text)
-    if not nodes:
+        return _vcluster(ctx, lattice)
+    return _node(ctx, text, lattice) if re.fullmatch(r"[a-z0-9-]+", text) else _nodes(ctx, text, lattice)
+
+
+def _vcluster(ctx: Context, lattice: Look) -> FleetStatus:
+    from pactsh.cli.remote import status_of
+
+    vcluster = ctx.settings.vcluster
+    if vcluster is None:
+        raise UsageError("status: not on a node: name a NODE or give --vcluster")
+    found, answer = lattice.beside(ctx, lambda journal: journal.nodes(vcluster, brief=True), vcluster=vcluster)
+    if not found:
+        raise NotFoundError(f"status: {vcluster}: no such vCluster, or no nodes in it", hint="see pact group list")
+    nodes, side = of_nodes([*map(status_of, found)], answer, vcluster=vcluster)
+    return fleet(vcluster, nodes, ctx.now().timestamp(), side=side)
+
+
+def _node(ctx: Context, name: str, lattice: Look) -> NodeStatus:
+    from pactsh.cli.remote import status_of
+
+    found, answer = lattice.beside(ctx, lambda journal: journal.node(name), node=name)
+    return of_node(status_of(found), answer)
+
+
+def _nodes(ctx: Context, text: str, lattice: Look) -> FleetStatus:
+    from pactsh.cli.remote import chosen, one_vcluster, status_of
+
+    only = one_vcluster(text)
+    found, answer = lattice.beside(ctx, lambda journal: journal.nodes(only, brief=True), vcluster=only)
+    those, unknown = chosen(text, found)
+    if not those:
         raise NotFoundError(f"status: {text}: no such node", hint="pact group list shows the vClusters")
-    return fleet(None, nodes, ctx.now().timestamp(), unknown)
+    named = Everything() if text == "@*" else unknown
+    nodes, side = of_nodes([*map(status_of, those)], answer, vcluster=only, named=named)
+    return fleet(None, nodes, ctx.now().timestamp(), unknown, side)
 
 
 def _looks(ctx: Context, look: Callable[[], NodeStatus | FleetStatus], every_s: float) -> Iterator[Result]:
@@ -163,7 +188,15 @@ def _render_screen(result: Screen, out: Out, height: int | None) -> None:
 
 
 def _table(nodes: tuple[NodeStatus, ...], out: Out) -> None:
-    out.table(_HEADER, map(_row, nodes), [[_colour(node)] * len(_HEADER) for node in nodes])
+    """With lattice's column where it could be asked of any."""
+    header: tuple[str, ...] = _HEADER
+    rows: list[tuple[str, ...]] = [_row(node) for node in nodes]
+    views = [node.lattice for node in nodes]
+    if any(view is not None and view.is_known for view in views):
+        header = (*_HEADER[:_LATTICE_AT], "LATTICE", *_HEADER[_LATTICE_AT:])
+        cells = ("-" if view is None else view.shown for view in views)
+        rows = [(*row[:_LATTICE_AT], cell, *row[_LATTICE_AT:]) for row, cell in zip(rows, cells, strict=True)]
+    out.table(header, rows, [[_colour(node)] * len(header) for node in nodes])
 
 
 def _row(node: NodeStatus) -> tuple[str, ...]:
@@ -177,7 +210,7 @@ def _colour(node: NodeStatus) -> str:
     if node.emergency or node.present is False:
         return "red bold" if node.emergency else "red"
     failing = node.overlay is not None and node.overlay.failing is not None
-    return "yellow" if node.drift or failing or node.degraded or node.unreadable else ""
+    return "yellow" if node.drift or failing or node.degraded or node.unreadable or any(contradictions(node)) else ""
 
 
 def _warn(texts: tuple[str, ...], out: Out) -> None:
@@ -205,6 +238,10 @@ def _render_node(status: NodeStatus, out: Out, now: float) -> None:
         facts.append(("Window", f"{clock(status.window_s)} left, then what is not committed is rolled back"))
     if status.overlay is not None and (status.overlay.version or status.overlay.failing):
         facts.append(("Overlay", f"version {status.overlay.version}"))
+    if status.lattice is not None:
+        facts.append(("Lattice", status.lattice.told))
+        if isinstance(status.lattice.error, Trouble):
+            facts.append(("Warning", status.lattice.error.message))
     facts += [("Warning", text.replace(" NODE)", f" {status.node})")) for text in warnings(status, now)]
     if status.journal is not None:
         link = "connected" if status.journal.connected else "UNREACHABLE"

@@ -99,6 +99,16 @@ class FleetService:
         )
         return pb.NodeReportReply(interval_s=REPORT_INTERVAL_S)
 
+    def counts(self, reach: Reach) -> tuple[int, int]:
+        """How many nodes are within reach, and how many of them are present; `views` are caught up."""
+        seen = [name for name in {*self._views.nodes, *self._presence.nodes()} if self._sees(reach, name)]
+        return len(seen), sum(self._is_present(name) for name in seen)
+
+    def _is_present(self, name: str) -> bool:
+        """Whether it reports; of one that was revoked what it said before does not count."""
+        view = self._views.nodes.get(name)
+        return self._presence.is_present(name) and (view is None or view.state != REVOKED)
+
     def _bound(self, node: str) -> str:
         """The vCluster that a node is in, "" where none is known."""
         return self._views.nodes.get(node, NodeView(node)).vcluster
@@ -124,11 +134,9 @@ class FleetService:
             state=view.state,
             version=view.version,
             last_seen=view.last_seen,
-            present=self._presence.is_present(name),
+            present=self._is_present(name),
         )
-        if view.state == REVOKED:
-            node.present = False  # whatever it said before
-        elif report is not None:
+        if view.state != REVOKED and report is not None:
             node.vcluster = self._vcluster(name)
             node.ssh_address = report.ssh_address or view.ssh_address
             node.state = report.state or view.state

@@ -8,6 +8,7 @@ connections of their own, which WAL keeps out of the writer's way.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import queue
@@ -23,7 +24,7 @@ from pactsh.errors import PactError
 from pactsh.journal.chain import Record, Tip
 from pactsh.journal.sqlite_read import Reader, to_store_error
 from pactsh.journal.sqlite_write import Writer, open_database
-from pactsh.journal.store import Outcome, Query, Row, StoreError
+from pactsh.journal.store import Outcome, Query, Row, Space, StoreError
 from pactsh.model.entry import Draft, Head
 
 _log = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ _Answer = tuple["asyncio.Future[Any]", object]
 
 class SqliteStore:
     """A `Store` in one file. Open it with `SqliteStore.open` in the loop that will use it."""
+
+    kind = "sqlite"
 
     def __init__(self, path: Path, loop: asyncio.AbstractEventLoop, writer: Writer) -> None:
         self._path = path
@@ -228,6 +231,21 @@ class SqliteStore:
     async def last_head(self) -> Head | None:
         """The newest head."""
         return await self._read(Reader.last_head)
+
+    async def space(self) -> Space:
+        """The database with its log and index of it, and what is left on its disk."""
+        return await self._loop.run_in_executor(self._pool, self._space)
+
+    def _space(self) -> Space:
+        size = 0
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                with contextlib.suppress(FileNotFoundError):
+                    size += os.stat(f"{self._path}{suffix}").st_size
+            disk = os.statvfs(self._path.parent)
+        except OSError as error:
+            raise StoreError(f"the journal's disk can't be seen: {error.strerror}", detail=str(error)) from error
+        return Space(size, disk.f_bavail * disk.f_frsize)
 
     async def _read(self, read: Callable[[Reader], _T]) -> _T:
         if self._closed:

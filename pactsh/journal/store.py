@@ -58,6 +58,13 @@ class Columns(NamedTuple):
     session: str
 
 
+class Space(NamedTuple):
+    """What the store takes of its disk, and what is left there."""
+
+    size_bytes: int
+    free_bytes: int
+
+
 class Row(msgspec.Struct, frozen=True):
     """A record as it lies in the store, with the columns beside it, for verification.
 
@@ -75,7 +82,9 @@ Outcome = Record | PactError
 
 
 class Store(Protocol):
-    """Entries and heads, kept durably."""
+    """Entries and heads, kept durably. `kind` says what keeps them."""
+
+    kind: str
 
     async def append(self, draft: Draft) -> Record:
         """Keep one entry; raises `ConflictError` when its (client, number) holds something else,
@@ -110,6 +119,9 @@ class Store(Protocol):
 
     async def last_head(self) -> Head | None:
         """The head with the highest number."""
+
+    async def space(self) -> Space:
+        """How much disk it takes; raises `StoreError` when it can't be seen."""
 
     async def close(self) -> None:
         """Finish what is waiting and let go of everything."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from pactsh.errors import PactError
-
 if TYPE_CHECKING:
     from pactsh.delegates.answer import Answer
+    from pactsh.delegates.openchami.waiting import Pace
     from pactsh.delegates.settings import OpenchamiSettings
 
 Tick = Callable[[str], None]
@@ -24,6 +23,15 @@ class Power(Protocol):
         """Have it boot anew from the image that it is to have; raises `PactError` where there is none."""
 
 
-def power_of(settings: OpenchamiSettings, *, timeout_s: float) -> Power:
-    """The one that is configured."""
-    raise PactError(f"power by {settings.backend} is not available in this version", hint=f"({timeout_s:g} s)")
+def power_of(settings: OpenchamiSettings, *, timeout_s: float, pace: Pace | None = None) -> Power:
+    """The one that is configured. `timeout_s` is for a single answer, `pace` for the deed. Nobody is asked yet, but
+    `UsageError` is raised for settings that can't be used."""
+    from pactsh.delegates.openchami.waiting import Pace
+
+    if settings.backend == "redfish":
+        from pactsh.delegates.openchami.redfish import ByRedfish
+
+        return ByRedfish(settings, timeout_s=timeout_s, pace=pace or Pace())
+    from pactsh.delegates.openchami.services import ByServices
+
+    return ByServices(settings, timeout_s=timeout_s, pace=pace or Pace())

@@ -232,7 +232,7 @@ def test_watch_as_json_is_a_document_a_line(tmp_path: Path, node: LocalNode) -> 
 def test_a_bad_interval_is_an_error(tmp_path: Path, args: list[str], status: int) -> None:
     done = run_pact(tmp_path, "status", *args)
     assert (done.returncode, done.stdout) == (status, "")
-    assert done.stderr.startswith("pact: status: invalid value for '--watch': ")
+    assert done.stderr.startswith("pact: status: --watch: expected a number from 0.5 to 86400, got ")
 
 
 def test_watch_on_a_terminal_draws_in_place_goes_on_without_a_journal_and_follows_the_size(

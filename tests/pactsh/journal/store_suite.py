@@ -45,6 +45,18 @@ class StoreSuite:
 
         asyncio.run(run())
 
+    def test_it_says_what_it_takes_of_its_disk(self, tmp_path: Path) -> None:
+        async def run() -> None:
+            store = await self.open_store(tmp_path)
+            before = await store.space()
+            await store.append_batch([draft(number, message="x" * 10_000) for number in range(1, 101)])
+            after = await store.space()
+            assert after.size_bytes >= before.size_bytes + 1_000_000
+            assert after.free_bytes > 0
+            await store.close()
+
+        asyncio.run(run())
+
     def test_entries_are_numbered_from_one_and_seal_each_other(self, tmp_path: Path) -> None:
         async def run() -> None:
             store = await self.open_store(tmp_path)
