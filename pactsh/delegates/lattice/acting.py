@@ -42,7 +42,7 @@ def cordon(lattice: Lattice, name: str, reason: str) -> Answer:
 
 
 def uncordon(lattice: Lattice, name: str) -> Answer:
-    """Put it back. lattice would end a drain by this as well, and call a node ready that boots: nobody asked for that."""
+    """Put it back. lattice would end a drain by this as well, or call a node ready that boots: nobody asked for it."""
     node = known(lattice, name)
     if node.state in {"ready", "degraded"}:
         return Answer(f"Uncordoned: {name} was in lattice scheduling already {VIA}", _state(node))
