@@ -145,7 +145,8 @@ def test_cancel_tells_whose_and_is_on_record(tmp_path: Path, lattice: LatticeSer
     }
     assert {lattice.job(mine).state, lattice.job(other).state} == {"cancelled"}
     log = run_pact(tmp_path, "log", "--type", "delegation.begun", "--output", "json", env=env)
-    entries = {entry["body"]["target"]: entry for entry in map(json.loads, log.stdout.splitlines())}
+    told = json.loads(log.stdout)["entries"]
+    entries = {entry["body"]["target"]: entry for entry in told}
     assert entries[mine]["scope"] == "vcluster:ml-training"
     assert entries[other]["scope"] == "global"  # pact has no such vCluster
     assert entries[other]["body"]["jobs"] == [{"id": other, "user": "bob", "state": "running"}]
