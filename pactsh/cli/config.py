@@ -16,16 +16,16 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from pactsh.cli.configured import SITE_FILE, files
 from pactsh.errors import UsageError
 from pactsh.model.secret import Secret
 
-SITE_FILE = Path("/etc/pact/cli.toml")
 ENDPOINT = r"\A(unix:/.+|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5})\Z"
 NAME = r"\A[a-z0-9][a-z0-9-]{0,62}\Z"
 
 LATTICE = r"\A(https?://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}/?\Z"
 URL = r"\Ahttps?://[^\s/?#@]+(/[^\s?#]*)?\Z"
-FINGERPRINT = r"\A([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}\Z"
+FINGERPRINT = r"\A([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}(,\s*([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2})*\Z"
 
 Url = Annotated[str, msgspec.Meta(pattern=URL)]
 Endpoint = Annotated[str, msgspec.Meta(pattern=ENDPOINT)]
@@ -123,18 +123,6 @@ _SECRETS = frozenset({"token", "lattice_token", "openchami_token", "bmc_password
 _FILE_KEYS = frozenset(Settings.__struct_fields__) - {"verbose"}
 
 
-def user_file(environ: Mapping[str, str]) -> Path | None:
-    """`$XDG_CONFIG_HOME/pact/cli.toml`, by default below `~/.config`; None without a home."""
-    # A relative XDG_CONFIG_HOME is invalid (XDG base directory specification) and must be ignored.
-    base = environ.get("XDG_CONFIG_HOME", "")
-    if not os.path.isabs(base):
-        home = environ.get("HOME", "")
-        if not os.path.isabs(home):
-            return None
-        base = f"{home}/.config"
-    return Path(base) / "pact" / "cli.toml"
-
-
 def load_settings(typed: Mapping[str, object], environ: Mapping[str, str], site_file: Path = SITE_FILE) -> Settings:
     """Merge all sources; raises `UsageError` naming the source, the key and what was expected.
 
@@ -145,9 +133,7 @@ def load_settings(typed: Mapping[str, object], environ: Mapping[str, str], site_
         ("--", "", typed),
         ("", "environment", {key: environ[name] for name, key in ENVIRONMENT.items() if environ.get(name)}),
     ]
-    user = user_file(environ)
-    files = [] if environ.get("PACT_SESSION_FD") else [user, site_file] if user else [site_file]
-    sources += [(f"{path}: ", "file", _read_file(path)) for path in files]
+    sources += [(f"{path}: ", "file", _read_file(path)) for path in files(environ, site_file)]
     for prefix, kind, values in sources:
         _check(prefix, kind, values)
     merged: dict[str, object] = {}

@@ -12,8 +12,8 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -114,14 +114,14 @@ def decided(ctx: Context, deed: Deed) -> pb.DelegationBegun:
     return ask(ctx, lambda journal: _begun(journal, deed, dry_run=True))
 
 
-def rehearsed(ctx: Context, deed: Deed) -> Iterator[Result]:
-    """Only decide, and say what would be called."""
+def rehearsed(ctx: Context, deed: Deed, details: Mapping[str, JsonObject] = {}) -> Iterator[Result]:
+    """Only decide, and say what would be called; `details` of each target come along."""
     begun = decided(ctx, deed)
     if begun.approval_needed:
         ctx.notice(f"A second person would have to agree (two-person policy on vcluster: {begun.vcluster})")
     for target in deed.targets:
         text = f"Would {deed.action.replace('_', ' ')} {target} ({_CALLS[deed.action]})"
-        yield Result(deed.action, target, "would", text=text)
+        yield Result(deed.action, target, "would", text=text, details={**details.get(target, {})})
 
 
 def done(ctx: Context, deed: Deed, *, raising: bool | None = None) -> Iterator[Result]:
@@ -142,13 +142,14 @@ def done(ctx: Context, deed: Deed, *, raising: bool | None = None) -> Iterator[R
 
 def begin(ctx: Context, deed: Deed) -> pb.DelegationBegun:
     """Have the intent put on record, once a second person has agreed where one has to."""
-    from pactsh.cli.pending import agreed
+    from pactsh.cli.pending import agreed, facts_of
 
     begun = _uninterrupted(ctx, lambda journal: _begun(journal, deed))
     if not begun.approval_needed:
         return begun
     approval = agreed(ctx, deed, begun)
-    return _uninterrupted(ctx, lambda journal: _begun(journal, deed, approval=approval))
+    asked = replace(deed, facts=facts_of(approval))
+    return _uninterrupted(ctx, lambda journal: _begun(journal, asked, approval=approval.id))
 
 
 async def _begun(journal: Journal, deed: Deed, *, dry_run: bool = False, approval: str = "") -> pb.DelegationBegun:

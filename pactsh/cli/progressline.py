@@ -23,8 +23,8 @@ class ProgressLine:
         self._drawn = False
         self._last = ""
 
-    def draw(self, text: str) -> None:
-        """Show this in the place of what was there."""
+    def draw(self, text: str, more: str = "") -> None:
+        """Show this in the place of what was there; `more` changes all the time, and is for a terminal alone."""
         if not self._shown:
             if text != self._last:
                 print_notice(text)
@@ -32,7 +32,7 @@ class ProgressLine:
             return
         self._drawn = True
         width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write(f"\r{escape(text)[:width]}\x1b[K")
+        sys.stderr.write(f"\r{escape(text + more)[:width]}\x1b[K")
         sys.stderr.flush()
 
     def bar(self, done: int, total: int) -> None:

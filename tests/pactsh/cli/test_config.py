@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pactsh.cli.config import ENVIRONMENT, EXPECTED, Settings, load_settings, read_token, user_file
+from pactsh.cli.config import ENVIRONMENT, EXPECTED, Settings, load_settings, read_token
 from pactsh.errors import UsageError
 from pactsh.model.secret import Secret
 
@@ -228,20 +228,6 @@ def test_token_file(sources: Sources, tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(UsageError, match=r"token_file: .*No such file"):
         read_token(settings)
-
-
-@pytest.mark.parametrize(
-    ("environ", "expected"),
-    [
-        ({"XDG_CONFIG_HOME": "/x", "HOME": "/h"}, Path("/x/pact/cli.toml")),
-        ({"XDG_CONFIG_HOME": "relative", "HOME": "/h"}, Path("/h/.config/pact/cli.toml")),
-        ({"HOME": "/h"}, Path("/h/.config/pact/cli.toml")),
-        ({"HOME": "relative"}, None),
-        ({}, None),
-    ],
-)
-def test_user_file(environ: dict[str, str], expected: Path | None) -> None:
-    assert user_file(environ) == expected
 
 
 def test_what_is_expected_is_said_for_every_restricted_key() -> None:
