@@ -82,7 +82,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("budget", LATTICE, "Show budgets of tenants and users.", "pactsh.cli.budget", needs="lattice"),
     Verb("backup", LATTICE, "Create, verify and restore backups.", "pactsh.cli.backup", needs="lattice"),
     Verb("nodes", LATTICE, "List and inspect lattice's nodes.", "pactsh.cli.latticenodes", needs="lattice"),
-    Verb("cluster", SYSTEM, "Show the health of etcd and lattice."),
+    Verb("cluster", SYSTEM, "Show what keeps the journal, and lattice's quorum.", "pactsh.cli.cluster"),
     Verb("audit", SYSTEM, "Show audit events of pact and lattice."),
     Verb("health", SYSTEM, "Show the health of the whole system.", "pactsh.cli.health"),
     Verb("dev", SYSTEM, "Run a whole system on this machine, for development.", "pactsh.cli.dev"),
