@@ -83,7 +83,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("backup", LATTICE, "Create, verify and restore backups.", "pactsh.cli.backup", needs="lattice"),
     Verb("nodes", LATTICE, "List and inspect lattice's nodes.", "pactsh.cli.latticenodes", needs="lattice"),
     Verb("cluster", SYSTEM, "Show what keeps the journal, and lattice's quorum.", "pactsh.cli.cluster"),
-    Verb("audit", SYSTEM, "Show audit events of pact and lattice."),
+    Verb("audit", SYSTEM, "Show audit events of pact and lattice.", "pactsh.cli.audit"),
     Verb("health", SYSTEM, "Show the health of the whole system.", "pactsh.cli.health"),
     Verb("dev", SYSTEM, "Run a whole system on this machine, for development.", "pactsh.cli.dev"),
     Verb("completion", SYSTEM, "Print a completion script for a shell.", "pactsh.cli.completion"),
