@@ -25,7 +25,7 @@ NAME = r"\A[a-z0-9][a-z0-9-]{0,62}\Z"
 
 LATTICE = r"\A(https?://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}/?\Z"
 URL = r"\Ahttps?://[^\s/?#@]+(/[^\s?#]*)?\Z"
-FINGERPRINT = r"\A([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}\Z"
+FINGERPRINT = r"\A([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}(,\s*([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2})*\Z"
 
 Url = Annotated[str, msgspec.Meta(pattern=URL)]
 Endpoint = Annotated[str, msgspec.Meta(pattern=ENDPOINT)]

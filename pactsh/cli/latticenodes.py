@@ -111,15 +111,16 @@ class InspectArgs:
 
 
 class Inspected(msgspec.Struct, frozen=True):
-    """A node, and the jobs that hold it, newest first."""
+    """A node, and the jobs that hold it, newest first. `all_seen`: there are no others that the caller may not see."""
 
     node: Node
     jobs: tuple[Job, ...]
+    all_seen: bool
 
 
 def run_inspect(ctx: Context, args: InspectArgs) -> Inspected:
     """Ask lattice for one node, and for the jobs to see which are there. Raises `NotFoundError`."""
-    from pactsh.cli.latticeread import also_may, reading
+    from pactsh.cli.latticeread import reading
 
     with reading(ctx, ctx.settings.vcluster or "") as lattice:
         try:
@@ -129,9 +130,7 @@ def run_inspect(ctx: Context, args: InspectArgs) -> Inspected:
                 f"nodes inspect: {args.id}: lattice does not know this node",
                 hint="pact nodes list shows those that it does",
             ) from error
-        if node.owner_vcluster:
-            also_may(ctx, lattice, node.id, node.owner_vcluster)
-        return Inspected(node, tuple(lattice.jobs_on([node.id])[node.id]))
+        return Inspected(node, tuple(lattice.jobs_on([node.id])[node.id]), lattice.sight.everything)
 
 
 def render_inspect(result: Inspected, out: Out) -> None:
@@ -148,9 +147,9 @@ def render_inspect(result: Inspected, out: Out) -> None:
         out.line("Memory domains:")
         table(out, ("ID", "TYPE", "SIZE", "NUMA", "CPUS", "GPUS"), rows, numbers=(0, 2), indent="  ")
     if not result.jobs:
-        out.line(f"{'Jobs:':<13}(no jobs)")
+        out.line(f"{'Jobs:':<13}({'no jobs' if result.all_seen else 'no jobs that you may see'})")
         return
-    out.line(f"Jobs: {len(result.jobs)}")
+    out.line(f"Jobs: {len(result.jobs)}{'' if result.all_seen else ' that you may see'}")
     jobs_table(result.jobs, out, indent="  ")
 
 

@@ -10,7 +10,8 @@ import logging
 import os
 import signal
 import sys
-from typing import Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
 
 # Before grpc is imported: a handshake that fails (garbage on the port, a foreign certificate) is
 # only ever told at this level.
@@ -27,6 +28,7 @@ from pactsh.errors import PactError, UsageError
 from pactsh.journal.approvals import ApprovalsService
 from pactsh.journal.certificates import CertificatesService
 from pactsh.journal.config import Config
+from pactsh.journal.cordoning import Cordoning
 from pactsh.journal.datadir import DataDir
 from pactsh.journal.deeds import Deeds
 from pactsh.journal.delegation import DelegationService
@@ -44,8 +46,13 @@ from pactsh.journal.service import JournalService
 from pactsh.journal.sqlite import SqliteStore
 from pactsh.rpc.methods import MAX_MESSAGE_BYTES
 
+if TYPE_CHECKING:
+    from pactsh.delegates.deeds import Systems
+    from pactsh.delegates.lattice.client import Lattice
+
 _log = logging.getLogger(__name__)
 _END_S = 2.0
+LATTICE_TIMEOUT_S = 10.0
 SERVER_LIFETIME_S = 825 * 86400  # made anew at every start
 
 _OPTIONS = (
@@ -136,6 +143,7 @@ class Server:
             asyncio.create_task(ledger.sign_at_intervals(), name="sign heads"),
             asyncio.create_task(approvals.run(), name="approvals"),
             asyncio.create_task(Events(store).run(views.seq), name="events"),
+            asyncio.create_task(Cordoning(store, views, deeds, _connect(systems)).run(), name="stale emergencies"),
             *(asyncio.create_task(keys.run(), name="issuer's keys") for _, keys in trusted),
         ]
         for task in self._tasks:
@@ -180,6 +188,16 @@ class Server:
     async def _end_engine(self) -> None:
         if self._engine is not None:
             await self._engine.close()
+
+
+def _connect(systems: Systems) -> Callable[[], Lattice] | None:
+    """How the journal itself reaches lattice, as nobody's; None where it does not."""
+    settings = systems.lattice
+    if settings is None:
+        return None
+    from pactsh.delegates.lattice.client import Lattice
+
+    return lambda: Lattice(settings, timeout_s=LATTICE_TIMEOUT_S)
 
 
 def _report_end(task: asyncio.Task[None]) -> None:

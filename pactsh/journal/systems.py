@@ -16,7 +16,7 @@ from pactsh.model.secret import Secret
 
 _LATTICE = re.compile(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}/?")
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
-_FINGERPRINT = re.compile(r"([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}")
+_FINGERPRINT = re.compile(r"([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}(,\s*([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2})*")
 
 
 class LatticeConfig(BaseModel):

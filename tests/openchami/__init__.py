@@ -46,6 +46,8 @@ class Openchami:
         """Transitions and sessions go on and on."""
         self.bos_error = ""
         """What BOS says of a node that it could not boot."""
+        self.unready: set[str] = set()
+        """Services (smd, pcs, bss) that say so when they are asked."""
         self.templates: set[str] = {"compute-1.6"}
         self.bos = Bos(self)
         self._services = {
@@ -98,6 +100,8 @@ class Openchami:
                 path = path.removeprefix(name) if path.startswith(name + below) else path
         for service, (prefix, answer) in self._services.items():
             if path.startswith(prefix + "/"):
+                if path.removeprefix(prefix) in ("/service/ready", "/readiness") and service in self.unready:
+                    return problem(503, "Service Unavailable", "no database") if service == "smd" else Answer(503, b"")
                 how = self.trouble.get(service)
                 return answer(call, path.removeprefix(prefix)) if how is None else self._misbehave(how, call)
         return html(404, NO_SERVER)
@@ -115,6 +119,8 @@ class Openchami:
         }[how]  # fmt: skip
 
     def _bss(self, call: Call, path: str) -> Answer:
+        if path == "/service/status":
+            return Answer(200, {"bss-status": "running"})
         if path != "/bootscript" or call.query.get("json") != ["1"]:
             return NO_PAGE
         node = self.nodes.get("".join(call.query.get("name", [])))

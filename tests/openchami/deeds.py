@@ -23,6 +23,8 @@ class Pcs:
 
     def answer(self, call: Call, path: str) -> Answer:
         """`path` is below /v1."""
+        if path == "/readiness":
+            return Answer(204)
         refused = self._site.refused(call)
         if refused:
             return refused

@@ -104,6 +104,29 @@ def test_there_are_none(tmp_path: Path, env: dict[str, str]) -> None:
     assert done.stderr.startswith("pact: dag inspect: nothing: lattice has no such DAG\n")
 
 
+def test_cancel(tmp_path: Path, lattice: LatticeServer, env: dict[str, str], dag: str) -> None:
+    done = run_pact(tmp_path, "dag", "cancel", dag, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"Cancelled: 2 of the 4 jobs of DAG {dag} (via lattice API)\n"
+    done = run_pact(tmp_path, "dag", "cancel", dag, env=env)
+    assert (done.returncode, done.stdout) == (4, "")
+    done = run_pact(tmp_path, "dag", "cancel", "nothing", env=env)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, "pact: dag cancel: nothing: lattice has no such DAG")
+
+
+def test_cancel_takes_the_right_in_every_vcluster(
+    tmp_path: Path, seeded: RunningJournal, lattice: LatticeServer, env: dict[str, str]
+) -> None:
+    ops = env | seeded.env("o@org", ["pact-ops-ml-training"])
+    own = lattice.add_dag([lattice.add_job()])
+    mixed = lattice.add_dag([lattice.add_job(), lattice.add_job(vcluster="other")])
+    assert run_pact(tmp_path, "dag", "cancel", mixed, env=ops).returncode == 2
+    assert lattice.called("CancelDag") == []
+    assert run_pact(tmp_path, "dag", "cancel", own, env=ops).returncode == 0
+    log = run_pact(tmp_path, "log", "-n", "1", "--type", "delegation.done", "--output", "json", env=env)
+    assert json.loads(log.stdout)["entries"][0]["scope"] == "vcluster:ml-training"
+
+
 def test_what_waits_for_itself_is_still_shown() -> None:
     jobs = [job("a", ("b", "any")), job("b", ("a", "any")), job("c")]
     assert [one.id for one in in_order(jobs)] == ["c", "a", "b"]

@@ -7,11 +7,12 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from tests.lattice import LatticeServer
-from tests.pactsh.cli.conftest import RunningJournal
-from tests.pactsh.cli.program import run_pact
+from tests.pactsh.cli.conftest import RunningJournal, session_drafts
+from tests.pactsh.cli.program import PACT, clean_environment, run_pact
 
 
 @pytest.fixture
@@ -39,15 +40,15 @@ def test_no_jobs(tmp_path: Path, env: dict[str, str]) -> None:
 def test_the_newest_first_with_nodes_folded_and_a_count(
     tmp_path: Path, lattice: LatticeServer, env: dict[str, str]
 ) -> None:
-    old = lattice.add_job(state="failed", age_s=7200, nodes=["node042"])
-    new = lattice.add_job(state="pending", age_s=60, user="bob")
-    middle = lattice.add_job(age_s=600, nodes=["node003", "node001", "node002"])
+    old = lattice.add_job(state="failed", age_s=14430, nodes=["node042"])
+    new = lattice.add_job(state="pending", age_s=3630, user="bob")
+    middle = lattice.add_job(age_s=7230, nodes=["node003", "node001", "node002"])
     done = run_pact(tmp_path, "jobs", "list", env=env)
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["ID", "STATE", "USER", "VCLUSTER", "CREATED", "TIME", "NODES"]
     assert ids(done.stdout) == [new, middle, old]
-    assert lines[1].split()[1:] == ["pending", "bob", "ml-training", "1", "min", "ago", "waits", "1", "min", "-"]
-    assert lines[2].endswith("  9 min of 1 h  node[001-003] (3)")
+    assert lines[1].split()[1:] == ["pending", "bob", "ml-training", "1", "h", "ago", "waits", "1", "h", "-"]
+    assert lines[2].endswith("  1 h 48 min of 1 h  node[001-003] (3)")
     assert lines[3].split()[1:3] == ["failed", "(1)"]
     assert lines[4] == "3 jobs: 1 pending, 1 running, 1 failed"
 
@@ -132,3 +133,84 @@ def test_what_is_no_id(tmp_path: Path, env: dict[str, str], text: str) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"pact: jobs inspect: '{text}' is no job's id: ")
     assert len(done.stderr.splitlines()) == 2
+
+
+def test_cancel_tells_whose_and_is_on_record(tmp_path: Path, lattice: LatticeServer, env: dict[str, str]) -> None:
+    mine, other = lattice.add_job(state="pending"), lattice.add_job(user="bob", vcluster="other", nodes=["node042"])
+    done = run_pact(tmp_path, "jobs", "cancel", mine, other, mine, env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(done.stdout.splitlines()) == {
+        f"Cancelled: job {mine} of alice, which was pending (via lattice API)",
+        f"Cancelled: job {other} of bob, which was running (via lattice API)",
+    }
+    assert {lattice.job(mine).state, lattice.job(other).state} == {"cancelled"}
+    log = run_pact(tmp_path, "log", "--type", "delegation.begun", "--output", "json", env=env)
+    told = json.loads(log.stdout)["entries"]
+    entries = {entry["body"]["target"]: entry for entry in told}
+    assert entries[mine]["scope"] == "vcluster:ml-training"
+    assert entries[other]["scope"] == "global"  # pact has no such vCluster
+    assert entries[other]["body"]["jobs"] == [{"id": other, "user": "bob"}]
+
+
+def test_cancel_of_what_has_ended_is_a_conflict_and_the_rest_is_done(
+    tmp_path: Path, lattice: LatticeServer, env: dict[str, str]
+) -> None:
+    ended, live = lattice.add_job(state="failed"), lattice.add_job(state="pending", vcluster="other")
+    alone = run_pact(tmp_path, "jobs", "cancel", ended, env=env)
+    assert (alone.returncode, alone.stdout) == (4, "")
+    assert alone.stderr == f"pact: job {ended} is failed already\n"
+    done = run_pact(tmp_path, "jobs", "cancel", ended, live, "--output", "json", env=env)
+    results = {one["target"]: one for one in json.loads(done.stdout)["results"]}
+    assert (done.returncode, results[ended]["status"], results[live]["result"]) == (4, 4, "done")
+
+
+def test_cancel_does_nothing_when_one_is_not_there_or_not_for_them(
+    tmp_path: Path, seeded: RunningJournal, lattice: LatticeServer, env: dict[str, str]
+) -> None:
+    job, foreign = lattice.add_job(), lattice.add_job(vcluster="other")
+    done = run_pact(tmp_path, "jobs", "cancel", job, str(uuid.uuid4()), env=env)
+    assert (done.returncode, done.stdout) == (1, "")
+    for who, ids in (("pact-viewer-ml-training", [job]), ("pact-ops-ml-training", [job, foreign])):
+        done = run_pact(tmp_path, "jobs", "cancel", *ids, env=env | seeded.env("o@org", [who]))
+        assert (done.returncode, done.stdout) == (2, "")
+    assert lattice.called("Cancel") == []
+    done = run_pact(tmp_path, "jobs", "cancel", job, env=env | seeded.env("o@org", ["pact-ops-ml-training"]))
+    assert (done.returncode, lattice.job(job).state) == (0, "cancelled")
+
+
+def test_without_a_journal_nothing_is_cancelled(tmp_path: Path, lattice: LatticeServer, env: dict[str, str]) -> None:
+    job = lattice.add_job()
+    done = run_pact(tmp_path, "jobs", "cancel", job, env=env | {"PACT_ENDPOINT": "127.0.0.1:1"})
+    assert (done.returncode, done.stdout, lattice.calls) == (5, "", [])
+
+
+@pytest.mark.parametrize(("answer", "state"), [("n", "running"), ("y", "cancelled")])
+def test_on_a_terminal_it_asks_about_what_runs(
+    tmp_path: Path, lattice: LatticeServer, env: dict[str, str], answer: str, state: str
+) -> None:
+    job = lattice.add_job(user="bob")
+    environ = clean_environment(tmp_path, env | {"TERM": "dumb"})
+    child = pexpect.spawn(str(PACT), ["jobs", "cancel", job], env=environ, encoding="utf-8", timeout=60)
+    child.expect_exact("Cancel 1 running job of bob? [y/N]: ")
+    child.sendline(answer)
+    child.expect_exact("nothing was cancelled" if answer == "n" else "which was running")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert (child.exitstatus, lattice.job(job).state) == (1 if answer == "n" else 0, state)
+
+
+def test_a_second_person_agrees_and_the_same_command_does_it(
+    tmp_path: Path, journal: RunningJournal, lattice: LatticeServer
+) -> None:
+    env = journal.env() | {"PACT_LATTICE_ENDPOINT": lattice.endpoint}
+    journal.append(*session_drafts())  # so that pact has the vCluster
+    run_pact(tmp_path, "group", "set-policy", "ml-training", "--set", "two_person_approval=true", "--yes", env=env)
+    job = lattice.add_job()
+    asked = run_pact(tmp_path, "jobs", "cancel", job, "--output", "json", env=env)
+    assert (asked.returncode, lattice.job(job).state) == (0, "running")
+    approval = json.loads(asked.stdout)["approval"]
+    lattice.job(job).state = "suspended"  # which is no other request
+    done = run_pact(tmp_path, "approve", approval, env=env | journal.env("second@org"))
+    assert done.returncode == 0, done.stderr
+    done = run_pact(tmp_path, "jobs", "cancel", job, env=env)
+    assert (done.returncode, lattice.job(job).state) == (0, "cancelled"), done.stderr
