@@ -35,7 +35,7 @@ class Drained:
     def begin(self) -> Iterator[Result]:
         """Drain them, and wait until they are; what goes wrong is told, and leaves out its node."""
         deed = Deed("drain", self._nodes, facts=self._hit.facts() | {"system": "lattice", "reason": self._why})
-        draining = []
+        draining: list[str] = []
         for result in done(self._ctx, deed, raising=False):
             if result.result == "done":
                 (draining if is_draining(result) else self.ready).append(result.target)

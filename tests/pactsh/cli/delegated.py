@@ -66,7 +66,7 @@ class Site:
         return pexpect.spawn(
             str(PACT),
             list(args),
-            env=env,  # type: ignore[arg-type]  # a stub that wants os.environ itself
+            env=env,
             encoding="utf-8",
             timeout=LIMIT_S,
             dimensions=(40, 120),
