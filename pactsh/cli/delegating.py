@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pactsh.cli.context import Context
     from pactsh.cli.render import Out
     from pactsh.delegates.deeds import Systems
+    from pactsh.model.approval import Approval
     from pactsh.model.entry import JsonObject
     from pactsh.rpc import pact_pb2 as pb
     from pactsh.rpc.client import Journal
@@ -126,13 +127,8 @@ def rehearsed(ctx: Context, deed: Deed, details: Mapping[str, JsonObject] = {}) 
 
 def done(ctx: Context, deed: Deed, *, raising: bool | None = None) -> Iterator[Result]:
     """Do it: results as they come. `raising`: what goes wrong is raised and not told; by default of one target."""
-    from pactsh.cli.systems import systems
-
-    configured = systems(ctx.settings)
-    begun = begin(ctx, deed)
     alone = len(deed.targets) == 1 if raising is None else raising
-    conductor = _Conductor(ctx, deed, begun, configured)
-    for result in conductor.results():
+    for result in _results(ctx, deed):
         if alone and result.result == "failed" and result.recorded:
             raise error_of(result.kind, result.text, result.hint)
         if not ctx.json:
@@ -140,16 +136,44 @@ def done(ctx: Context, deed: Deed, *, raising: bool | None = None) -> Iterator[R
         yield result
 
 
-def begin(ctx: Context, deed: Deed) -> pb.DelegationBegun:
-    """Have the intent put on record, once a second person has agreed where one has to."""
-    from pactsh.cli.pending import agreed, facts_of
+def _results(ctx: Context, deed: Deed) -> Iterator[Result]:
+    """Have the intent put on record, once a second person has agreed where one has to; then it is done, here or, where
+    a second person had to agree, by the journal."""
+    from pactsh.cli.systems import systems
 
+    configured = systems(ctx.settings)
     begun = _uninterrupted(ctx, lambda journal: _begun(journal, deed))
-    if not begun.approval_needed:
-        return begun
-    approval = agreed(ctx, deed, begun)
-    asked = replace(deed, facts=facts_of(approval))
-    return _uninterrupted(ctx, lambda journal: _begun(journal, asked, approval=approval.id))
+    if begun.approval_needed:
+        from pactsh.cli.pending import agreed, facts_of
+
+        approval = agreed(ctx, deed, begun)
+        if begun.by_journal:
+            yield from _by_journal(ctx, deed, approval)
+            return
+        asked = replace(deed, facts=facts_of(approval))
+        begun = _uninterrupted(ctx, lambda journal: _begun(journal, asked, approval=approval.id))
+    yield from _Conductor(ctx, deed, begun, configured).results()
+
+
+def _by_journal(ctx: Context, deed: Deed, approval: Approval) -> Iterator[Result]:
+    """What the journal has done, as its entries tell."""
+    from pactsh.cli.remote import ask
+
+    most = 100 + 2 * len(deed.targets)
+    found = {}
+    for entry in ask(ctx, lambda journal: journal.list(most, type="delegation.done")):
+        body = entry.body or {}
+        if body.get("id") == approval.id:
+            found[str(body.get("target"))] = (entry.message, body.get("status"), body.get("details"))
+    for target in deed.targets:
+        text, status, details = found.get(target, (approval.message, approval.status, None))
+        kept: dict[str, object] = {**details} if isinstance(details, dict) else {}
+        if status == 0:
+            yield Result(deed.action, target, "done", 0, text, kept)
+        else:
+            code = status if isinstance(status, int) else PactError.code
+            kind, hint = (str(kept.get(name) or "") for name in ("kind", "hint"))
+            yield Result(deed.action, target, "failed", code, text, kept, kind or approval.kind, hint)
 
 
 async def _begun(journal: Journal, deed: Deed, *, dry_run: bool = False, approval: str = "") -> pb.DelegationBegun:
