@@ -25,6 +25,7 @@ from pactsh.errors import PactError, UnreachableError, error_of
 if TYPE_CHECKING:
     from pactsh.cli.context import Context
     from pactsh.cli.render import Out
+    from pactsh.delegates.answer import Answer
     from pactsh.delegates.deeds import Systems
     from pactsh.model.approval import Approval
     from pactsh.model.entry import JsonObject
@@ -33,7 +34,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_AT_ONCE = 8
+RETURN = "return"
+"""What waiting until a node is back is called among the results."""
+
+_AT_ONCE = {"reboot": 32, "reimage": 32}  # these take minutes each
+_AT_ONCE_ELSE = 8
+_LIMITED_S, _LIMITED_PAUSE_S = 600.0, 3.0  # where lattice limits the calls of a minute
 _GRACE_S = 2.0  # after ^C, in which what is under way may still end
 _AGAIN_S = 0.5
 _NOT_KNOWN = "interrupted: what came of it is not known"
@@ -200,6 +206,7 @@ class _Conductor:
         # Its `put` may be called in a signal handler, whatever that has interrupted.
         self._said: queue.SimpleQueue[Result | tuple[str, str] | None] = queue.SimpleQueue()
         self._stopped_at: float | None = None
+        self._interrupted = threading.Event()
         self._lost = ""  # why outcomes can't be put on record any more
         self._line = ProgressLine(ctx.environ)
 
@@ -220,32 +227,47 @@ class _Conductor:
 
     def _interrupt(self) -> None:
         self._stopped_at = time.monotonic()
+        self._interrupted.set()
         self._said.put(None)
 
     def _is_over(self) -> bool:
         return self._stopped_at is not None or bool(self._lost)
 
     def _start(self) -> None:
-        while self._waiting and len(self._running) < _AT_ONCE and not self._is_over():
+        most = _AT_ONCE.get(self._deed.action, _AT_ONCE_ELSE)
+        while self._waiting and len(self._running) < most and not self._is_over():
             target = self._waiting.pop(0)
             self._running[target] = None
             threading.Thread(target=self._work, args=(target,), daemon=True, name=f"deed {target}").start()
         self._draw()
 
     def _work(self, target: str) -> None:
-        from pactsh.delegates.deeds import perform
-
         deed = self._deed
         try:
-            answer = perform(
-                self._systems, deed.action, target, deed.facts, user=self._begun.principal,
-                timeout_s=self._ctx.settings.timeout, tick=lambda text: self._said.put((target, text)),
-            )  # fmt: skip
+            answer = self._performed(target)
             self._said.put(Result(deed.action, target, "done", 0, answer.text, answer.details))
         except PactError as error:
             self._said.put(self._failed(target, error))
         except Exception as error:  # noqa: BLE001  the top of a thread: it must not end without a word
             self._said.put(self._failed(target, PactError(f"internal error: {type(error).__name__}: {error}")))
+
+    def _performed(self, target: str) -> Answer:
+        """Do it; again where the other system turned it away since it was asked too often."""
+        from pactsh.delegates.deeds import perform
+        from pactsh.delegates.limited import LimitedError
+
+        until = time.monotonic() + _LIMITED_S
+        while True:
+            try:
+                return perform(
+                    self._systems, self._deed.action, target, self._deed.facts, user=self._begun.principal,
+                    timeout_s=self._ctx.settings.timeout, tick=lambda text: self._said.put((target, text)),
+                )  # fmt: skip
+            except LimitedError as error:
+                if time.monotonic() >= until or self._is_over():
+                    raise
+                self._said.put((target, f"{error.message}; trying again"))
+                self._interrupted.wait(_LIMITED_PAUSE_S)
 
     def _failed(self, target: str, error: PactError) -> Result:
         return Result(self._deed.action, target, "failed", error.code, error.message, {}, error.kind, error.hint)

@@ -12,6 +12,7 @@ from pactsh.cli.interrupts import INTERRUPTED
 from pactsh.cli.latticewords import counted, span
 from pactsh.cli.nodes import counted_nodes, fold_nodes
 from pactsh.cli.progressline import ProgressLine
+from pactsh.delegates.limited import LimitedError
 from pactsh.errors import ConflictError, NotFoundError, PactError, UnreachableError
 
 if TYPE_CHECKING:
@@ -36,15 +37,18 @@ class Drained:
         """Drain them, and wait until they are; what goes wrong is told, and leaves out its node."""
         deed = Deed("drain", self._nodes, facts=self._hit.facts() | {"system": "lattice", "reason": self._why})
         draining: list[str] = []
+        is_over = False  # after ^C nothing more is wanted, on nodes that are drained neither
         for result in done(self._ctx, deed, raising=False):
+            is_over = is_over or result.status == INTERRUPTED
             if result.result == "done":
                 (draining if is_draining(result) else self.ready).append(result.target)
                 self._ours |= {result.target} if not result.details.get("unchanged") else set()
             yield result
-        for result in wait_drained(self._ctx, draining, self._user, self._timeout_s):
+        for result in wait_drained(self._ctx, [] if is_over else draining, self._user, self._timeout_s):
+            is_over = is_over or result.status == INTERRUPTED
             self.ready += [result.target] if result.result == "done" else []
             yield result
-        self.ready.sort(key=self._nodes.index)
+        self.ready = [] if is_over else sorted(self.ready, key=self._nodes.index)
 
     def end(self, well: Collection[str]) -> Iterator[Result]:
         """Put those of `well` back that were not drained before, and say of the others what they are left as."""
@@ -111,7 +115,7 @@ def _waited(ctx: Context, lattice: Lattice, left: list[str], line: ProgressLine,
             if not left:
                 return
             text = f"draining {counted_nodes(left)}: {counted(jobs, 'job')} left"
-        except UnreachableError as error:
+        except (UnreachableError, LimitedError) as error:
             text = f"{error.message}; trying again"
         if time.monotonic() - began >= timeout_s:
             break

@@ -5,7 +5,7 @@ Where it is none, each text is a line of its own, and told once.
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
 from collections.abc import Mapping
 
@@ -31,7 +31,7 @@ class ProgressLine:
             self._last = text
             return
         self._drawn = True
-        width = shutil.get_terminal_size().columns - 1
+        width = (os.get_terminal_size(2).columns or 80) - 1
         sys.stderr.write(f"\r{escape(text + more)[:width]}\x1b[K")
         sys.stderr.flush()
 

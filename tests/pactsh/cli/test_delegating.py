@@ -114,6 +114,14 @@ def test_of_several_each_is_told_and_the_worst_counts(here: Site) -> None:
     assert {target for (_, target), status in statuses.items() if status} == {"node044", "node900"}
 
 
+def test_where_lattice_limits_calls_it_is_asked_again(here: Site) -> None:
+    too_often = (grpc.StatusCode.RESOURCE_EXHAUSTED, "rate limit exceeded")
+    here.lattice.fail_once |= {"NodeService/GetNode": too_often, "NodeService/DrainNode": too_often}
+    done = here.pact("drain", "node042")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert here.ended() == {("drain", "node042"): 0}
+
+
 def test_json_is_one_document(here: Site) -> None:
     done = here.pact("--output", "json", "drain", "node042,node900")
     assert (done.returncode, done.stderr) == (1, "")
