@@ -113,7 +113,7 @@ class Deeds:
             if await self.begun(id_, target.name) is not None:
                 raise ConflictError(f"{id_}: {action} of {target.name} was begun already")
         told = {name: value for name, value in facts.items() if name not in _OWN} | (approval or {})
-        drafts = [_draft(id_, target, _BEGIN, BEGUN, author, told, action) for target in targets]
+        drafts = [_draft(id_, target, _BEGIN, BEGUN, author, _about(target, told), action) for target in targets]
         outcomes, _ = await self._ledger.append_batch(drafts)
         for outcome in outcomes:
             if isinstance(outcome, PactError):
@@ -145,6 +145,16 @@ class Deeds:
     async def ended(self, id_: str, name: str) -> Record | None:
         """The entry that says what came of it, if there is one."""
         return await self._ledger.store.by_number(_client(id_, name), _END)
+
+
+def _about(target: Target, facts: JsonObject) -> JsonObject:
+    """The facts, with the jobs of that node alone: those of a thousand nodes are not kept a thousand times."""
+    jobs = facts.get("jobs")
+    if target.scope != f"node:{target.name}" or not isinstance(jobs, list):
+        return facts
+    return facts | {
+        "jobs": [job for job in jobs if not isinstance(job, dict) or job.get("node", target.name) == target.name]
+    }
 
 
 def _draft(

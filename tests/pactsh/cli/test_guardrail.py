@@ -125,6 +125,14 @@ def test_of_many_jobs_the_first_are_shown_and_kept(here: Site) -> None:
     assert (len(begun["jobs"]), begun["jobs_left_out"]) == (200, 30)
 
 
+def test_the_record_of_a_node_has_its_own_jobs(here: Site) -> None:
+    wide = here.lattice.add_job(nodes=["node042", "node043"])
+    own = here.lattice.add_job(nodes=["node043"])
+    assert here.pact("cordon", "node[042-044]", "--yes").returncode == 0
+    kept = {entry["target"]: {job["id"] for job in entry["jobs"]} for entry in here.entries("delegation.begun")}
+    assert kept == {"node042": {wide}, "node043": {wide, own}, "node044": set()}
+
+
 def test_where_lattice_refuses_to_tell_that_is_asked_about(here: Site) -> None:
     here.lattice.fail["AllocationService/List"] = (grpc.StatusCode.PERMISSION_DENIED, "no")
     done = here.pact("drain", "node042")
