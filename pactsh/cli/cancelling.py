@@ -73,7 +73,8 @@ def _by_vcluster(jobs: Mapping[str, Job]) -> dict[str, list[str]]:
 
 
 def _facts(jobs: Iterable[Job]) -> JsonObject:
-    """What is kept with it in the journal: whose jobs they are and what they were doing; of many, the first."""
-    told: list[JsonValue] = [{"id": job.id, "user": job.user, "state": job.state} for job in jobs]
+    """What is kept with it in the journal: whose jobs they are; of many, the first. Not what they are doing just now: a
+    second person agrees to exactly this, and it has to be the same when the command is given again."""
+    told: list[JsonValue] = [{"id": job.id, "user": job.user} for job in sorted(jobs, key=lambda job: job.id)]
     left_out = len(told) - _MOST_TOLD
     return {"jobs": told[:_MOST_TOLD]} | ({"jobs_left_out": left_out} if left_out > 0 else {})

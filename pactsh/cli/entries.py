@@ -18,7 +18,7 @@ def show_entry(entry: Entry, out: Out) -> None:
     out.styled(
         out.style(f"{entry.seq:>6}", "bold"),
         out.style(short_time(entry.time), "dim"),
-        out.style(f"{entry.type:<18}", *_colour(entry)),
+        out.style(f"{entry.type:<18}", *colour_of(entry)),
         out.style(short_scope(entry.scope)),
         out.style(entry.author.principal, "cyan"),
         out.style(describe(entry)),
@@ -202,7 +202,8 @@ _ABOUT: Mapping[str, Callable[[Body], str]] = {
 }
 
 
-def _colour(entry: Entry) -> tuple[str, ...]:
+def colour_of(entry: Entry) -> tuple[str, ...]:
+    """What its type is shown in."""
     body = entry.body or {}
     if entry.type in {
         "refusal",

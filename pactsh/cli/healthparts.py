@@ -6,12 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from pactsh.cli.changes import lasts
+from pactsh.cli.journaltext import age_s, head_text
 from pactsh.cli.nodes import counted_nodes
 from pactsh.cli.nodestatus import NodeStatus
 from pactsh.errors import PactError, UnreachableError, UsageError
@@ -103,7 +104,7 @@ def journal(ctx: Context) -> list[Part]:
         return status, await opened.nodes(vcluster or "", brief=True)
 
     status, nodes = ask(ctx, look)
-    up_s = _age_s(status.started, ctx.now())
+    up_s = age_s(status.started, ctx.now())
     return [
         journal_part(status, ctx.settings.endpoint, ctx.now(), took_ms),
         nodes_part([status_of(node) for node in nodes], up_s),
@@ -127,23 +128,18 @@ def _unsigned(ctx: Context) -> Part:
 
 def journal_part(status: pb.JournalStatus, endpoint: str, now: datetime, ms: float) -> Part:
     """What the journal says of itself."""
-    up_s, signed_s = _age_s(status.started, now), _age_s(status.signed_time, now)
-    unsigned = status.last_seq - status.signed_seq
-    head = f"seq:{status.last_seq}, " + (
-        "nothing to sign" if not status.last_seq
-        else "not signed yet" if not status.signed_seq
-        else f"signed {lasts(signed_s)} ago" if not unsigned
-        else f"signed to seq:{status.signed_seq} {lasts(signed_s)} ago"
-    )  # fmt: skip
+    up_s, signed_s = age_s(status.started, now), age_s(status.signed_time, now)
+    is_behind = status.last_seq > status.signed_seq
     facts = {
         "endpoint": endpoint, "version": status.version, "started": status.started, "store": status.store,
         "last_seq": status.last_seq, "signed_seq": status.signed_seq, "signed_time": status.signed_time or None,
         "size_bytes": status.size_bytes, "free_bytes": status.free_bytes, "approvals_open": status.approvals_open,
     }  # fmt: skip
-    says = f"{status.version} at {endpoint}, up for {lasts(up_s)}; {head}; {size_text(status.free_bytes)} free"
+    free = size_text(status.free_bytes)
+    says = f"{status.version} at {endpoint}, up for {lasts(up_s)}; {head_text(status, now)}; {free} free"
     if status.free_bytes < _LEAST_FREE:
         return Part("journal", "degraded", says, "its disk is nearly full: make room for its data directory", ms, facts)
-    if unsigned and max(0.0, min(signed_s, up_s)) > _SIGNS_WITHIN_S:
+    if is_behind and min(signed_s, up_s) > _SIGNS_WITHIN_S:
         return Part("journal", "degraded", says, "it signs no more: see its own log", ms, facts)
     return Part("journal", "ok", says, "", ms, facts)
 
@@ -277,12 +273,3 @@ def _ready(http: Http, name: str, service: Service) -> Part:
 
 def _ms_since(started: float) -> float:
     return round((time.monotonic() - started) * 1e3, 1)
-
-
-def _age_s(time_text: str, now: datetime) -> float:
-    """How long ago that is; 0 for what is no time, or of a clock that is ahead."""
-    try:
-        age = now - datetime.fromisoformat(time_text)
-    except (ValueError, TypeError):
-        age = timedelta()
-    return max(0.0, age.total_seconds())

@@ -16,15 +16,13 @@ from msgspec.structs import replace
 
 from pactsh.cli.aside import LIMIT_S, Aside, bounded
 from pactsh.cli.bothsides import LatticeNode, LatticeSide, Seen, trouble_of
-from pactsh.cli.systems import lattice_settings
+from pactsh.cli.twosides import asked, beside
 from pactsh.errors import AuthError, NotFoundError, PactError, PolicyError
-from pactsh.policy.rbac import LATTICE_READ
 
 if TYPE_CHECKING:
     from pactsh.cli.context import Context
     from pactsh.cli.nodestatus import NodeStatus
     from pactsh.delegates.lattice.client import Lattice
-    from pactsh.rpc import pact_pb2 as pb
     from pactsh.rpc.client import Journal
 
 T = TypeVar("T")
@@ -59,19 +57,12 @@ class Look:
         if not self.is_on or kept is not None:
             return ask(ctx, question), kept
 
-        async def both(journal: Journal) -> tuple[T, Aside[Seen] | PactError, bool]:
-            found, begun, sees_all = await asyncio.gather(
-                question(journal), self._begun(journal, vcluster, node), _sees_all(journal), return_exceptions=True
-            )
-            for error in (found, begun, sees_all):
-                if isinstance(error, BaseException) and not (error is begun and isinstance(error, PactError)):
-                    raise error
-            return found, begun, sees_all  # type: ignore[return-value]  # what is none of these was raised
+        async def told(journal: Journal) -> tuple[T, bool]:
+            return await asyncio.gather(question(journal), _sees_all(journal))
 
-        found, begun, sees_all = ask(ctx, both)
-        answer = Answer(begun if isinstance(begun, PactError) else begun.outcome(), sees_all)
-        self._kept = time.monotonic(), answer
-        return found, answer
+        (found, sees_all), seen = beside(ctx, told, self._about(node), self._limit_s, vcluster=vcluster)
+        self._kept = time.monotonic(), Answer(seen, sees_all)
+        return found, self._kept[1]
 
     def here(self, status: NodeStatus) -> NodeStatus:
         """A node that its own agent told of, on it. Without a sign-in there lattice is not asked."""
@@ -81,7 +72,7 @@ class Look:
 
         try:
             user = reader(self._ctx, status.vcluster)
-            seen: Seen | PactError = self._asked(user, status.node).outcome()
+            seen: Seen | PactError = asked(self._ctx, user, self._about(status.node), self._limit_s).outcome()
         except PactError as error:
             seen = error
         return of_node(status, Answer(seen))
@@ -93,21 +84,8 @@ class Look:
             find_bearer(self._ctx.settings, self._ctx.environ) is not None
         )
 
-    async def _begun(self, journal: Journal, vcluster: str, node: str) -> Aside[Seen]:
-        """lattice, being asked, once the journal has said that this may be read."""
-        begun: pb.DelegationBegun = await journal.begin_delegation(LATTICE_READ, [], vcluster=vcluster, dry_run=True)
-        return self._asked(begun.principal, node)
-
-    def _asked(self, user: str, node: str) -> Aside[Seen]:
-        settings = lattice_settings(self._ctx.settings)
-
-        def ask() -> Seen:
-            from pactsh.delegates.lattice.client import Lattice
-
-            with Lattice(settings, user=user, timeout_s=self._limit_s) as lattice:
-                return seen_by(lattice, node, self._limit_s)
-
-        return Aside(f"lattice at {settings.endpoint}", ask, self._limit_s)
+    def _about(self, node: str) -> Callable[[Lattice], Seen]:
+        return lambda lattice: seen_by(lattice, node, self._limit_s)
 
 
 async def _sees_all(journal: Journal) -> bool:
@@ -132,12 +110,12 @@ def seen_by(lattice: Lattice, node: str, limit_s: float) -> Seen:
                     held[name] = held.get(name, 0) + 1
         return held
 
-    asked = Aside("lattice", jobs, limit_s)
+    counting = Aside("lattice", jobs, limit_s)
     try:
         found = [lattice.node(node)] if node else lattice.nodes()
     except NotFoundError:
         found = []
-    counted = asked.outcome()
+    counted = counting.outcome()
     nodes = {one.id: (one.state, one.reason, one.owner_vcluster) for one in found}
     return Seen(nodes, None if isinstance(counted, PactError) else counted)
 

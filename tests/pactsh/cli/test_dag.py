@@ -124,7 +124,7 @@ def test_cancel_takes_the_right_in_every_vcluster(
     assert lattice.called("CancelDag") == []
     assert run_pact(tmp_path, "dag", "cancel", own, env=ops).returncode == 0
     log = run_pact(tmp_path, "log", "-n", "1", "--type", "delegation.done", "--output", "json", env=env)
-    assert json.loads(log.stdout)["scope"] == "vcluster:ml-training"
+    assert json.loads(log.stdout)["entries"][0]["scope"] == "vcluster:ml-training"
 
 
 def test_what_waits_for_itself_is_still_shown() -> None:

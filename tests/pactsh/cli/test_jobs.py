@@ -11,7 +11,7 @@ import pexpect
 import pytest
 
 from tests.lattice import LatticeServer
-from tests.pactsh.cli.conftest import RunningJournal
+from tests.pactsh.cli.conftest import RunningJournal, session_drafts
 from tests.pactsh.cli.program import PACT, clean_environment, run_pact
 
 
@@ -145,10 +145,11 @@ def test_cancel_tells_whose_and_is_on_record(tmp_path: Path, lattice: LatticeSer
     }
     assert {lattice.job(mine).state, lattice.job(other).state} == {"cancelled"}
     log = run_pact(tmp_path, "log", "--type", "delegation.begun", "--output", "json", env=env)
-    entries = {entry["body"]["target"]: entry for entry in map(json.loads, log.stdout.splitlines())}
+    told = json.loads(log.stdout)["entries"]
+    entries = {entry["body"]["target"]: entry for entry in told}
     assert entries[mine]["scope"] == "vcluster:ml-training"
     assert entries[other]["scope"] == "global"  # pact has no such vCluster
-    assert entries[other]["body"]["jobs"] == [{"id": other, "user": "bob", "state": "running"}]
+    assert entries[other]["body"]["jobs"] == [{"id": other, "user": "bob"}]
 
 
 def test_cancel_of_what_has_ended_is_a_conflict_and_the_rest_is_done(
@@ -196,3 +197,20 @@ def test_on_a_terminal_it_asks_about_what_runs(
     child.expect(pexpect.EOF)
     child.close()
     assert (child.exitstatus, lattice.job(job).state) == (1 if answer == "n" else 0, state)
+
+
+def test_a_second_person_agrees_and_the_same_command_does_it(
+    tmp_path: Path, journal: RunningJournal, lattice: LatticeServer
+) -> None:
+    env = journal.env() | {"PACT_LATTICE_ENDPOINT": lattice.endpoint}
+    journal.append(*session_drafts())  # so that pact has the vCluster
+    run_pact(tmp_path, "group", "set-policy", "ml-training", "--set", "two_person_approval=true", "--yes", env=env)
+    job = lattice.add_job()
+    asked = run_pact(tmp_path, "jobs", "cancel", job, "--output", "json", env=env)
+    assert (asked.returncode, lattice.job(job).state) == (0, "running")
+    approval = json.loads(asked.stdout)["approval"]
+    lattice.job(job).state = "suspended"  # which is no other request
+    done = run_pact(tmp_path, "approve", approval, env=env | journal.env("second@org"))
+    assert done.returncode == 0, done.stderr
+    done = run_pact(tmp_path, "jobs", "cancel", job, env=env)
+    assert (done.returncode, lattice.job(job).state) == (0, "cancelled"), done.stderr

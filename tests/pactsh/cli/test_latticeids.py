@@ -45,8 +45,9 @@ def test_ids_and_names(tmp_path: Path, lattice: LatticeServer, env: dict[str, st
 
 
 def test_words_of_states_without_asking(tmp_path: Path) -> None:
-    assert complete(tmp_path, {}, "pact jobs list --state c") == ["checkpointing", "completed", "cancelled"]
-    assert complete(tmp_path, {}, "pact nodes list --state dr") == ["draining", "drained"]
+    env = {"PACT_LATTICE_ENDPOINT": "127.0.0.1:1"}
+    assert complete(tmp_path, env, "pact jobs list --state c") == ["checkpointing", "completed", "cancelled"]
+    assert complete(tmp_path, env, "pact nodes list --state dr") == ["draining", "drained"]
 
 
 def test_nothing_where_nobody_answers(tmp_path: Path, lattice: LatticeServer, env: dict[str, str]) -> None:

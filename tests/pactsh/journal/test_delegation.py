@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from pactsh.errors import AuthError, ConflictError, ForbiddenError, NotFoundError, PactError, PolicyError, UsageError
+from pactsh.journal.config import PolicyConfig
 from pactsh.journal.systems import LatticeConfig
 from pactsh.model.approval import Approval
 from pactsh.rpc.client import Journal
@@ -377,6 +379,21 @@ approval_required if { input.action == "reboot"; count(input.params.jobs) > 0 }
             assert (await alice.begin_delegation("reboot", ["node042"], facts=busy)).approval_needed
             assert (await alice.begin_delegation("reboot", ["node042"], facts=facts(jobs=[]))).id
 
-    from pactsh.journal.config import PolicyConfig
+    ran(tmp_path, go, policy=PolicyConfig(modules=modules))
+
+
+def test_the_documents_example_does_what_it_says(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
+    (module,) = [block for block in re.findall(r"```rego\n(.*?)```", text, flags=re.DOTALL) if "reimage" in block]
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "example.rego").write_text(module)
+
+    async def go(found: Site) -> None:
+        async with found.person(*ALICE) as alice:
+            busy = facts(jobs=[{"id": "1"}])
+            assert (await alice.begin_delegation("reboot", ["node042"], facts=busy)).approval_needed
+            assert (await alice.begin_delegation("drain", ["node042"], facts=busy)).id
+            assert (await alice.begin_delegation("reboot", ["node042"], facts=facts(jobs=[]))).id
 
     ran(tmp_path, go, policy=PolicyConfig(modules=modules))
