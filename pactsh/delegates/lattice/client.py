@@ -19,7 +19,6 @@ from pactsh.delegates.lattice.reading import (
     dag_of,
     job_of,
     node_of,
-    number_of,
     raft_of,
     tenant_usage_of,
     time_text,
@@ -170,11 +169,7 @@ class Lattice:
         """A tenant's accounting: zeros, whatever it has used."""
         found = self._call("AdminService/GetAccountingUsage", admin.GetAccountingUsageRequest(tenant_id=tenant))
         return model.Accounting(
-            found.tenant_id or tenant,
-            number_of(found, "cpu_hours"),
-            number_of(found, "gpu_hours"),
-            found.storage_bytes,
-            found.allocation_count,
+            found.tenant_id or tenant, found.cpu_hours, found.gpu_hours, found.storage_bytes, found.allocation_count
         )
 
     def tenant_usage(self, tenant: str, days: int) -> model.TenantUsage:

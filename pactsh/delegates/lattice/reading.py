@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC
 from typing import TYPE_CHECKING
 
 from pactsh.delegates.lattice import model
 from pactsh.delegates.lattice.words import ENDED
-from pactsh.errors import PactError
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -121,26 +119,18 @@ def raft_of(found: admin.RaftStatusResponse) -> model.Raft:
     return model.Raft(found.leader_id or None, found.current_term, found.last_applied, found.commit_index, members)
 
 
-def number_of(message: object, field: str) -> float:
-    """A figure; raises `PactError` for infinity and what is none."""
-    value = float(getattr(message, field))
-    if not math.isfinite(value):
-        raise PactError(f"lattice says {value} for {field}, which is no figure")
-    return value
-
-
 def _set(message: object, field: str) -> float | None:
-    return number_of(message, field) if message.HasField(field) else None  # type: ignore[attr-defined]
+    return float(getattr(message, field)) if message.HasField(field) else None  # type: ignore[attr-defined]
 
 
 def tenant_usage_of(found: admin.TenantUsageResponse) -> model.TenantUsage:
     """A tenant's use; what has no budget has None for it."""
     return model.TenantUsage(
         found.tenant,
-        number_of(found, "gpu_hours_used"),
+        found.gpu_hours_used,
         _set(found, "gpu_hours_budget"),
         _set(found, "gpu_fraction_used"),
-        number_of(found, "node_hours_used"),
+        found.node_hours_used,
         _set(found, "node_hours_budget"),
         _set(found, "node_fraction_used"),
         found.period_start,
@@ -154,13 +144,11 @@ def user_usage_of(found: admin.UserUsageResponse) -> model.UserUsage:
     tenants = tuple(
         model.UserTenantUsage(
             one.tenant,
-            number_of(one, "gpu_hours_used"),
+            one.gpu_hours_used,
             _set(one, "gpu_hours_budget"),
-            number_of(one, "node_hours_used"),
+            one.node_hours_used,
             _set(one, "node_hours_budget"),
         )
         for one in sorted(found.tenants, key=lambda one: one.tenant)
     )
-    return model.UserUsage(
-        found.user, tenants, number_of(found, "total_gpu_hours"), found.period_start, found.period_end
-    )
+    return model.UserUsage(found.user, tenants, found.total_gpu_hours, found.period_start, found.period_end)

@@ -8,7 +8,6 @@ from pactsh.delegates.lattice import admin_pb2 as admin
 from pactsh.delegates.lattice import allocations_pb2 as allocations
 from pactsh.delegates.lattice import nodes_pb2 as nodes
 from pactsh.delegates.lattice.reading import dag_of, job_of, node_of, raft_of, tenant_usage_of, time_text, user_usage_of
-from pactsh.errors import PactError
 
 
 def made(state: str, created: int = 0, completed: int = 0, exit_code: int = -1) -> allocations.AllocationStatus:
@@ -136,13 +135,3 @@ def test_no_budget_is_not_a_budget_of_zero() -> None:
 def test_a_leader_of_zero_is_none() -> None:
     assert raft_of(admin.RaftStatusResponse()).leader is None
     assert raft_of(admin.RaftStatusResponse(leader_id=2)).leader == 2
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_no_figure(value: float) -> None:
-    tenant = admin.TenantUsageResponse(gpu_hours_used=value)
-    with pytest.raises(PactError, match="for gpu_hours_used, which is no figure"):
-        tenant_usage_of(tenant)
-    user = admin.UserUsageResponse(tenants=[admin.UserTenantUsageProto(node_hours_budget=value)])
-    with pytest.raises(PactError, match="for node_hours_budget, which is no figure"):
-        user_usage_of(user)
