@@ -18,6 +18,7 @@ from pactsh.rpc.status import last_cause, tls_cause
 _MOST_BYTES = 64 << 20  # its lists come whole, of a cluster's jobs
 _ENDPOINT = re.compile(r"(?:(?P<scheme>https?)://)?(?P<address>(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5})/?")
 _LOOPBACK = re.compile(r"localhost|127(\.\d+){3}|\[::1\]")
+_UNTRUSTED = ("CERTIFICATE", "Peer name", "Hostname Verification", "WRONG_VERSION")
 _READS = ("List", "Get", "ListDags", "GetDag", "ListNodes", "GetNode", "Health", "GetVClusterQueue", "GetRaftStatus",
           "QueryAudit", "GetAccountingUsage", "GetTenantUsage", "GetUserUsage", "BackupVerify", "ListServices",
           "LookupService")  # fmt: skip
@@ -143,7 +144,7 @@ class Channel:
         return PactError(f"{where}: {details or name}")
 
     def _unavailable(self, where: str, details: str) -> PactError:
-        if "CERTIFICATE" in details or "Peer name" in details or "WRONG_VERSION" in details:
+        if any(sign in details for sign in _UNTRUSTED):
             return AuthError(
                 f"{where} can't be trusted: {tls_cause(details)}", hint="check lattice_endpoint and lattice_ca"
             )
