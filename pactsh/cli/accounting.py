@@ -17,7 +17,7 @@ from pactsh.cli.fitting import table
 from pactsh.cli.latticetypes import TENANT
 from pactsh.cli.latticewords import counted, hours
 from pactsh.cli.render import Out
-from pactsh.cli.usagetext import HEADER, finite, rows_of
+from pactsh.cli.usagetext import HEADER, NUMBERS, finite, rows_of
 from pactsh.delegates.lattice.model import Accounting, TenantUsage
 from pactsh.errors import NotFoundError, UsageError
 from pactsh.model.capwords import size_text
@@ -98,13 +98,13 @@ def render(result: Accounts, out: Out) -> None:
             (name, hours(one.cpu_hours), hours(one.gpu_hours), size_text(one.storage_bytes), f"{one.jobs:,}")
             for name, one in kept
         ]
-        table(out, header, rows)
+        table(out, header, rows, numbers=(1, 2, 3, 4))
     else:
         out.line("lattice has no accounting: it answers zeros, whatever was used.")
     known = [row.usage for row in result.tenants if row.usage is not None]
     if known:
         out.line(f"What it keeps for budgets, of the last {result.days} days:")
-        table(out, HEADER, *rows_of(known))
+        table(out, HEADER, *rows_of(known), numbers=NUMBERS)
     for row in result.tenants:
         if row.usage is None:
             out.styled(out.style("[WARN]", "yellow"), out.style(f"{row.tenant}: lattice has no such tenant"), sep=" ")

@@ -145,16 +145,23 @@ class Decided:
     action: str
     where: str
     by: str
+    message: str = ""
+    done_by: str = ""
 
 
 def run_approve(ctx: Context, args: ApproveArgs) -> Decided:
     """Approve, and wait a while for it to be done; raises what doing it came to."""
     approval = _decide(ctx, args.id, approve=True)
-    if approval.is_open:
+    if approval.is_open and approval.operation.get("by_journal", True):
         approval = _followed(ctx, approval)
     if approval.state == "done" and approval.status:
         raise error_of(approval.kind, f"{approval.id} is approved, and failed: {approval.message or approval.status}")
-    return Decided(approval.id, approval.state, approval.action, _where(approval), approval.by)
+    done_by = ""
+    if approval.action == "delegate" and approval.is_open:
+        done_by = "the journal" if approval.operation.get("by_journal") else f"{approval.requester.principal}'s pact"
+    return Decided(
+        approval.id, approval.state, approval.action, _where(approval), approval.by, approval.message, done_by
+    )
 
 
 def _followed(ctx: Context, approval: Approval) -> Approval:
@@ -203,6 +210,10 @@ def render_decided(result: Decided, out: Out) -> None:
     """One line."""
     if result.state == "denied":
         out.line(f"Denied: {result.id} ({result.action} on {result.where}).")
+    elif result.done_by:
+        out.line(f"Approved. It is done by {result.done_by} now.")
+    elif result.state == "done" and result.action == "delegate":
+        out.line(f"Approved. {result.message}")
     elif result.state == "done":
         what = _DONE.get(result.action, f"{result.action.capitalize()} applied")
         out.line(f"Approved. {what} on {result.where}.")

@@ -12,7 +12,7 @@ from pactsh.cli.fitting import table
 from pactsh.cli.latticetypes import TENANT, USER
 from pactsh.cli.latticewords import hours
 from pactsh.cli.render import Out, screen_size
-from pactsh.cli.usagetext import HEADER, finite, rows_of, show
+from pactsh.cli.usagetext import HEADER, NUMBERS, finite, rows_of, show
 from pactsh.delegates.lattice.model import TenantUsage, UserUsage
 from pactsh.errors import NotFoundError
 
@@ -83,7 +83,7 @@ def render_user(result: UserUsage, out: Out) -> None:
     if not result.tenants:
         out.line("(nothing used)")
         return
-    table(out, HEADER, *rows_of(result.tenants))
+    table(out, HEADER, *rows_of(result.tenants), numbers=NUMBERS)
 
 
 def _days() -> click.Option:

@@ -16,16 +16,16 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from pactsh.cli.configured import SITE_FILE, files
 from pactsh.errors import UsageError
 from pactsh.model.secret import Secret
 
-SITE_FILE = Path("/etc/pact/cli.toml")
 ENDPOINT = r"\A(unix:/.+|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5})\Z"
 NAME = r"\A[a-z0-9][a-z0-9-]{0,62}\Z"
 
 LATTICE = r"\A(https?://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}/?\Z"
 URL = r"\Ahttps?://[^\s/?#@]+(/[^\s?#]*)?\Z"
-FINGERPRINT = r"\A([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}\Z"
+FINGERPRINT = r"\A([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}(,\s*([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2})*\Z"
 
 Url = Annotated[str, msgspec.Meta(pattern=URL)]
 Endpoint = Annotated[str, msgspec.Meta(pattern=ENDPOINT)]
@@ -99,22 +99,28 @@ EXPECTED: Mapping[str, str] = {
     "vcluster": "a vCluster name (lower-case letters, digits, hyphens)",
     "output": "text or json",
     "timeout": "a number of seconds above 0, at most 86400",
+    "lattice_endpoint": "host:port, http://host:port or https://host:port",
+    "lattice_token": "a token",
+    "lattice_ca": "a path",
+    "lattice_cert": "a path",
+    "lattice_key": "a path",
+    "openchami_smd_url": "http://host[:port][/path] or https://…, without user or query",
+    "openchami_token": "a token",
+    "openchami_pcs_url": "http://host[:port][/path] or https://…, without user or query",
+    "openchami_bss_url": "http://host[:port][/path] or https://…, without user or query",
+    "openchami_backend": "pcs, redfish or csm",
+    "openchami_ca": "a path",
+    "openchami_names": "xname or nid",
+    "openchami_xnames": "a table of node names and their xnames",
+    "bmc_user": "text",
+    "bmc_password": "a password",
+    "bmc_ca": "a path",
+    "bmc_fingerprint": "a SHA-256 fingerprint (64 hexadecimal digits, in pairs with colons if you like)",
+    "bos_template": "the name of a session template",
     "verbose": "true or false",
 }
 _SECRETS = frozenset({"token", "lattice_token", "openchami_token", "bmc_password"})
 _FILE_KEYS = frozenset(Settings.__struct_fields__) - {"verbose"}
-
-
-def user_file(environ: Mapping[str, str]) -> Path | None:
-    """`$XDG_CONFIG_HOME/pact/cli.toml`, by default below `~/.config`; None without a home."""
-    # A relative XDG_CONFIG_HOME is invalid (XDG base directory specification) and must be ignored.
-    base = environ.get("XDG_CONFIG_HOME", "")
-    if not os.path.isabs(base):
-        home = environ.get("HOME", "")
-        if not os.path.isabs(home):
-            return None
-        base = f"{home}/.config"
-    return Path(base) / "pact" / "cli.toml"
 
 
 def load_settings(typed: Mapping[str, object], environ: Mapping[str, str], site_file: Path = SITE_FILE) -> Settings:
@@ -127,9 +133,7 @@ def load_settings(typed: Mapping[str, object], environ: Mapping[str, str], site_
         ("--", "", typed),
         ("", "environment", {key: environ[name] for name, key in ENVIRONMENT.items() if environ.get(name)}),
     ]
-    user = user_file(environ)
-    files = [] if environ.get("PACT_SESSION_FD") else [user, site_file] if user else [site_file]
-    sources += [(f"{path}: ", "file", _read_file(path)) for path in files]
+    sources += [(f"{path}: ", "file", _read_file(path)) for path in files(environ, site_file)]
     for prefix, kind, values in sources:
         _check(prefix, kind, values)
     merged: dict[str, object] = {}
@@ -158,7 +162,7 @@ def _why(error: OSError | UnicodeDecodeError) -> str:
 
 def _refuse_readable(path: Path, mode: int) -> None:
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError(f"{path}: holds a token, but others may read it", hint=f"chmod 600 {path}")
+        raise UsageError(f"{path}: holds a token or a password, but others may read it", hint=f"chmod 600 {path}")
 
 
 def _read_file(path: Path) -> dict[str, object]:
@@ -189,7 +193,7 @@ def _check(prefix: str, kind: str, values: Mapping[str, object]) -> None:
             wrong = error
         name = next(n for n, k in ENVIRONMENT.items() if k == key) if kind == "environment" else key
         shown = "" if key in _SECRETS else f", got {values[key]!r}"
-        raise UsageError(f"{prefix}{name}: expected {EXPECTED.get(key, 'text')}{shown}") from wrong
+        raise UsageError(f"{prefix}{name}: expected {EXPECTED[key]}{shown}") from wrong
 
 
 def _settings(values: Mapping[str, object]) -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -13,14 +14,14 @@ from pactsh.cli.command import Command, Group
 from pactsh.cli.context import Context
 from pactsh.cli.fitting import table
 from pactsh.cli.jobtext import state_text, time_text, where
-from pactsh.cli.latticetypes import DAG, DAG_STATE, TENANT, most
-from pactsh.cli.latticewords import COLOURS, age, between, counted, counts, counts_text, span, tell_left_out
+from pactsh.cli.latticetypes import DAG, DAG_STATE, LIVE_DAG, TENANT, most
+from pactsh.cli.latticewords import COLOURS, ago, between, counted, counts, counts_text, span, tell_left_out
 from pactsh.cli.render import Out
 from pactsh.delegates.lattice.model import Dag, Job
 from pactsh.delegates.lattice.words import DAG_STATES, JOB_STATES
-from pactsh.errors import NotFoundError, UsageError
 
-_HINT = "pact dag list shows those that there are"
+if TYPE_CHECKING:
+    from pactsh.cli.delegating import Result, Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def render_list(result: Dags, out: Out) -> None:
             dag.state or "-",
             _several(sorted({job.tenant for job in dag.jobs})),
             _several(sorted({job.user for job in dag.jobs})),
-            "-" if dag.created is None else f"{age(dag.created, now)} ago",
+            ago(dag.created, now),
             _time(dag, now),
             _jobs(dag),
         )
@@ -106,19 +107,10 @@ class InspectArgs:
 
 def run_inspect(ctx: Context, args: InspectArgs) -> Dag:
     """Ask lattice for one DAG; it is shown to who may see the vClusters of its jobs."""
-    from pactsh.cli.latticeread import also_may, reading
+    from pactsh.cli.latticeread import looked_up, reading
 
     with reading(ctx, ctx.settings.vcluster or "") as lattice:
-        try:
-            dag = lattice.dag(args.id)
-        except NotFoundError as error:
-            raise NotFoundError(f"dag inspect: {args.id}: lattice has no such DAG", hint=_HINT) from error
-        except UsageError as error:
-            text = f"dag inspect: {args.id!r} is no DAG's id: {error.message.removeprefix('lattice: ')}"
-            raise UsageError(text, hint=_HINT) from error
-        for vcluster in sorted({job.vcluster for job in dag.jobs}):
-            also_may(ctx, lattice, vcluster)
-    return dag
+        return looked_up(lattice.dag, args.id, "dag inspect", "DAG", "pact dag list")
 
 
 def in_order(jobs: Sequence[Job]) -> list[Job]:
@@ -154,11 +146,19 @@ def render_inspect(result: Dag, out: Out) -> None:
     jobs = in_order(result.jobs)
     numbers = {job.id: str(number) for number, job in enumerate(jobs, 1)}
     rows = [
-        (numbers[job.id], job.id, state_text(job), _after(job, numbers), time_text(job, now), where(job))
+        (numbers[job.id], job.id, state_text(job), where(job), time_text(job, now), _after(job, numbers))
         for job in jobs
     ]
     styles = [["", "", COLOURS.get(job.state, ""), "", "", ""] for job in jobs]
-    table(out, ("#", "JOB", "STATE", "AFTER", "TIME", "NODES"), rows, styles, spare=("TIME", "NODES"), indent="  ")
+    table(
+        out,
+        ("#", "JOB", "STATE", "NODES", "TIME", "AFTER"),
+        rows,
+        styles,
+        spare=("NODES", "TIME"),
+        numbers=(0,),
+        indent="  ",
+    )
 
 
 def _facts(dag: Dag, now: datetime) -> Iterator[tuple[str, str]]:
@@ -169,9 +169,9 @@ def _facts(dag: Dag, now: datetime) -> Iterator[tuple[str, str]]:
     ):
         yield name, ", ".join(sorted(values - {""}))
     if dag.created is not None:
-        yield "Created", f"{dag.created} ({age(dag.created, now)} ago)"
+        yield "Created", f"{dag.created} ({ago(dag.created, now)})"
     if dag.ended is not None:
-        yield "Ended", f"{dag.ended} ({age(dag.ended, now)} ago, ran {_time(dag, now)})"
+        yield "Ended", f"{dag.ended} ({ago(dag.ended, now)}, ran {_time(dag, now)})"
 
 
 def _after(job: Job, numbers: dict[str, str]) -> str:
@@ -181,6 +181,28 @@ def _after(job: Job, numbers: dict[str, str]) -> str:
         for reference, condition in job.depends_on
     ]
     return ", ".join(told) or "-"
+
+
+@dataclass(frozen=True, slots=True)
+class CancelArgs:
+    """The DAG; don't ask."""
+
+    id: str
+    yes: bool
+
+
+def run_cancel(ctx: Context, args: CancelArgs) -> Results | Iterator[Result]:
+    """Have the journal decide, and lattice do it."""
+    from pactsh.cli.cancelling import cancel_dag
+
+    return cancel_dag(ctx, args.id, yes=args.yes)
+
+
+def render_cancel(result: Results | Result, out: Out) -> None:
+    """A line."""
+    from pactsh.cli.delegating import render
+
+    render(result, out)
 
 
 LIST: Command[ListArgs, Dags] = Command(
@@ -203,5 +225,16 @@ INSPECT: Command[InspectArgs, Dag] = Command(
     args=InspectArgs,
     params=[click.Argument(["id"], type=DAG)],
 )
+CANCEL: Command[CancelArgs, Results | Result] = Command(
+    "cancel",
+    help="Cancel those of a DAG's jobs that have not ended.\n\nAsks on a terminal where one of them runs.",
+    run=run_cancel,
+    render=render_cancel,
+    args=CancelArgs,
+    params=[
+        click.Argument(["id"], type=LIVE_DAG),
+        click.Option(["--yes"], is_flag=True, help="Don't ask."),
+    ],
+)
 
-command = Group("dag", help="List, inspect and cancel DAGs.", commands=[LIST, INSPECT])
+command = Group("dag", help="List, inspect and cancel DAGs.", commands=[LIST, INSPECT, CANCEL])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,9 +18,14 @@ from pactsh.cli.arguments import NODES, NumberType
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
 from pactsh.cli.fanout import Limits
+from pactsh.cli.nodedeeds import DRAIN_TIMEOUT_S, drain_option, drain_timeout_option, yes_option
+from pactsh.cli.nodes import parse_nodes
 from pactsh.cli.onnodes import Group, Result, Together, alone
 from pactsh.cli.render import Out
 from pactsh.errors import UsageError
+
+if TYPE_CHECKING:
+    from pactsh.cli.delegating import Result as Step
 
 _RULE = "-" * 15
 
@@ -41,6 +47,9 @@ class Args:
     exclude: str = ""
     fold: bool = False
     bypass: bool = False
+    yes: bool = False
+    drain: bool = False
+    drain_timeout: float = DRAIN_TIMEOUT_S
 
 
 Shown = Result | Group
@@ -51,14 +60,46 @@ def run(ctx: Context, args: Args) -> Iterator[Shown]:
     from pactsh.cli.stepping import stepwise
     from pactsh.language import join
 
-    yield from stepwise(_run(ctx, args, join(_checked(args))))
+    argv = _checked(args)
+    line = join(argv)
+    if args.drain or (ctx.node is None and ctx.settings.lattice_endpoint is not None):
+        yield from _carefully(ctx, args, argv, line)
+    else:
+        yield from stepwise(_run(ctx, args, line))
 
 
-async def _run(ctx: Context, args: Args, line: str) -> AsyncIterator[Shown]:
+def _carefully(ctx: Context, args: Args, argv: tuple[str, ...], line: str) -> Iterator[Shown]:
+    """The same where there is a lattice, which knows what is disturbed by it."""
+    from pactsh.cli import interrupts
+    from pactsh.cli.disturbing import Act, Care, carefully, changes, is_guarded
+    from pactsh.cli.sshclient import Gate
+    from pactsh.cli.stepping import stepwise
+
+    is_guarded(ctx, "exec", drain=args.drain)
+    nodes = interrupts.run(Gate(ctx).resolve(args.nodes, args.exclude))
+    if not args.drain and not changes(ctx, nodes, argv):
+        yield from stepwise(_run(ctx, args, line, nodes))
+        return
+    act = Act(f"exec: {line}", lambda ready: stepwise(_run(ctx, args, line, ready)), _well, _not_drained)
+    yield from carefully(ctx, nodes, act, Care(args.yes, args.drain, args.drain_timeout))
+
+
+def _well(shown: Shown) -> tuple[str, ...]:
+    """The nodes on which it ended well."""
+    if shown.exit_status:
+        return ()
+    return (shown.node,) if isinstance(shown, Result) else parse_nodes(shown.nodes)
+
+
+def _not_drained(step: Step) -> Shown:
+    return Result(step.target, "failed", step.exit_status, message=step.text)
+
+
+async def _run(ctx: Context, args: Args, line: str, known: tuple[str, ...] = ()) -> AsyncIterator[Shown]:
     from pactsh.cli.sshclient import Gate
 
     gate = Gate(ctx)
-    nodes = await gate.resolve(args.nodes, args.exclude)
+    nodes = known or await gate.resolve(args.nodes, args.exclude)
     limits = Limits(args.fanout, args.timeout, args.total_timeout, args.connect_timeout, args.max_output)
     if len(nodes) == 1 and not args.fold:
         async for result in alone(gate, nodes[0], line, limits, kept=ctx.json, notice=ctx.notice):
@@ -168,6 +209,9 @@ command = _Exec(
             is_flag=True,
             help="Run CMD outside the whitelist: platform admins only, marked in the journal.",
         ),
+        yes_option(),
+        drain_option(),
+        drain_timeout_option(),
     ],
     context_settings={"allow_interspersed_args": False},
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -12,14 +13,14 @@ from pactsh.cli.arguments import NODES
 from pactsh.cli.command import Command, Group
 from pactsh.cli.context import Context
 from pactsh.cli.jobtext import jobs_table, render_job
-from pactsh.cli.latticetypes import JOB, JOB_STATE, USER, most
+from pactsh.cli.latticetypes import JOB, JOB_STATE, LIVE_JOB, USER, most
 from pactsh.cli.latticewords import counted, counts, counts_text, tell_left_out
 from pactsh.cli.render import Out
 from pactsh.delegates.lattice.model import Job
 from pactsh.delegates.lattice.words import JOB_STATES
-from pactsh.errors import NotFoundError, UsageError
 
-_HINT = "pact jobs list shows those that there are"
+if TYPE_CHECKING:
+    from pactsh.cli.delegating import Result, Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +88,32 @@ class InspectArgs:
 
 def run_inspect(ctx: Context, args: InspectArgs) -> Job:
     """Ask lattice for one job; it is shown to who may see its vCluster. Raises `NotFoundError`, `UsageError`."""
-    from pactsh.cli.latticeread import also_may, reading
+    from pactsh.cli.latticeread import looked_up, reading
 
     with reading(ctx, ctx.settings.vcluster or "") as lattice:
-        try:
-            job = lattice.job(args.id)
-        except NotFoundError as error:
-            raise NotFoundError(f"jobs inspect: {args.id}: lattice has no such job", hint=_HINT) from error
-        except UsageError as error:
-            text = f"jobs inspect: {args.id!r} is no job's id: {error.message.removeprefix('lattice: ')}"
-            raise UsageError(text, hint=_HINT) from error
-        also_may(ctx, lattice, job.vcluster)
-    return job
+        return looked_up(lattice.job, args.id, "jobs inspect", "job", "pact jobs list")
+
+
+@dataclass(frozen=True, slots=True)
+class CancelArgs:
+    """The jobs; don't ask."""
+
+    ids: tuple[str, ...]
+    yes: bool
+
+
+def run_cancel(ctx: Context, args: CancelArgs) -> Results | Iterator[Result]:
+    """Have the journal decide, and lattice do it."""
+    from pactsh.cli.cancelling import cancel_jobs
+
+    return cancel_jobs(ctx, args.ids, yes=args.yes)
+
+
+def render_cancel(result: Results | Result, out: Out) -> None:
+    """A line each."""
+    from pactsh.cli.delegating import render
+
+    render(result, out)
 
 
 LIST: Command[ListArgs, Jobs] = Command(
@@ -122,5 +137,16 @@ INSPECT: Command[InspectArgs, Job] = Command(
     args=InspectArgs,
     params=[click.Argument(["id"], type=JOB)],
 )
+CANCEL: Command[CancelArgs, Results | Result] = Command(
+    "cancel",
+    help="Cancel jobs.\n\nAsks on a terminal where one of them runs. It is on record who cancelled whose.",
+    run=run_cancel,
+    render=render_cancel,
+    args=CancelArgs,
+    params=[
+        click.Argument(["ids"], type=LIVE_JOB, nargs=-1, required=True, metavar="ID..."),
+        click.Option(["--yes"], is_flag=True, help="Don't ask."),
+    ],
+)
 
-command = Group("jobs", help="List, inspect and cancel jobs.", commands=[LIST, INSPECT])
+command = Group("jobs", help="List, inspect and cancel jobs.", commands=[LIST, INSPECT, CANCEL])

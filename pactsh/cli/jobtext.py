@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pactsh.cli.fitting import table
-from pactsh.cli.latticewords import COLOURS, age, between, counted, nodes_text, ran, span
+from pactsh.cli.latticewords import COLOURS, ago, between, counted, nodes_text, ran, span
 from pactsh.delegates.lattice.words import ENDED
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def jobs_table(jobs: Sequence[Job], out: Out, *, indent: str = "") -> None:
             state_text(job),
             job.user or "-",
             job.vcluster or "-",
-            _ago(job.created, now),
+            ago(job.created, now),
             time_text(job, now),
             where(job),
         )
@@ -35,11 +35,6 @@ def jobs_table(jobs: Sequence[Job], out: Out, *, indent: str = "") -> None:
     ]
     styles = [["", COLOURS.get(job.state, ""), "", "", "", "", ""] for job in jobs]
     table(out, _HEADER, rows, styles, spare=("VCLUSTER", "CREATED", "TIME"), indent=indent)
-
-
-def _ago(time: str | None, now: datetime) -> str:
-    text = age(time, now)
-    return text if text == "-" else f"{text} ago"
 
 
 def state_text(job: Job) -> str:
@@ -115,7 +110,7 @@ def _after(seconds: float | None, what: str) -> str:
 def _time(time: str | None, now: datetime, more: str = "") -> str:
     if time is None:
         return ""
-    return f"{time} ({', '.join(filter(None, [_ago(time, now), more]))})"
+    return f"{time} ({', '.join(filter(None, [ago(time, now), more]))})"
 
 
 def _resources(job: Job) -> str:

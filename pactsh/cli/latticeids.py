@@ -6,11 +6,13 @@ Whatever goes wrong, there is nothing to offer: a question that nobody asked get
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from pactsh.cli.render import escape
 from pactsh.delegates.lattice.words import ENDED
 from pactsh.errors import PactError
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 1.0
 _MOST = 200
+_OFFERED = re.compile(r"[A-Za-z0-9._@+:/-]{1,200}")  # what neither a terminal nor a shell takes for more than a word
 
 
 def ids(kind: str) -> list[tuple[str, str]]:
@@ -31,7 +34,8 @@ def ids(kind: str) -> list[tuple[str, str]]:
         settings = msgspec.structs.replace(ctx.settings, timeout=_PATIENCE_S)
         quiet = dataclasses.replace(ctx, settings=settings, notice=lambda _text: None)
         with reading(quiet, settings.vcluster or "") as lattice:
-            return list(_found(lattice, kind, settings.vcluster or ""))[:_MOST]
+            found = _found(lattice, kind, settings.vcluster or "")
+            return [(id_, about) for id_, about in found if _OFFERED.fullmatch(id_)][:_MOST]
     except (PactError, OSError):
         return []
 
@@ -40,14 +44,14 @@ def _found(lattice: Lattice, kind: str, vcluster: str) -> Iterable[tuple[str, st
     if kind in {"job", "live job"}:
         for job in lattice.jobs(vcluster=vcluster):
             if kind == "job" or job.state not in ENDED:
-                yield job.id, f"{job.state} {job.user}"
+                yield job.id, escape(f"{job.state} {job.user}")
     elif kind in {"DAG", "live DAG"}:
         for dag in lattice.dags():
             is_here = not vcluster or any(job.vcluster == vcluster for job in dag.jobs)
             if is_here and (kind == "DAG" or any(job.state not in ENDED for job in dag.jobs)):
-                yield dag.id, dag.state
+                yield dag.id, escape(dag.state)
     elif kind == "node":
-        yield from ((node.id, node.state) for node in lattice.nodes(vcluster=vcluster))
+        yield from ((node.id, escape(node.state)) for node in lattice.nodes(vcluster=vcluster))
     else:
         yield from _people(lattice, kind, vcluster)
 

@@ -14,7 +14,7 @@ from pactsh.cli.context import Context
 from pactsh.cli.fitting import table
 from pactsh.cli.jobtext import jobs_table
 from pactsh.cli.latticetypes import LATTICE_NODE, NODE_STATE, most
-from pactsh.cli.latticewords import COLOURS, age, between, counted, counts, counts_text, nodes_text, span, tell_left_out
+from pactsh.cli.latticewords import COLOURS, ago, counted, counts, counts_text, nodes_text, tell_left_out
 from pactsh.cli.render import Out
 from pactsh.delegates.lattice.model import Job, MemoryDomain, Node
 from pactsh.delegates.lattice.words import NODE_STATES
@@ -65,7 +65,9 @@ def render_list(result: Nodes, out: Out) -> None:
         for words, nodes in groups.items()
     ]
     styles = [["", COLOURS.get(nodes[0].state, ""), *[""] * 7] for nodes in groups.values()]
-    table(out, _HEADER, rows, styles, spare=("HEARTBEAT", "MEMORY", "CORES", "TENANT", "GPUS", "VCLUSTER"))
+    table(
+        out, _HEADER, rows, styles, spare=("HEARTBEAT", "MEMORY", "CORES", "TENANT", "GPUS", "VCLUSTER"), numbers=(5, 6)
+    )
     out.line(f"{counted(result.total, 'node')}: {counts_text(result.counts)}")
 
 
@@ -95,11 +97,10 @@ def _gpus(node: Node) -> str:
 
 def _heartbeat(nodes: Sequence[Node], now: datetime) -> str:
     """The oldest of them; of one that never had any that."""
-    ages = [between(node.last_heartbeat, None, now) for node in nodes]
-    if all(seconds is None for seconds in ages):
+    beats = [node.last_heartbeat for node in nodes if node.last_heartbeat is not None]
+    if not beats:
         return "never"
-    oldest = f"{span(max(seconds for seconds in ages if seconds is not None))} ago"
-    return f"{oldest}, or never" if None in ages else oldest
+    return ago(min(beats), now) + (", or never" if len(beats) < len(nodes) else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +111,16 @@ class InspectArgs:
 
 
 class Inspected(msgspec.Struct, frozen=True):
-    """A node, and the jobs that hold it, newest first."""
+    """A node, and the jobs that hold it, newest first. `all_seen`: there are no others that the caller may not see."""
 
     node: Node
     jobs: tuple[Job, ...]
+    all_seen: bool
 
 
 def run_inspect(ctx: Context, args: InspectArgs) -> Inspected:
     """Ask lattice for one node, and for the jobs to see which are there. Raises `NotFoundError`."""
-    from pactsh.cli.latticeread import also_may, reading
+    from pactsh.cli.latticeread import reading
 
     with reading(ctx, ctx.settings.vcluster or "") as lattice:
         try:
@@ -128,9 +130,7 @@ def run_inspect(ctx: Context, args: InspectArgs) -> Inspected:
                 f"nodes inspect: {args.id}: lattice does not know this node",
                 hint="pact nodes list shows those that it does",
             ) from error
-        if node.owner_vcluster:
-            also_may(ctx, lattice, node.owner_vcluster)
-        return Inspected(node, tuple(lattice.jobs_on([node.id])[node.id]))
+        return Inspected(node, tuple(lattice.jobs_on([node.id])[node.id]), lattice.sight.everything)
 
 
 def render_inspect(result: Inspected, out: Out) -> None:
@@ -145,18 +145,18 @@ def render_inspect(result: Inspected, out: Out) -> None:
     rows = [_domain(domain) for domain in node.memory]
     if rows:
         out.line("Memory domains:")
-        table(out, ("ID", "TYPE", "SIZE", "NUMA", "CPUS", "GPUS"), rows, indent="  ")
+        table(out, ("ID", "TYPE", "SIZE", "NUMA", "CPUS", "GPUS"), rows, numbers=(0, 2), indent="  ")
     if not result.jobs:
-        out.line(f"{'Jobs:':<13}(no jobs)")
+        out.line(f"{'Jobs:':<13}({'no jobs' if result.all_seen else 'no jobs that you may see'})")
         return
-    out.line(f"Jobs: {len(result.jobs)}")
+    out.line(f"Jobs: {len(result.jobs)}{'' if result.all_seen else ' that you may see'}")
     jobs_table(result.jobs, out, indent="  ")
 
 
 def _facts(node: Node, now: datetime) -> Iterator[tuple[str, str]]:
     yield "Reason", node.reason
-    beat = age(node.last_heartbeat, now)
-    yield "Heartbeat", "never" if node.last_heartbeat is None else f"{node.last_heartbeat} ({beat} ago)"
+    beat = node.last_heartbeat
+    yield "Heartbeat", "never" if beat is None else f"{beat} ({ago(beat, now)})"
     yield "vCluster", node.owner_vcluster
     yield "Tenant", node.owner_tenant + (" (borrowed)" if node.is_borrowed else "")
     yield "Job", node.owner_job

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pactsh.cli.changes import lasts
 from pactsh.cli.nodes import fold_nodes
 
 if TYPE_CHECKING:
@@ -59,14 +60,14 @@ def between(start: str | None, end: str | None, now: datetime) -> float | None:
     return None if begun is None else ((moment(end) or now) - begun).total_seconds()
 
 
-def age(time: str | None, now: datetime) -> str:
-    """How long ago it was.
+def ago(time: str | None, now: datetime) -> str:
+    """How long ago it was, in the largest unit.
 
-    >>> age("2026-01-31T12:00:00Z", datetime(2026, 1, 31, 14, 10, tzinfo=UTC)), age(None, datetime.now(UTC))
-    ('2 h 10 min', '-')
+    >>> ago("2026-01-31T12:00:00Z", datetime(2026, 1, 31, 14, 10, tzinfo=UTC)), ago(None, datetime.now(UTC))
+    ('2 h ago', '-')
     """
     seconds = between(time, None, now)
-    return "-" if seconds is None else span(seconds)
+    return "-" if seconds is None else f"{lasts(seconds)} ago"
 
 
 def ran(job: Job, now: datetime) -> str:

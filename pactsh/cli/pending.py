@@ -6,19 +6,25 @@ which never waits) leaves the request pending.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from pactsh.cli.context import Context
+from pactsh.cli.nodes import counted_nodes, is_name
 from pactsh.cli.settled import Outcome, SettledError
 from pactsh.errors import PolicyError, UnreachableError, error_of
 from pactsh.model.approval import Approval
 
 if TYPE_CHECKING:
+    from pactsh.cli.delegating import Deed
     from pactsh.cli.local import LocalAgent
-    from pactsh.model.entry import Draft
+    from pactsh.model.entry import Draft, JsonObject
+    from pactsh.rpc import pact_pb2 as pb
+
+T = TypeVar("T")
 
 _AGAIN_S = 1.0
 
@@ -69,8 +75,6 @@ def pending_of(ctx: Context, approval: Approval) -> Pending:
 
 def request(ctx: Context, action: str, draft: Draft) -> Pending:
     """Ask the journal for a second person who agrees to this entry."""
-    import json
-
     from pactsh.cli.remote import ask
 
     operation = json.dumps({"message": draft.message, "body": draft.body}).encode()
@@ -78,24 +82,85 @@ def request(ctx: Context, action: str, draft: Draft) -> Pending:
     return pending_of(ctx, found)
 
 
-def _announce(ctx: Context, pending: Pending, what: str, where: str) -> None:
+def agreed(ctx: Context, deed: Deed, begun: pb.DelegationBegun) -> Approval:
+    """Wait until a second person has agreed to what lattice or OpenCHAMI is to do; where the journal does it then, wait
+    for that and raise like `settle_elsewhere`. Who comes back for what they have asked for already finds it again."""
+    from pactsh.cli.remote import ask
+
+    what, where = deed.action.replace("_", " "), begun.vcluster
+    found = _asked_before(ctx, deed, begun)
+    if found is None:
+        names = counted_nodes(deed.targets) if all(map(is_name, deed.targets)) else ", ".join(deed.targets)
+        reason = deed.facts.get("reason")
+        summary = f"{what} {names}{f': {reason}' if reason else ''}"
+        body = {"action": deed.action, "targets": list(deed.targets), "facts": deed.facts}
+        operation = json.dumps({"message": summary, "body": body}).encode()
+        found = ask(ctx, lambda j: j.request_approval("delegate", operation, summary, scope=f"vcluster:{where}"))
+    elif not ctx.json:
+        ctx.notice(f"{found.id} asks for this already")
+    if found.state == "approved" and not begun.by_journal:
+        return found
+    pending = pending_of(ctx, found)
+    if begun.by_journal:
+        settle_elsewhere(ctx, pending, what, where)
+    _announce(ctx, pending, what, where, again=True)
+    try:
+        over = _watch(ctx, pending.id, lambda approval: approval.state == "pending")
+    except KeyboardInterrupt:
+        raise SettledError(Outcome(pending.id, "pending", what, where, again=True)) from None
+    if over.state != "approved":
+        _end(over, what, where)
+    return over
+
+
+def facts_of(approval: Approval) -> JsonObject:
+    """The facts that somebody has agreed to."""
+    return _body_of(approval, "facts", dict) or {}
+
+
+def _asked_before(ctx: Context, deed: Deed, begun: pb.DelegationBegun) -> Approval | None:
+    """The caller's own open request for the same; the jobs there may be others by now."""
+    from pactsh.cli.remote import ask
+
+    def wanted(facts: JsonObject) -> JsonObject:
+        return {name: value for name, value in facts.items() if not name.startswith("jobs")}
+
+    for one in ask(ctx, lambda journal: journal.approvals(vcluster=begun.vcluster)):
+        is_own = one.action == "delegate" and one.requester.principal == begun.principal
+        if (
+            is_own
+            and _body_of(one, "action", str) == deed.action
+            and sorted(_body_of(one, "targets", list) or []) == sorted(deed.targets)
+            and wanted(facts_of(one)) == wanted(deed.facts)
+        ):
+            return one
+    return None
+
+
+def _body_of(approval: Approval, key: str, kind: type[T]) -> T | None:
+    body = approval.operation.get("body")
+    value = body.get(key) if isinstance(body, dict) else None
+    return value if isinstance(value, kind) else None
+
+
+def _announce(ctx: Context, pending: Pending, what: str, where: str, *, again: bool = False) -> None:
     if ctx.json:
-        raise SettledError(Outcome(pending.id, "pending", what, where))
+        raise SettledError(Outcome(pending.id, "pending", what, where, again=again))
     ctx.notice(f"Approval required (two-person policy on vcluster: {pending.vcluster})")
     ctx.notice(f"Pending approval: {pending.id} (expires in {max(1, round(pending.left_s / 60))} min)")
     ctx.notice("Waiting for approval... (Ctrl-C to background)")
 
 
-def _watch(ctx: Context, id_: str) -> Approval:
+def _watch(ctx: Context, id_: str, waits: Callable[[Approval], bool] = lambda approval: approval.is_open) -> Approval:
     from pactsh.cli.remote import ask, iterate
 
     while True:
         try:
             for known in ask(ctx, lambda journal: journal.approvals(id_=id_)):
-                if not known.is_open:
+                if not waits(known):
                     return known
             for approval in iterate(ctx, lambda journal: journal.watch_approvals(id_=id_)):
-                if not approval.is_open:
+                if not waits(approval):
                     return approval
         except UnreachableError as error:
             ctx.notice(f"pact: {error.message}; trying again")

@@ -111,7 +111,8 @@ def render(result: Queues, out: Out) -> None:
         out.line("(no vClusters, and no jobs)")
         return
     header = ("VCLUSTER", "PENDING", "RUNNING", "LONGEST WAIT", "NODES WANTED", "OTHER", "ENDED")
-    table(out, header, [_cells(row) for row in result.queues], [_styles(row) for row in result.queues])
+    rows, styles = [_cells(row) for row in result.queues], [_styles(row) for row in result.queues]
+    table(out, header, rows, styles, numbers=(1, 2, 4))
     strange = [row.vcluster for row in result.queues if row.known is False and row.vcluster]
     if strange:
         out.styled(

@@ -141,6 +141,21 @@ def capabilities_of(ctx: Context, text: str) -> tuple[list[tuple[str, dict[str, 
     return [(name, cap if isinstance(cap, dict) else None) for name, cap in found], unknown
 
 
+def named_nodes(ctx: Context, text: str) -> tuple[str, ...]:
+    """The nodes that a nodeset names, whether there are any of these names or not; the journal is asked where it names
+    vClusters. Raises `UsageError` for the text."""
+
+    async def members(groups: Groups) -> Mapping[str, Iterable[str]]:
+        grouped: dict[str, list[str]] = {}
+        async with ctx.journal() as journal:
+            for name in ("",) if groups.all else groups.names:
+                for node in await journal.nodes(name, brief=True):
+                    grouped.setdefault(node.vcluster, []).append(node.node)
+        return grouped
+
+    return interrupts.run(resolve(text, "", members))
+
+
 def one_vcluster(text: str) -> str:
     """The vCluster that a nodeset is, where it is one and nothing else: then the journal need not tell of all nodes.
 

@@ -21,6 +21,9 @@ def details(ctx: Context, approval: Approval) -> Iterator[str]:
         yield from _expanded(str(operation["line"]), operation.get("stages"))
         return
     body = operation.get("body")
+    if isinstance(body, dict) and approval.action == "delegate":
+        yield from _delegated(body, by_journal=bool(operation.get("by_journal")))
+        return
     if isinstance(body, dict):
         yield from _policy(ctx, approval, body) if "policy" in body else _spec(ctx, approval, body)
         return
@@ -32,6 +35,23 @@ def details(ctx: Context, approval: Approval) -> Iterator[str]:
     if isinstance(expected, dict):
         for key, value in sorted(expected.items()):
             yield f"{key} = {shown(value if isinstance(value, str) else None)}"
+
+
+def _delegated(body: Mapping[str, object], *, by_journal: bool) -> Iterator[str]:
+    """What another system is to do, to what, and what that hits."""
+    names, facts = body.get("targets"), body.get("facts")
+    known = dict(facts) if isinstance(facts, dict) else {}
+    targets = [str(name) for name in names] if isinstance(names, list) else []
+    yield f"{str(body.get('action')).replace('_', ' ')}: {', '.join(targets)}"
+    jobs = known.pop("jobs", None)
+    for name, value in sorted(known.items()):
+        if value not in (None, [], "", False):
+            yield f"{name}: {value}"
+    for job in jobs if isinstance(jobs, list) else ():
+        if isinstance(job, dict):
+            words = (f"{key} {job[key]}" for key in ("node", "user", "state") if job.get(key))
+            yield f"hits job {job.get('id')}: {', '.join(words)}"
+    yield "done by: the journal" if by_journal else "done by: the requester's pact"
 
 
 def _expanded(line: str, stages: object) -> Iterator[str]:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from pactsh.cli.arguments import NODE, NODES
-from pactsh.cli.asknodes import Failed, Waiting, ask_any
+from pactsh.cli.asknodes import Error, Failed, Waiting, ask_any
 from pactsh.cli.changes import lasts
 from pactsh.cli.command import Command, Group
 from pactsh.cli.context import Context
+from pactsh.cli.nodedeeds import DRAIN_TIMEOUT_S, drain_option, drain_timeout_option, yes_option
+from pactsh.cli.nodes import fold_nodes, is_name
 from pactsh.cli.render import Out
 from pactsh.errors import UsageError
 from pactsh.model.service import Service
+
+if TYPE_CHECKING:
+    from pactsh.cli.delegating import Result as Step
 
 _LINES, _MOST_LINES = 50, 10_000
 _NO_LIMIT_BYTES = 1 << 62
@@ -94,10 +100,13 @@ def _number(value: int | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ChangeArgs:
-    """Which service, and where."""
+    """Which service, and where; whether to ask where jobs are on the nodes, and to drain them first."""
 
     name: str
     node: str | None
+    yes: bool = False
+    drain: bool = False
+    drain_timeout: float = DRAIN_TIMEOUT_S
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -125,12 +134,42 @@ def run_start(ctx: Context, args: ChangeArgs) -> Change | Iterator[Change]:
 
 def run_stop(ctx: Context, args: ChangeArgs) -> Change | Iterator[Change]:
     """Stop it; raises what the agent raises."""
-    return _change(ctx, args, "stop")
+    return _carefully(ctx, args, "stop")
 
 
 def run_restart(ctx: Context, args: ChangeArgs) -> Change | Iterator[Change]:
     """Stop and start it; raises what the agent raises."""
-    return _change(ctx, args, "restart")
+    return _carefully(ctx, args, "restart")
+
+
+def _carefully(ctx: Context, args: ChangeArgs, verb: str) -> Change | Iterator[Change]:
+    """Do it; where there is a lattice, which knows what is disturbed by it, not before that was asked."""
+    if not args.drain and (ctx.node is not None or ctx.settings.lattice_endpoint is None):
+        return _change(ctx, args, verb)
+    from pactsh.cli import interrupts
+    from pactsh.cli.disturbing import Act, Care, carefully, is_guarded
+    from pactsh.cli.sshclient import Gate
+
+    is_guarded(ctx, f"service {verb}", drain=args.drain)
+    if args.node is None:
+        raise UsageError("service: not on a node: name one")
+    nodes = (args.node,) if is_name(args.node) else interrupts.run(Gate(ctx).resolve(args.node))
+
+    def do(ready: tuple[str, ...]) -> Iterator[Change]:
+        found = _change(ctx, replace(args, node=fold_nodes(ready)), verb)
+        return found if isinstance(found, Iterator) else iter((found,))
+
+    act = Act(f"service {verb} {args.name}", do, _well, _not_drained)
+    return carefully(ctx, nodes, act, Care(args.yes, args.drain, args.drain_timeout))
+
+
+def _well(result: Change) -> tuple[str, ...]:
+    """The node where it went well."""
+    return (result.node,) if isinstance(result, Changed) else ()
+
+
+def _not_drained(step: Step) -> Change:
+    return Failed(step.target, Error(step.exit_status, step.kind, step.text, step.hint))
 
 
 def _change(ctx: Context, args: ChangeArgs, verb: str) -> Change | Iterator[Change]:
@@ -220,6 +259,7 @@ def render_logs(result: Line | Streamed, out: Out) -> None:
 _NODE = click.Option(["--node"], type=NODE, help="The node; on a node: that one.")
 _NODES = click.Option(["--node"], type=NODES, help="The node, or a nodeset; on a node: that one.")
 _NAME = click.Argument(["name"], metavar="NAME")
+_CARE = (yes_option(), drain_option(), drain_timeout_option())
 
 STATUS: Command[StatusArgs, Status] = Command(
     "status",
@@ -243,7 +283,7 @@ STOP: Command[ChangeArgs, Change] = Command(
     run=run_stop,
     render=render_change,
     args=ChangeArgs,
-    params=[_NAME, _NODES],
+    params=[_NAME, _NODES, *_CARE],
 )
 RESTART: Command[ChangeArgs, Change] = Command(
     "restart",
@@ -251,7 +291,7 @@ RESTART: Command[ChangeArgs, Change] = Command(
     run=run_restart,
     render=render_change,
     args=ChangeArgs,
-    params=[_NAME, _NODES],
+    params=[_NAME, _NODES, *_CARE],
 )
 LOGS: Command[LogsArgs, Line | Streamed] = Command(
     "logs",

@@ -1,7 +1,7 @@
 """The one list of pact's verbs, in help order. Modules are imported when their verb is used, not before.
 
-`Verb.needs` hides a verb from the help while what it needs isn't configured; called anyway it says what
-to set.
+`Verb.needs` hides a verb from the help and from completion while what it needs isn't configured; called anyway it says
+what to set.
 A verb without a module is in CLI.md but not in this version: it is hidden and says so.
 """
 
@@ -11,16 +11,15 @@ import difflib
 import importlib
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from functools import cached_property
+from typing import NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
 from pactsh.cli.command import global_options, version_option
+from pactsh.cli.configured import NEEDS, configured
 from pactsh.errors import PactError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 STATE, ADMIN, DELEGATION, LATTICE, SYSTEM = (
     "Configuration management",
@@ -69,12 +68,12 @@ VERBS: tuple[Verb, ...] = (
     Verb("logout", ADMIN, "Sign out, and revoke what sign-in gave.", "pactsh.cli.logout"),
     Verb("whoami", ADMIN, "Show who you are here, and what proved it.", "pactsh.cli.whoami"),
     Verb("ssh-config", ADMIN, "Print an OpenSSH configuration for the fleet.", "pactsh.cli.sshconfig"),
-    Verb("reboot", DELEGATION, "Reboot a node through OpenCHAMI.", needs="openchami"),
-    Verb("reimage", DELEGATION, "Reimage a node through OpenCHAMI.", needs="openchami"),
-    Verb("drain", LATTICE, "Drain a node.", needs="lattice"),
-    Verb("undrain", LATTICE, "Return a drained node to service.", needs="lattice"),
-    Verb("cordon", LATTICE, "Take a node out of scheduling.", needs="lattice"),
-    Verb("uncordon", LATTICE, "Put a node back into scheduling.", needs="lattice"),
+    Verb("reboot", DELEGATION, "Reboot a node through OpenCHAMI.", "pactsh.cli.reboot", needs="openchami"),
+    Verb("reimage", DELEGATION, "Reimage a node through OpenCHAMI.", "pactsh.cli.reimage", needs="openchami"),
+    Verb("drain", LATTICE, "Drain a node.", "pactsh.cli.drain", needs="lattice"),
+    Verb("undrain", LATTICE, "Return a drained node to service.", "pactsh.cli.undrain", needs="lattice"),
+    Verb("cordon", LATTICE, "Take a node out of scheduling.", "pactsh.cli.cordon", needs="lattice"),
+    Verb("uncordon", LATTICE, "Put a node back into scheduling.", "pactsh.cli.uncordon", needs="lattice"),
     Verb("jobs", LATTICE, "List, inspect and cancel jobs.", "pactsh.cli.jobs", needs="lattice"),
     Verb("queue", LATTICE, "Show a vCluster's queue.", "pactsh.cli.queue", needs="lattice"),
     Verb("accounting", LATTICE, "Show a vCluster's accounting.", "pactsh.cli.accounting", needs="lattice"),
@@ -89,12 +88,6 @@ VERBS: tuple[Verb, ...] = (
     Verb("completion", SYSTEM, "Print a completion script for a shell.", "pactsh.cli.completion"),
     Verb("help", SYSTEM, "Show help on a verb.", "pactsh.cli.help"),
 )
-
-# What a verb may need, and what to set for it: environment variable, configuration key.
-NEEDS: Mapping[str, tuple[str, str]] = {
-    "lattice": ("PACT_LATTICE_ENDPOINT", "lattice_endpoint"),
-    "openchami": ("PACT_OPENCHAMI_SMD_URL", "openchami_smd_url"),
-}
 
 
 class Missing(click.Command):
@@ -112,21 +105,22 @@ class Missing(click.Command):
         )
         self.verb = verb
 
+    def get_help(self, ctx: click.Context) -> NoReturn:
+        """There is none of what can't be used."""
+        self.invoke(ctx)
+
     def invoke(self, _ctx: click.Context) -> NoReturn:
         """Raise the error that says what is missing."""
-        need = NEEDS.get(self.verb.needs)
-        if need and not _configured(need):
+        if self.verb.module:
+            from pactsh.cli.config import load_settings
+
+            load_settings({}, os.environ)  # a file that can't be read is the reason then
+            variable, key = NEEDS[self.verb.needs]
             raise UsageError(
                 f"{self.verb.name}: no {self.verb.needs} endpoint is configured",
-                hint=f"set {need[0]}, or {need[1]} in cli.toml",
+                hint=f"set {variable}, or {key} in cli.toml",
             )
         raise PactError(f"{self.verb.name}: not available in this version")
-
-
-def _configured(need: tuple[str, str]) -> bool:
-    from pactsh.cli.config import load_settings
-
-    return bool(getattr(load_settings({}, os.environ), need[1]))
 
 
 class Tree(click.Group):
@@ -142,16 +136,22 @@ class Tree(click.Group):
         )
         self.verbs = {verb.name: verb for verb in verbs}
 
+    @cached_property
+    def _usable(self) -> tuple[Verb, ...]:
+        """The verbs that can be used here."""
+        there = configured(os.environ)
+        return tuple(v for v in self.verbs.values() if v.module and (not v.needs or v.needs in there))
+
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """Every verb that can be used, in help order."""
-        return [verb.name for verb in self.verbs.values() if verb.module]
+        return [verb.name for verb in self._usable]
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of a verb."""
         verb = self.verbs.get(cmd_name)
         if verb is None:
             return None
-        if not verb.module:
+        if not verb.module or (verb.needs and verb not in self._usable):
             return Missing(verb)
         command = importlib.import_module(verb.module).command
         assert isinstance(command, click.Command)
@@ -178,14 +178,14 @@ class Tree(click.Group):
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The verbs by group, from the list alone: no module is imported for the help."""
         for group in (STATE, ADMIN, DELEGATION, LATTICE, SYSTEM):
-            rows = [(v.name, v.summary) for v in self.verbs.values() if v.group == group and v.module]
+            rows = [(v.name, v.summary) for v in self._usable if v.group == group]
             if rows:
                 with formatter.section(group):
                     formatter.write_dl(rows)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The verbs that begin so, from the list alone, and the global options."""
-        verbs = [v for v in self.verbs.values() if v.module and v.name.startswith(incomplete)]
+        verbs = [v for v in self._usable if v.name.startswith(incomplete)]
         items = [CompletionItem(v.name, help=v.summary) for v in verbs]
         return items + click.Command.shell_complete(self, ctx, incomplete)
 

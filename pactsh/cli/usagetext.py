@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from pactsh.delegates.lattice.model import TenantUsage, UserTenantUsage
 
 Usage = TypeVar("Usage", bound=msgspec.Struct)
-HEADER = ("TENANT", "GPU HOURS", "OF", "USED", "NODE HOURS", "OF", "USED")
+HEADER = ("TENANT", "GPU HOURS", "BUDGET", "USED", "NODE HOURS", "BUDGET", "USED")
+NUMBERS = (1, 2, 4, 5)
+"""Which of its columns are numbers."""
 
 NO_BUDGET = "no budget set"
 _WIDTH = 30
@@ -101,7 +103,7 @@ def _cells(used: float, budget: float | None, told: float | None) -> tuple[str, 
     if budget is None or fraction is None:
         return hours(used), NO_BUDGET, "-"
     share = "" if fraction == float("inf") else f"{int(fraction * 100)} %"
-    return hours(used), hours(budget), f"{share} OVER BUDGET".strip() if used > budget else share
+    return hours(used), hours(budget), f"{share} OVER".strip() if used > budget else share
 
 
 def finite(usage: Usage) -> Usage:

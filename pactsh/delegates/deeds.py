@@ -31,6 +31,11 @@ class Systems(msgspec.Struct, frozen=True):
     lattice: LatticeSettings | None = None
     openchami: OpenchamiSettings | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Which those are."""
+        return tuple(name for name in ("lattice", "openchami") if getattr(self, name) is not None)
+
 
 def perform(
     systems: Systems,

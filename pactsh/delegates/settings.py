@@ -15,6 +15,7 @@ class LatticeSettings(msgspec.Struct, frozen=True):
     """`endpoint` is `https://HOST:PORT` (TLS), `http://HOST:PORT` (none), or `HOST:PORT`: TLS, but on loopback none.
 
     `ca` signed the server's certificate (None: the system's), `cert` and `key` are ours where it wants one (PEM files).
+    `prefix` is for errors: what the names of these settings begin with where they are set (`lattice_`, `[lattice] `).
     """
 
     endpoint: str
@@ -22,6 +23,13 @@ class LatticeSettings(msgspec.Struct, frozen=True):
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+    prefix: str = "lattice_"
+
+    def name(self, field: str) -> str:
+        """What an admin knows this setting by; a journal has its token in a file."""
+        if field == "token":
+            return "PACT_LATTICE_TOKEN, or lattice_token" if self.prefix == "lattice_" else f"{self.prefix}token_file"
+        return f"{self.prefix}{field}"
 
 
 class OpenchamiSettings(msgspec.Struct, frozen=True):

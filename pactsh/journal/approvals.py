@@ -17,9 +17,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pactsh.auth.names import check_principal
+from pactsh.delegates.deeds import Systems
 from pactsh.errors import AuthError, ConflictError, ForbiddenError, NotFoundError, PactError, UsageError
 from pactsh.journal.access import agent_node_of, reach_of
 from pactsh.journal.chain import Record
+from pactsh.journal.deeds import Deeds
+from pactsh.journal.delegated import ACTION as DELEGATE
+from pactsh.journal.delegated import Delegated
 from pactsh.journal.documents import parse_object
 from pactsh.journal.drafts import PERSONS, authorize_draft, check_draft
 from pactsh.journal.gate import Caller, Handler
@@ -59,10 +63,13 @@ class ApprovalsService:
         journal: JournalService,
         judge: Judge,
         *,
+        deeds: Deeds | None = None,
+        systems: Systems = Systems(),  # noqa: B008  it is frozen
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         token: Callable[[int], str] = secrets.token_hex,
     ) -> None:
         self._ledger, self._store, self._views, self._journal = ledger, ledger.store, views, journal
+        self.delegated = Delegated(deeds or Deeds(ledger, views, judge), views, systems, self._finish, clock)
         self._judge, self._clock, self._token = judge, clock, token
         self._asking, self._deciding = asyncio.Lock(), asyncio.Lock()
 
@@ -84,6 +91,8 @@ class ApprovalsService:
         operation = parse_object(request.operation, "operation", _MOST_OPERATION)
         if request.action in AT_JOURNAL:
             await self._check_own(caller.known, request.action, scope, operation)
+        elif request.action == DELEGATE:
+            operation = await self.delegated.check_request(caller.known, vcluster, operation)
         summary = " ".join(request.summary.split())[:_LONGEST_TEXT]
         timeout = timedelta(seconds=self._policy(vcluster).approval_timeout_seconds)
         body: JsonObject = {
@@ -117,14 +126,15 @@ class ApprovalsService:
         identity = caller.known
         if node := agent_node_of(identity):
             vcluster = self._views.nodes[node].vcluster if node in self._views.nodes else ""
-            if request.action in AT_JOURNAL or not vcluster:
+            if request.action in AT_JOURNAL or request.action == DELEGATE or not vcluster:
                 raise ForbiddenError(f"the agent of {node} may not ask for {request.action or 'nothing'}")
             if request.action not in AT_NODE:
                 raise UsageError(f"action {request.action[:64]!r}: expected one of {', '.join(sorted(AT_NODE))}")
             return _vouched_for(request.requester), f"node:{node}", vcluster
         vcluster = request.scope.removeprefix("vcluster:")
-        if request.action not in AT_JOURNAL or request.scope != f"vcluster:{vcluster}" or not vcluster:
-            raise UsageError(f"approvals are asked for {' and '.join(AT_JOURNAL)} of a vCluster, or by agents")
+        actions = (*AT_JOURNAL, DELEGATE)
+        if request.action not in actions or request.scope != f"vcluster:{vcluster}" or not vcluster:
+            raise UsageError(f"approvals are asked for {', '.join(actions)} of a vCluster, or by agents")
         return Author(identity.principal, identity.roles, identity.kind), request.scope, vcluster
 
     async def _check_own(self, identity: Identity, action: str, scope: str, operation: JsonObject) -> None:
@@ -157,6 +167,9 @@ class ApprovalsService:
                 raise ConflictError(f"{approval.id} was decided meanwhile, by {kept.author.principal}")
         if request.approve and approval.action in AT_JOURNAL:
             await self._execute(approval)
+        elif request.approve and approval.action == DELEGATE:
+            await self._views.catch_up(self._store)
+            await self.delegated.look_at(self._views.approvals[approval.id])
         return await self._answer(approval.id)
 
     async def _check_decider(self, identity: Identity, approval: Approval, *, approve: bool) -> None:
@@ -282,6 +295,8 @@ class ApprovalsService:
                 )  # fmt: skip
         elif approval.state == "approved" and approval.action in AT_JOURNAL:
             await self._execute(approval)
+        elif approval.state == "approved" and approval.action == DELEGATE:
+            await self.delegated.look_at(approval)
 
     async def _execute(self, approval: Approval) -> None:
         """Do what is the journal's to do, in the requester's name; once, whatever happens in between."""
@@ -289,11 +304,18 @@ class ApprovalsService:
         by = self._views.approvals[approval.id].by
         outcome = await self._journal.append_approved(draft, {"approval": approval.id, "approved_by": by})
         failed = outcome if isinstance(outcome, PactError) else None
+        if failed is None:
+            await self._finish(approval, 0, "", "")
+        else:
+            await self._finish(approval, failed.code, failed.kind, failed.message)
+
+    async def _finish(self, approval: Approval, status: int, kind: str, message: str) -> None:
+        """Its end, with the exit status that would have been the requester's."""
+        body: JsonObject = {"id": approval.id, "status": status, "kind": kind}
         with contextlib.suppress(ConflictError):  # whoever approved it and `run` come here at once: one has said it
             await self._append(
                 approval.id, _DONE, DONE, approval.scope, Author("pact-journal", (), "service"),
-                failed.message if failed else "",
-                {"id": approval.id, "status": failed.code if failed else 0, "kind": failed.kind if failed else ""},
+                message[:_LONGEST_TEXT], body,
             )  # fmt: skip
 
     # -- helpers

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pactsh.delegates.deeds import Systems
 from pactsh.errors import UsageError
 from pactsh.journal.issuers import OidcConfig, check_together
+from pactsh.journal.systems import LatticeConfig, OpenchamiConfig, systems_of
 from pactsh.policy.rego import Embedded, Engine, Opa
 
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}")
@@ -59,6 +61,8 @@ class Config(BaseModel):
     dev_issuer: Path | None = None
     oidc: tuple[OidcConfig, ...] = ()
     policy: PolicyConfig = PolicyConfig()
+    lattice: LatticeConfig | None = None
+    openchami: OpenchamiConfig | None = None
     ready_file: Path | None = None
     head_every: Annotated[int, Field(ge=1, le=100_000)] = 256
     head_interval_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
@@ -70,6 +74,10 @@ class Config(BaseModel):
         if self.oidc and self.dev_issuer is not None:
             raise ValueError("dev_issuer is for development alone, and makes anybody's tokens: not beside [[oidc]]")
         return self
+
+    def systems(self) -> Systems:
+        """The systems that the journal calls itself; raises `UsageError` for files that can't be used."""
+        return systems_of(self.lattice, self.openchami)
 
     @field_validator("listen", "listen_agents")
     @classmethod

@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pactsh.journal.chain import Record
+from pactsh.journal.drafts import BEGUN, DONE
 from pactsh.journal.store import Query, Store
 from pactsh.model import approval, revocation
 
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject
 
 _log = logging.getLogger("pact.events")
-TYPES = (*approval.TYPES, revocation.TYPE, "emergency.start", "emergency.end", "emergency.stale", "gpu.health")
+TYPES = (
+    *approval.TYPES,
+    revocation.TYPE,
+    "emergency.start",
+    "emergency.end",
+    "emergency.stale",
+    "gpu.health",
+    BEGUN,
+    DONE,
+)
 _CHUNK = 500
 _TOLD = (
     "id",
@@ -27,6 +37,7 @@ _TOLD = (
     "requester",
     "expires",
     "status",
+    "target",
     "kind",
     "subject",
     "gpu",

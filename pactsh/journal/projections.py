@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from pactsh.journal import stale
 from pactsh.journal.chain import canonical_json
 from pactsh.journal.store import Query, Store
 from pactsh.model import approval, revocation
@@ -17,7 +18,7 @@ from pactsh.model.entry import Entry, JsonObject
 
 TYPES = (
     "node.enrolled", "agent.start", "agent.stop", "session.start", "session.end", "policy.updated", "overlay.updated",
-    revocation.TYPE, *approval.TYPES,
+    revocation.TYPE, *approval.TYPES, *stale.TYPES,
 )  # fmt: skip
 _DOCUMENTS = {"policy.updated": "policy", "overlay.updated": "overlay"}
 _STATES = {"node.enrolled": "enrolled", "agent.start": "started", "agent.stop": "stopped"}
@@ -72,6 +73,7 @@ class Projections:
         self.overlays: dict[str, PolicyView] = {}
         self.approvals = approval.ApprovalsView()
         self.revoked: dict[revocation.Key, revocation.Revocation] = {}
+        self.stale = stale.StaleView()
 
     def apply(self, entry: Entry) -> None:
         """Fold one entry in."""
@@ -85,6 +87,8 @@ class Projections:
             self._apply_session(entry)
         elif entry.type in approval.TYPES:
             approval.fold(self.approvals, entry)
+        elif entry.type in stale.TYPES:
+            self.stale.apply(entry)
         elif entry.type == revocation.TYPE:
             made = revocation.fold(self.revoked, entry)
             if made is not None and made.kind == revocation.NODE and made.subject in self.nodes:

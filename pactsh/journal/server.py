@@ -10,7 +10,8 @@ import logging
 import os
 import signal
 import sys
-from typing import Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Self
 
 # Before grpc is imported: a handshake that fails (garbage on the port, a foreign certificate) is
 # only ever told at this level.
@@ -27,7 +28,9 @@ from pactsh.errors import PactError, UsageError
 from pactsh.journal.approvals import ApprovalsService
 from pactsh.journal.certificates import CertificatesService
 from pactsh.journal.config import Config
+from pactsh.journal.cordoning import Cordoning
 from pactsh.journal.datadir import DataDir
+from pactsh.journal.deeds import Deeds
 from pactsh.journal.delegation import DelegationService
 from pactsh.journal.events import Events
 from pactsh.journal.fleet import FleetService
@@ -43,8 +46,13 @@ from pactsh.journal.service import JournalService
 from pactsh.journal.sqlite import SqliteStore
 from pactsh.rpc.methods import MAX_MESSAGE_BYTES
 
+if TYPE_CHECKING:
+    from pactsh.delegates.deeds import Systems
+    from pactsh.delegates.lattice.client import Lattice
+
 _log = logging.getLogger(__name__)
 _END_S = 2.0
+LATTICE_TIMEOUT_S = 10.0
 SERVER_LIFETIME_S = 825 * 86400  # made anew at every start
 
 _OPTIONS = (
@@ -107,7 +115,8 @@ class Server:
             await views.catch_up(store)
             judge, revocations = Judge(engine, views.policies), Revocations(views.revoked, utc_now)
             journal = JournalService(ledger, views, judge)
-            approvals = ApprovalsService(ledger, views, journal, judge)
+            deeds, systems = Deeds(ledger, views, judge), config.systems()
+            approvals = ApprovalsService(ledger, views, journal, judge, deeds=deeds, systems=systems)
             fleet = FleetService(ledger, views, judge)
             handlers = {
                 **journal.handlers(),
@@ -116,8 +125,8 @@ class Server:
                 **RevokingService(ledger, views, revocations, judge).handlers(),
                 **fleet.handlers(),
                 **JudgeService(judge, ledger, views).handlers(),
-                **DelegationService(ledger, views, judge).handlers(),
-                **StatusService(ledger, views, fleet, judge).handlers(),
+                **DelegationService(deeds, approvals.delegated).handlers(),
+                **StatusService(ledger, views, fleet, judge, systems.names).handlers(),
                 **LoginService(config.oidc, verifier, revocations).handlers(),
             }
             server = aio.server(options=_OPTIONS)
@@ -129,11 +138,12 @@ class Server:
             await store.close()
             await self._end_engine()
             raise
-        self._server, self.ledger = server, ledger
+        self._server, self.ledger, self._delegated = server, ledger, approvals.delegated
         self._tasks = [
             asyncio.create_task(ledger.sign_at_intervals(), name="sign heads"),
             asyncio.create_task(approvals.run(), name="approvals"),
             asyncio.create_task(Events(store).run(views.seq), name="events"),
+            asyncio.create_task(Cordoning(store, views, deeds, _connect(systems)).run(), name="stale emergencies"),
             *(asyncio.create_task(keys.run(), name="issuer's keys") for _, keys in trusted),
         ]
         for task in self._tasks:
@@ -168,6 +178,7 @@ class Server:
             task.cancel()
         await asyncio.wait(self._tasks, timeout=_END_S)  # they have connections to close
         await self._server.stop(self.config.stop_grace_s)
+        await self._delegated.close()
         await self.ledger.close()
         await self._end_engine()
         if self.config.listen_unix is not None:
@@ -177,6 +188,16 @@ class Server:
     async def _end_engine(self) -> None:
         if self._engine is not None:
             await self._engine.close()
+
+
+def _connect(systems: Systems) -> Callable[[], Lattice] | None:
+    """How the journal itself reaches lattice, as nobody's; None where it does not."""
+    settings = systems.lattice
+    if settings is None:
+        return None
+    from pactsh.delegates.lattice.client import Lattice
+
+    return lambda: Lattice(settings, timeout_s=LATTICE_TIMEOUT_S)
 
 
 def _report_end(task: asyncio.Task[None]) -> None:

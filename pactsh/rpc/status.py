@@ -79,6 +79,8 @@ def tls_cause(details: str) -> str:
     """What the TLS library says, without the chain around it."""
     if "CERTIFICATE_VERIFY_FAILED" in details:
         cause = last_cause(details.removesuffix(": OK"))  # what gRPC ends a chain with
+        if "expired" in cause or "not yet valid" in cause:
+            return f"its {cause}"
         return f"its certificate is not signed by the given CA ({cause})"
     if "WRONG_VERSION_NUMBER" in details:
         return "it does not speak TLS"

@@ -42,14 +42,14 @@ def cordon(lattice: Lattice, name: str, reason: str) -> Answer:
 
 
 def uncordon(lattice: Lattice, name: str) -> Answer:
-    """Put it back. lattice would end a drain by this as well, which nobody has asked for."""
+    """Put it back. lattice would end a drain by this as well, or call a node ready that boots: nobody asked for it."""
     node = known(lattice, name)
     if node.state in {"ready", "degraded"}:
         return Answer(f"Uncordoned: {name} was in lattice scheduling already {VIA}", _state(node))
     if node.state in {"drained", "draining"}:
         raise PactError(f"{name} is {node.state}, not cordoned", hint=f"pact undrain {name} ends a drain")
     if node.state != "down":
-        _check(node, "ready", "uncordoned")
+        raise _impossible(node, "uncordoned")
     lattice.enable(name)
     return Answer(f"Uncordoned: {name} returned to lattice scheduling {VIA}", {"before": node.state})
 
@@ -82,7 +82,8 @@ def undrain(lattice: Lattice, name: str) -> Answer:
         )
     if node.state == "down":
         raise PactError(f"{name} is down, not drained", hint=f"pact uncordon {name} puts it back into scheduling")
-    _check(node, "ready", "undrained")
+    if node.state != "drained":
+        raise _impossible(node, "undrained")
     lattice.undrain(name)
     return Answer(f"Undrained: {name} returned to service {VIA}", {"before": node.state})
 
@@ -132,6 +133,10 @@ def _state(node: Node) -> dict[str, object]:
 
 def _check(node: Node, wanted: str, how: str) -> None:
     if wanted not in MAY_BECOME.get(node.state, frozenset()):
-        raise PactError(
-            f"{node.id} is {node.state}: it can't be {how}", hint=f"pact nodes inspect {node.id} shows its state"
-        )
+        raise _impossible(node, how)
+
+
+def _impossible(node: Node, how: str) -> PactError:
+    return PactError(
+        f"{node.id} is {node.state}: it can't be {how}", hint=f"pact nodes inspect {node.id} shows its state"
+    )

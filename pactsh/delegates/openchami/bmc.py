@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import msgspec
 
@@ -28,8 +28,8 @@ from pactsh.model.secret import Secret
 
 _ROOT = "/redfish/v1/"
 _SESSIONS = "/redfish/v1/SessionService/Sessions"
-_SETTINGS = "openchami_bmc_user and openchami_bmc_password"
-_TRUST = "openchami_bmc_ca or openchami_bmc_fingerprint"
+_SETTINGS = "bmc_user and bmc_password"
+_TRUST = "bmc_ca or bmc_fingerprint"
 _RUNNING = {"New", "Starting", "Running", "Suspended", "Interrupted", "Pending", "Stopping", "Cancelling", "Service"}
 
 T = TypeVar("T")
@@ -106,11 +106,8 @@ class Bmc:
 
     def own(self, link: str) -> str:
         """The path of a link; raises `PactError` if it leads to another host."""
-        try:
-            parts = urlsplit(urljoin(self._service.base, link))
-        except ValueError:
-            parts = urlsplit("")
-        if f"https://{parts.netloc}".lower() != self._service.base.lower() or not parts.path.startswith("/"):
+        parts = self._parts(link)
+        if _place(parts) != _place(urlsplit(self._service.base)) or not parts.path.startswith("/"):
             raise PactError(
                 f"the BMC at {self._host} wants pact to go on at {printable(link, 120)!r}, which is not itself",
                 hint="pact does not: it would show its password there",
@@ -119,11 +116,16 @@ class Bmc:
 
     def here(self, link: str) -> str:
         """The path of a link on this BMC, by whatever name it calls itself."""
+        parts = self._parts(link)
+        return parts.path + (f"?{parts.query}" if parts.query else "")
+
+    def _parts(self, link: str) -> SplitResult:
+        """A link, made whole; nothing at all for what is none."""
         try:
             parts = urlsplit(urljoin(self._service.base, link))
+            return parts if _place(parts) else urlsplit("")
         except ValueError:
-            return _ROOT
-        return parts.path + (f"?{parts.query}" if parts.query else "")
+            return urlsplit("")
 
     @property
     def _host(self) -> str:
@@ -187,6 +189,10 @@ class Bmc:
         raise PactError(f"the BMC at {self._host} did not do it: {why}")
 
 
+def _place(parts: SplitResult) -> tuple[str, str, int]:
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or 443
+
+
 class _Pinned(ssl.SSLContext):
     """Takes certificates by their fingerprints, before a byte is sent."""
 
@@ -206,14 +212,14 @@ def bmc_trust(ca: Path | None, fingerprint: str | None) -> ssl.SSLContext:
     """What certificates of BMCs are taken: those with a fingerprint (several are parted by commas), those that `ca`
     signed; where both are given, those for which both holds. Raises `UsageError`."""
     if fingerprint is None:
-        return trust("openchami_bmc_ca", ca)
+        return trust("bmc_ca", ca)
     context = _Pinned(ssl.PROTOCOL_TLS_CLIENT)
     context.fingerprints = frozenset(_fingerprint(one) for one in fingerprint.split(","))
     if ca is None:
         context.check_hostname = False  # the certificate itself is known
         context.verify_mode = ssl.CERT_NONE
     else:
-        trust("openchami_bmc_ca", ca)
+        trust("bmc_ca", ca)
         context.load_verify_locations(cafile=ca)
     return context
 
@@ -222,7 +228,7 @@ def _fingerprint(text: str) -> str:
     plain = text.strip().lower().removeprefix("sha256:").replace(":", "")
     if not re.fullmatch(r"[0-9a-f]{64}", plain, re.ASCII):
         raise UsageError(
-            f"openchami_bmc_fingerprint {printable(text, 120)!r}: expected a certificate's SHA-256, 64 hex digits",
+            f"bmc_fingerprint {printable(text, 120)!r}: expected a certificate's SHA-256, 64 hex digits",
             hint="openssl x509 -noout -fingerprint -sha256 prints it",
         )
     return plain

@@ -55,9 +55,7 @@ class Bos:
                     return template
         except NotFoundError:
             pass  # sessions are kept for a week
-        raise NotFoundError(
-            f"{xname}: BOS does not know which template it was booted with", hint="set openchami_bos_template"
-        )
+        raise NotFoundError(f"{xname}: BOS does not know which template it was booted with", hint="set bos_template")
 
     def reboot(self, xname: str, template: str, tick: Tick) -> str:
         """Boot it anew from a template and wait until BOS is done with it; returns the session's name. Raises
@@ -82,9 +80,10 @@ class Bos:
         seen = wait(look, self._pace, what=f"reimage of {xname}", hint=hint)
         if not seen.managed_components_count:
             session = self._http.ask(self._service, "GET", f"/sessions/{begun.name}").read(_Session)
-            why = (session.status.error if session.status else "") or "no node of this template is that"
+            why = (session.status.error if session.status else "") or "is it one of the template's nodes?"
             raise PactError(
-                f"reimage of {xname}: BOS did nothing: {printable(why)}", hint="look at openchami_bos_template"
+                f"reimage of {xname}: BOS's session has no node, or has it no more: {printable(why)}",
+                hint="look at bos_template, and whether another session has taken the node over",
             )
         _judge(xname, seen)
         return begun.name

@@ -23,6 +23,7 @@ from pactsh.model.secret import Secret
 
 MOST_BYTES = 32 << 20  # SMD sends its lists whole: some 300 bytes a node
 _GATEWAYS = (502, 503, 504)
+_MAYBE = "it may be done all the same: look before you repeat it"
 
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ class Service(NamedTuple):
     name: str
     base: str
     setting: str
-    token: str = "openchami_token"  # noqa: S105 (the setting's name)
+    token: str = "PACT_OPENCHAMI_TOKEN or openchami_token"  # noqa: S105 (the settings' names)
     ca: str = "openchami_ca"
 
 
@@ -108,14 +109,16 @@ class Http:
             raise self._unreachable(service, method, error) from error
         if reply.status < 300 or reply.status in allow:
             return reply
-        raise self._error(service, reply)
+        raise self._error(service, method, reply)
 
     def _bearer(self, service: Service) -> dict[str, str]:
         if self._token is None:
             return {}
         text = self._token.reveal()
         if not (text.isascii() and text.isprintable() and text):
-            raise AuthError(f"{service.token} holds characters that no token has", hint="is it the right file?")
+            raise AuthError(
+                "OpenCHAMI's token holds characters that no token has", hint=f"is it the right one? see {service.token}"
+            )
         return {"authorization": f"Bearer {text}"}
 
     def _content(self, service: Service, answer: httpx2.Response) -> bytes:
@@ -134,9 +137,7 @@ class Http:
         return bytes(content)
 
     def _too_slow(self, service: Service, method: str) -> PactError:
-        hint = "give more --timeout"
-        if method != "GET":
-            hint = "it may be done all the same: look before you repeat it"
+        hint = "give more --timeout" if method == "GET" else _MAYBE
         return UnreachableError(
             f"{service.name} at {host_of(service.base)} did not answer within {self._timeout_s:g} s", hint=hint
         )
@@ -144,13 +145,15 @@ class Http:
     def _unreachable(self, service: Service, method: str, error: Exception) -> PactError:
         where, cause = f"{service.name} at {host_of(service.base)}", _cause(error)
         if isinstance(cause, ssl.SSLError):
-            return AuthError(f"{where} can't be trusted: {_tls_words(cause)}", hint=f"check {service.ca}")
+            return AuthError(
+                f"{where} can't be trusted: {_tls_words(cause)}", hint=f"check {service.setting} and {service.ca}"
+            )
         if isinstance(error, httpx2.ConnectError):
             return UnreachableError(f"{where} can't be reached: {_words(cause)}", hint=f"check {service.setting}")
-        hint = "" if method == "GET" else "it may be done all the same: look before you repeat it"
+        hint = "" if method == "GET" else _MAYBE
         return UnreachableError(f"{where} broke off: {self._clean(_words(cause))}", hint=hint)
 
-    def _error(self, service: Service, reply: Reply) -> PactError:
+    def _error(self, service: Service, method: str, reply: Reply) -> PactError:
         where, status = f"{service.name} at {host_of(reply.url)}", reply.status
         said = complaint(reply.headers.get("content-type", ""), reply.content)
         text = self._clean(said.text)
@@ -162,8 +165,9 @@ class Http:
         if status == 403:
             return ForbiddenError(f"{where}: {text or 'not permitted'}")
         if status in _GATEWAYS or (status in {404, 405} and not said.is_its_own):
-            why = f" (HTTP status {status})"
-            return UnreachableError(f"{service.name} not reachable at {service.base}{why}", hint=_set(service))
+            # A gateway that got no answer can't know what came of the question.
+            hint = f"set {service.setting} to where it is" if status == 404 or method == "GET" else _MAYBE
+            return UnreachableError(f"{service.name} not reachable at {service.base} (HTTP status {status})", hint=hint)
         if status == 404:
             return NotFoundError(f"{where}: {text or 'not found'}")
         return PactError(f"{where}: {text or f'HTTP status {status}'}", detail=f"HTTP status {status}")
@@ -173,10 +177,6 @@ class Http:
             if secret.reveal():
                 text = text.replace(secret.reveal(), "...")
         return text
-
-
-def _set(service: Service) -> str:
-    return f"set {service.setting} to where {service.name} is"
 
 
 def check_url(setting: str, url: str) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from pactsh.errors import UnreachableError
+from pactsh.errors import AuthError, UnreachableError
 
 T = TypeVar("T")
 
@@ -35,6 +35,8 @@ def wait(look: Callable[[], T | None], pace: Pace, *, what: str, hint: str) -> T
             if failed >= pace.lost:
                 raise UnreachableError(f"{what}: {error.message}", hint=hint) from error
             seen = None
+        except AuthError as error:  # tokens end while one waits
+            raise type(error)(f"{what} has begun, but {error.message}", hint=hint) from error
         if seen is not None:
             return seen
         if time.monotonic() + pause_s > end:

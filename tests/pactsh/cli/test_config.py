@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pactsh.cli.config import ENVIRONMENT, EXPECTED, Settings, load_settings, read_token, user_file
+from pactsh.cli.config import ENVIRONMENT, EXPECTED, Settings, load_settings, read_token
 from pactsh.errors import UsageError
 from pactsh.model.secret import Secret
 
@@ -21,10 +21,23 @@ VALUES: Mapping[str, tuple[object, str, str, str]] = {
     "vcluster": ("a", "b", '"c"', '"d"'),
     "output": ("json", "json", '"json"', '"json"'),
     "timeout": ("1", "2", "3", "4"),
-    "lattice_endpoint": ("a", "b", '"c"', '"d"'),
+    "lattice_endpoint": ("a:1", "http://b:2", '"https://c:3"', '"[::1]:4"'),
     "lattice_token": ("a", "b", '"c"', '"d"'),
-    "openchami_smd_url": ("a", "b", '"c"', '"d"'),
+    "lattice_ca": ("/a", "/b", '"/c"', '"/d"'),
+    "lattice_cert": ("/a", "/b", '"/c"', '"/d"'),
+    "lattice_key": ("/a", "/b", '"/c"', '"/d"'),
+    "openchami_smd_url": ("http://a", "https://b:1", '"https://c/hsm/v2"', '"http://d:2/"'),
     "openchami_token": ("a", "b", '"c"', '"d"'),
+    "openchami_pcs_url": ("http://a", "http://b", '"http://c"', '"http://d"'),
+    "openchami_bss_url": ("http://a", "http://b", '"http://c"', '"http://d"'),
+    "openchami_backend": ("csm", "redfish", '"csm"', '"redfish"'),
+    "openchami_ca": ("/a", "/b", '"/c"', '"/d"'),
+    "openchami_names": ("xname", "nid", '"xname"', '"nid"'),
+    "bmc_user": ("a", "b", '"c"', '"d"'),
+    "bmc_password": ("a", "b", '"c"', '"d"'),
+    "bmc_ca": ("/a", "/b", '"/c"', '"/d"'),
+    "bmc_fingerprint": ("a" * 64, "b" * 64, f'"{"c" * 64}"', f'"{"d" * 64}"'),
+    "bos_template": ("a", "b", '"c"', '"d"'),
 }
 
 
@@ -89,6 +102,22 @@ WRONG = {
     "not an endpoint": ("endpoint = 'journal'\n", "endpoint: expected host:port or unix:/path, got 'journal'"),
     "out of range": ("timeout = 0\n", "timeout: expected a number of seconds above 0, at most 86400, got 0"),
     "no such output": ("output = 'xml'\n", "output: expected text or json, got 'xml'"),
+    "not a lattice": (
+        "lattice_endpoint = 'ftp://h:1'\n",
+        "lattice_endpoint: expected host:port, http://host:port or https://host:port, got 'ftp://h:1'",
+    ),
+    "no such backend": (
+        "openchami_backend = 'ipmi'\n",
+        "openchami_backend: expected pcs, redfish or csm, got 'ipmi'",
+    ),
+    "no table of xnames": (
+        "openchami_xnames = ['x1']\n",
+        "openchami_xnames: expected a table of node names and their xnames, got ['x1']",
+    ),
+    "an xname that is no text": (
+        "openchami_xnames = {n1 = 3}\n",
+        "openchami_xnames: expected a table of node names and their xnames, got {'n1': 3}",
+    ),
     "not TOML": ("endpoint =\n", "not valid TOML: "),
     "not UTF-8": ("# \udcff\n", "not valid TOML: "),
     "verbose is no setting": ("verbose = true\n", "verbose: unknown key"),
@@ -120,6 +149,50 @@ def test_endpoints(sources: Sources, endpoint: str) -> None:
 def test_no_endpoints(sources: Sources, endpoint: str) -> None:
     with pytest.raises(UsageError):
         sources.load({"endpoint": endpoint})
+
+
+@pytest.mark.parametrize("endpoint", ["h:1", "http://h:1", "https://h:1/", "https://[::1]:50051", "127.0.0.1:50051"])
+def test_endpoints_of_lattice(sources: Sources, endpoint: str) -> None:
+    assert sources.load({"lattice_endpoint": endpoint}).lattice_endpoint == endpoint
+
+
+@pytest.mark.parametrize("endpoint", ["h", "http://h", "http://h:1/path", "http://u:p@h:1", "unix:/run/x", "h:1\n"])
+def test_no_endpoints_of_lattice(sources: Sources, endpoint: str) -> None:
+    with pytest.raises(UsageError, match=r"^--lattice_endpoint: expected host:port"):
+        sources.load({"lattice_endpoint": endpoint})
+
+
+@pytest.mark.parametrize(
+    "url", ["h", "h:1", "ftp://h", "http://", "http://u:p@h", "http://h/?x", "http://h/#x", "http://h\n"]
+)
+@pytest.mark.parametrize("key", ["openchami_smd_url", "openchami_pcs_url", "openchami_bss_url"])
+def test_no_addresses_of_openchami(sources: Sources, key: str, url: str) -> None:
+    with pytest.raises(UsageError, match=rf"^--{key}: expected http://host"):
+        sources.load({key: url})
+
+
+def test_fingerprints_may_have_colons(sources: Sources) -> None:
+    shown = ":".join(["AB"] * 32)
+    assert sources.load({"bmc_fingerprint": shown}).bmc_fingerprint == shown
+    with pytest.raises(UsageError, match="expected a SHA-256 fingerprint"):
+        sources.load({"bmc_fingerprint": "AB" * 20})  # SHA-1
+
+
+def test_xnames_are_a_table_in_a_file(sources: Sources) -> None:
+    sources.write(sources.site, '[openchami_xnames]\nnode001 = "x1000c0s0b0n0"\n')
+    assert sources.load().openchami_xnames == {"node001": "x1000c0s0b0n0"}
+
+
+@pytest.mark.parametrize("key", ["lattice_token", "openchami_token", "bmc_password"])
+def test_other_secrets_are_kept_like_the_token(sources: Sources, key: str) -> None:
+    sources.write(sources.user, f'{key} = "s3cret"\n', 0o640)
+    with pytest.raises(UsageError, match="holds a token or a password, but others may read it") as caught:
+        sources.load()
+    assert "s3cret" not in str(caught.value)
+    sources.write(sources.user, f'{key} = "s3cret"\n')
+    assert "s3cret" not in repr(sources.load())
+    with pytest.raises(UsageError, match=rf"^--{key}: expected a (token|password)$"):
+        sources.load({key: 3})
 
 
 def test_a_token_others_may_read_is_refused(sources: Sources) -> None:
@@ -157,19 +230,5 @@ def test_token_file(sources: Sources, tmp_path: Path) -> None:
         read_token(settings)
 
 
-@pytest.mark.parametrize(
-    ("environ", "expected"),
-    [
-        ({"XDG_CONFIG_HOME": "/x", "HOME": "/h"}, Path("/x/pact/cli.toml")),
-        ({"XDG_CONFIG_HOME": "relative", "HOME": "/h"}, Path("/h/.config/pact/cli.toml")),
-        ({"HOME": "/h"}, Path("/h/.config/pact/cli.toml")),
-        ({"HOME": "relative"}, None),
-        ({}, None),
-    ],
-)
-def test_user_file(environ: dict[str, str], expected: Path | None) -> None:
-    assert user_file(environ) == expected
-
-
 def test_what_is_expected_is_said_for_every_restricted_key() -> None:
-    assert set(EXPECTED) <= set(Settings.__struct_fields__)
+    assert set(EXPECTED) == set(Settings.__struct_fields__)

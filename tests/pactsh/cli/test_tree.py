@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -12,12 +13,14 @@ import pytest
 
 from pactsh.cli.command import Command, Group, global_options
 from pactsh.cli.completion import script_for
-from pactsh.cli.tree import NEEDS, VERBS, Tree, Verb
-from tests.pactsh.cli.program import PACT, clean_environment, run_pact
+from pactsh.cli.configured import NEEDS
+from pactsh.cli.tree import VERBS, Tree, Verb
+from tests.pactsh.cli.program import PACT, clean_environment, run_pact, write_config
 
 ROOT = Path(__file__).parents[3]
 FILES = {"bash": "pact.bash", "zsh": "_pact", "fish": "pact.fish"}
 BUILT = [verb for verb in VERBS if verb.module]
+ENDPOINTS = {"PACT_LATTICE_ENDPOINT": "lattice.example:50051", "PACT_OPENCHAMI_SMD_URL": "https://smd.example"}
 # Verbs of the contract (CLI.md).
 CONTRACT = """
 status diff commit rollback log apply promote watch extend emergency conflicts exec shell service diag cap blacklist
@@ -31,6 +34,13 @@ def walk(path: str, command: click.Command) -> Iterator[tuple[str, click.Command
     if isinstance(command, click.Group):
         for name, inner in command.commands.items():
             yield from walk(f"{path} {name}", inner)
+
+
+@pytest.fixture(autouse=True)
+def _with_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All verbs there are can be used."""
+    for name, value in ENDPOINTS.items():
+        monkeypatch.setenv(name, value)
 
 
 def loaded(verb: Verb) -> click.Command:
@@ -72,10 +82,10 @@ def test_every_command_takes_the_global_options_and_explains_its_own(verb: Verb)
 
 @by_name
 def test_help_on_the_program(tmp_path: Path, verb: Verb) -> None:
-    done = run_pact(tmp_path, verb.name, "--help")
+    done = run_pact(tmp_path, verb.name, "--help", env=ENDPOINTS)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"Usage: pact {verb.name}")
-    assert run_pact(tmp_path, "help", verb.name).stdout == done.stdout
+    assert run_pact(tmp_path, "help", verb.name, env=ENDPOINTS).stdout == done.stdout
 
 
 def page(name: str, section: int = 1) -> str:
@@ -162,10 +172,10 @@ def test_completion_files_are_what_the_program_prints(tmp_path: Path, shell: str
     assert (done.returncode, done.stdout) == (0, kept)
 
 
-def complete(home: Path, line: str) -> list[str]:
+def complete(home: Path, line: str, endpoints: Mapping[str, str] = ENDPOINTS) -> list[str]:
     """The candidates that bash is given for the last word of `line`."""
     words = line.split(" ")
-    env = {"_PACT_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    env = {**endpoints, "_PACT_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
     done = subprocess.run([PACT], env=clean_environment(home, env), capture_output=True, text=True, check=True)
     return [row.partition(",")[2] for row in done.stdout.splitlines()]
 
@@ -173,6 +183,7 @@ def complete(home: Path, line: str) -> list[str]:
 def test_completion_of_verbs_in_help_order(tmp_path: Path) -> None:
     assert complete(tmp_path, "pact ") == [verb.name for verb in BUILT]
     assert complete(tmp_path, "pact log") == ["log", "login", "logout"]
+    assert complete(tmp_path, "pact ", {}) == [verb.name for verb in BUILT if not verb.needs]
 
 
 def test_completion_of_options_and_their_values(tmp_path: Path) -> None:
@@ -192,11 +203,47 @@ def test_completion_offers_every_option(tmp_path: Path, verb: Verb) -> None:
 
 @pytest.mark.parametrize("verb", [v for v in VERBS if not v.module], ids=lambda verb: verb.name)
 def test_a_verb_that_is_not_there_says_so_and_hides(tmp_path: Path, verb: Verb) -> None:
-    done = run_pact(tmp_path, verb.name, "--any", "thing")
+    done = run_pact(tmp_path, verb.name, "--any", "thing", env=ENDPOINTS)
     assert (done.returncode, done.stdout) == (1, "")
-    if verb.needs:
-        variable, key = NEEDS[verb.needs]
-        assert done.stderr.splitlines()[1] == f"hint: set {variable}, or {key} in cli.toml"
-        done = run_pact(tmp_path, verb.name, env={variable: "https://x.example"})
-    assert (done.returncode, done.stderr) == (1, f"pact: {verb.name}: not available in this version\n")
-    assert f"  {verb.name} " not in run_pact(tmp_path, "--help").stdout
+    assert done.stderr == f"pact: {verb.name}: not available in this version\n"
+    assert f"  {verb.name} " not in run_pact(tmp_path, "--help", env=ENDPOINTS).stdout
+
+
+NEEDING = [verb for verb in BUILT if verb.needs]
+
+
+def verbs_in(help_text: str) -> set[str]:
+    return set(re.findall(r"^  ([a-z-]+) {2,}", help_text, flags=re.MULTILINE)) & {verb.name for verb in VERBS}
+
+
+def test_verbs_whose_system_is_not_configured_are_left_out_of_the_help(tmp_path: Path) -> None:
+    assert verbs_in(run_pact(tmp_path, "--help").stdout) == {verb.name for verb in BUILT if not verb.needs}
+    assert verbs_in(run_pact(tmp_path, "--help", env=ENDPOINTS).stdout) == {verb.name for verb in BUILT}
+    write_config(tmp_path, 'openchami_smd_url = "https://smd.example"\n')
+    listed = verbs_in(run_pact(tmp_path, "--help").stdout)
+    assert listed == {verb.name for verb in BUILT if verb.needs in {"", "openchami"}}
+
+
+@pytest.mark.parametrize("verb", NEEDING, ids=lambda verb: verb.name)
+@pytest.mark.parametrize("words", [(), ("--help",), ("--any", "thing", "--yes")], ids=len)
+def test_called_anyway_they_say_what_to_set(tmp_path: Path, verb: Verb, words: tuple[str, ...]) -> None:
+    variable, key = NEEDS[verb.needs]
+    for typed in ((verb.name, *words), ("help", verb.name)):
+        done = run_pact(tmp_path, *typed)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.splitlines() == [
+            f"pact: {verb.name}: no {verb.needs} endpoint is configured",
+            f"hint: set {variable}, or {key} in cli.toml",
+        ]
+
+
+def test_called_anyway_they_say_it_as_json(tmp_path: Path) -> None:
+    done = run_pact(tmp_path, "--output", "json", "drain", "node042")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert json.loads(done.stderr)["error"]["message"] == "drain: no lattice endpoint is configured"
+
+
+def test_a_broken_file_keeps_nobody_from_the_help_and_is_named_by_a_verb(tmp_path: Path) -> None:
+    write_config(tmp_path, "lattice_endpoint = \n")
+    assert "drain" not in verbs_in(run_pact(tmp_path, "--help").stdout)
+    assert "not valid TOML" in run_pact(tmp_path, "drain", "node042").stderr

@@ -53,6 +53,11 @@ HANDSHAKE = "Ssl handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:1
         ("Socket closed", UnreachableError, "Socket closed"),
         (HANDSHAKE + "CERTIFICATE_VERIFY_FAILED: self signed", AuthError, "not signed by the given CA"),
         (HANDSHAKE + "CERTIFICATE_VERIFY_FAILED: no issuer: OK", AuthError, "the given CA (no issuer)"),
+        (
+            HANDSHAKE + "CERTIFICATE_VERIFY_FAILED: certificate has expired: OK",
+            AuthError,
+            "its certificate has expired",
+        ),
         (HANDSHAKE + "WRONG_VERSION_NUMBER", AuthError, "does not speak TLS"),
     ],
 )

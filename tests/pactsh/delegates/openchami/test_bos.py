@@ -48,8 +48,8 @@ def test_a_session_that_is_complete_may_have_failed(csm: Openchami) -> None:
 def test_a_session_of_no_node_did_nothing(csm: Openchami) -> None:
     del csm.nodes[NODE]
     error = fails(lambda: boot(csm))
-    assert "BOS did nothing: no node of this template" in error.message
-    assert "openchami_bos_template" in error.hint
+    assert "BOS's session has no node" in error.message
+    assert "bos_template" in error.hint
 
 
 def test_a_template_that_bos_does_not_know(csm: Openchami) -> None:
@@ -68,7 +68,7 @@ def test_where_bos_knows_no_template_it_has_to_be_set(csm: Openchami, session: s
     csm.nodes[NODE].bos_session = session
     with bos(csm) as asked:
         error = fails(lambda: asked.template_of(NODE), NotFoundError)
-    assert error.hint == "set openchami_bos_template"
+    assert error.hint == "set bos_template"
     assert not any(".." in call.path for call in csm.calls)
 
 

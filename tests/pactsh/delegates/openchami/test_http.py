@@ -71,7 +71,7 @@ def test_a_token_does_not_come_back_in_an_error(site: Openchami) -> None:
 @pytest.mark.parametrize("token", ["", "two\nlines", "tök", "a\x00b"])
 def test_what_can_be_no_token_is_not_sent(site: Openchami, token: str) -> None:
     error = fails(lambda: ask(site.url, token=token), AuthError)
-    assert "openchami_token holds characters that no token has" in error.message
+    assert "token holds characters that no token has" in error.message
     assert site.calls == []
 
 
@@ -108,6 +108,14 @@ def test_a_service_that_breaks_off(site: Openchami, method: str, hint: str) -> N
     assert error.hint == hint
 
 
+@pytest.mark.parametrize(
+    ("method", "hint"), [("GET", "set openchami_smd_url to where it is"), ("POST", "it may be done")]
+)
+def test_a_gateway_that_got_no_answer_does_not_know(site: Openchami, method: str, hint: str) -> None:
+    site.trouble["smd"] = "html503"
+    assert hint in fails(lambda: ask(site.url, method=method), UnreachableError).hint
+
+
 def test_nobody_listens_there() -> None:
     with Openchami() as gone:
         url = gone.url
@@ -121,7 +129,7 @@ def test_a_service_has_to_have_a_certificate_that_is_trusted(pem: tuple[Path, Pa
         assert b"Components" in ask(site.url, ca=pem[0])
         error = fails(lambda: ask(site.url), AuthError)
         assert "can't be trusted" in error.message
-        assert error.hint == "check openchami_ca"
+        assert error.hint == "check openchami_smd_url and openchami_ca"
         assert len(site.calls) == 1
     with pytest.raises(UsageError, match=r"openchami_ca .*No such file"):
         trust("openchami_ca", tmp_path / "none.pem")

@@ -9,7 +9,7 @@ import pytest
 
 from pactsh.delegates.openchami.redfish import steps
 from pactsh.delegates.openchami.waiting import Pace
-from pactsh.errors import AuthError, ConflictError, NotFoundError, PactError, UnreachableError
+from pactsh.errors import AuthError, ConflictError, NotFoundError, UnreachableError
 from tests.openchami import Openchami
 from tests.openchami.bmc import PASSWORD, RESET, SYSTEM, USER, Bmc
 from tests.openchami.certificate import fingerprint

@@ -81,7 +81,7 @@ def test_csm_reimages_with_the_template_that_the_node_has(csm: Openchami) -> Non
 
 
 def test_csm_has_to_know_a_template(csm: Openchami) -> None:
-    assert fails(lambda: reimage(settings(csm)), NotFoundError).hint == "set openchami_bos_template"
+    assert fails(lambda: reimage(settings(csm)), NotFoundError).hint == "set bos_template"
     assert csm.asked("POST") == []
 
 

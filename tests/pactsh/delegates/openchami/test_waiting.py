@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from pactsh.delegates.openchami.waiting import Pace, wait
-from pactsh.errors import NotFoundError, UnreachableError
+from pactsh.errors import AuthError, NotFoundError, UnreachableError
 
 QUICK = Pace(limit_s=30.0, first_s=0.001, most_s=0.002, lost=3)
 
@@ -47,6 +47,12 @@ def test_too_many_of_them_in_a_row_are_the_answer() -> None:
 def test_any_other_error_ends_it() -> None:
     with pytest.raises(NotFoundError):
         waits(None, NotFoundError("no"), "done")
+
+
+def test_a_token_that_ends_meanwhile_does_not_end_the_deed() -> None:
+    with pytest.raises(AuthError, match="reboot of n has begun, but PCS refuses pact: token is expired") as caught:
+        waits(None, AuthError("PCS refuses pact: token is expired", hint="set it"))
+    assert caught.value.hint == "look"
 
 
 def test_it_ends_when_time_is_up() -> None:
