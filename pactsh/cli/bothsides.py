@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from pactsh.errors import PactError
 
 if TYPE_CHECKING:
     from pactsh.cli.nodestatus import NodeStatus
-    from pactsh.errors import PactError
 
 _PLACING = frozenset({"ready", "degraded"})
 """lattice's states of a node that it gives jobs to."""
@@ -111,3 +113,56 @@ def contradictions(status: NodeStatus) -> Iterator[str]:
         yield f"in an emergency, but lattice has it {view.state}: jobs may start there (pact cordon NODE)"
     elif status.present and not status.emergency and view.state in _OUT and not view.reason:
         yield f"is up and {status.state} here, but lattice has it {view.state}, without a reason (pact uncordon NODE)"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What lattice said, or why it did not. `sees_all`: what pact did not tell this person of it does not have."""
+
+    seen: Seen | PactError
+    sees_all: bool = False
+
+
+def of_node(status: NodeStatus, answer: Answer | None) -> NodeStatus:
+    """A node with what lattice says of it."""
+    if answer is None:
+        return status
+    seen = answer.seen
+    if isinstance(seen, PactError):
+        return replace(status, lattice=LatticeNode(error=trouble_of(seen)))
+    return replace(status, lattice=seen.node(status.node))
+
+
+def of_nodes(
+    nodes: Sequence[NodeStatus], answer: Answer | None, *, vcluster: str = "", named: Container[str] = ()
+) -> tuple[list[NodeStatus], LatticeSide | None]:
+    """Several nodes with what lattice says of each, and of them together: all of a vCluster, or of pact's (`named` has
+    all names, then), or those that were named."""
+    if answer is None:
+        return list(nodes), None
+    joined = [of_node(status, answer) for status in nodes]
+    if isinstance(answer.seen, PactError):
+        return joined, LatticeSide(vcluster, error=trouble_of(answer.seen))
+    there, known = answer.seen.nodes, {status.node for status in nodes}
+    only_lattice = [
+        name
+        for name, (_, _, owner) in there.items()
+        if name not in known and (is_of(owner, vcluster) if vcluster else answer.sees_all and name in named)
+    ]
+    return joined, LatticeSide(vcluster, tuple(sorted(only_lattice)), tuple(sorted(known - there.keys())))
+
+
+class Everything:
+    """All names."""
+
+    def __contains__(self, _name: object) -> bool:
+        return True
+
+
+def is_of(owner: str, vcluster: str) -> bool:
+    """Whether lattice's name of a vCluster (`tenant/name`, or free text) is pact's.
+
+    >>> is_of("physics/ml", "ml"), is_of("ml", "ml"), is_of("", "ml")
+    (True, True, False)
+    """
+    return owner.rpartition("/")[2] == vcluster

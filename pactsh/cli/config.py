@@ -115,7 +115,7 @@ EXPECTED: Mapping[str, str] = {
     "bmc_user": "text",
     "bmc_password": "a password",
     "bmc_ca": "a path",
-    "bmc_fingerprint": "a SHA-256 fingerprint (64 hexadecimal digits, in pairs with colons if you like)",
+    "bmc_fingerprint": "SHA-256 fingerprints (64 hexadecimal digits, with colons or without), parted by commas",
     "bos_template": "the name of a session template",
     "verbose": "true or false",
 }

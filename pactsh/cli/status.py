@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 import msgspec
 
 from pactsh.cli.arguments import NODES, NumberType
-from pactsh.cli.bothsides import Trouble, contradictions
+from pactsh.cli.bothsides import Answer, Everything, Trouble, contradictions, of_node, of_nodes
 from pactsh.cli.changes import clock
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
 from pactsh.cli.entries import short_time
-from pactsh.cli.latticelook import Everything, Look, of_node, of_nodes
 from pactsh.cli.nodestatus import FleetStatus, NodeStatus, fleet, warnings
 from pactsh.cli.render import Out, screen_size
 from pactsh.errors import NotFoundError, UnreachableError, UsageError
+
+if TYPE_CHECKING:
+    from pactsh.cli.latticelook import Look
+    from pactsh.rpc.client import Journal
+
+T = TypeVar("T")
 
 EVERY_S = 2.0
 LATTICE_AGAIN_S = 10.0
@@ -55,48 +61,68 @@ def run(ctx: Context, args: Args) -> Result | Iterator[Result]:
     """Ask this node's agent, or the journal about others; and lattice, where one is configured."""
     if args.node is not None and "vcluster" in ctx.explicit:
         raise UsageError("status: give a NODE or --vcluster, not both")
-    lattice = Look(ctx, 0.0 if args.watch is None else LATTICE_AGAIN_S)
+    lattice = None
+    if ctx.settings.lattice_endpoint is not None:
+        from pactsh.cli.latticelook import Look
+
+        lattice = Look(ctx, 0.0 if args.watch is None else LATTICE_AGAIN_S)
     if args.watch is None:
         return _look(ctx, args.node, lattice)
     return _looks(ctx, lambda: _look(ctx, args.node, lattice), args.watch)
 
 
-def _look(ctx: Context, text: str | None, lattice: Look) -> NodeStatus | FleetStatus:
+def _look(ctx: Context, text: str | None, lattice: Look | None) -> NodeStatus | FleetStatus:
     if ctx.node is not None and "vcluster" not in ctx.explicit:
         with ctx.agent() as agent:
             here = msgspec.convert(agent.ask("status"), NodeStatus)
         if text in {None, here.node}:
-            return lattice.here(here)
+            return here if lattice is None else lattice.here(here)
     if text is None:
         return _vcluster(ctx, lattice)
     return _node(ctx, text, lattice) if re.fullmatch(r"[a-z0-9-]+", text) else _nodes(ctx, text, lattice)
 
 
-def _vcluster(ctx: Context, lattice: Look) -> FleetStatus:
+def _ask(
+    ctx: Context,
+    lattice: Look | None,
+    question: Callable[[Journal], Awaitable[T]],
+    *,
+    vcluster: str = "",
+    node: str = "",
+) -> tuple[T, Answer | None]:
+    """The journal's answer, and lattice's where one is configured."""
+    if lattice is not None:
+        return lattice.beside(ctx, question, vcluster=vcluster, node=node)
+    from pactsh.cli.remote import ask
+
+    return ask(ctx, question), None
+
+
+def _vcluster(ctx: Context, lattice: Look | None) -> FleetStatus:
     from pactsh.cli.remote import status_of
 
     vcluster = ctx.settings.vcluster
     if vcluster is None:
         raise UsageError("status: not on a node: name a NODE or give --vcluster")
-    found, answer = lattice.beside(ctx, lambda journal: journal.nodes(vcluster, brief=True), vcluster=vcluster)
+    found, answer = _ask(ctx, lattice, lambda journal: journal.nodes(vcluster, brief=True), vcluster=vcluster)
     if not found:
         raise NotFoundError(f"status: {vcluster}: no such vCluster, or no nodes in it", hint="see pact group list")
     nodes, side = of_nodes([*map(status_of, found)], answer, vcluster=vcluster)
     return fleet(vcluster, nodes, ctx.now().timestamp(), side=side)
 
 
-def _node(ctx: Context, name: str, lattice: Look) -> NodeStatus:
+def _node(ctx: Context, name: str, lattice: Look | None) -> NodeStatus:
     from pactsh.cli.remote import status_of
 
-    found, answer = lattice.beside(ctx, lambda journal: journal.node(name), node=name)
+    found, answer = _ask(ctx, lattice, lambda journal: journal.node(name), node=name)
     return of_node(status_of(found), answer)
 
 
-def _nodes(ctx: Context, text: str, lattice: Look) -> FleetStatus:
+def _nodes(ctx: Context, text: str, lattice: Look | None) -> FleetStatus:
     from pactsh.cli.remote import chosen, one_vcluster, status_of
 
     only = one_vcluster(text)
-    found, answer = lattice.beside(ctx, lambda journal: journal.nodes(only, brief=True), vcluster=only)
+    found, answer = _ask(ctx, lattice, lambda journal: journal.nodes(only, brief=True), vcluster=only)
     those, unknown = chosen(text, found)
     if not those:
         raise NotFoundError(f"status: {text}: no such node", hint="pact group list shows the vClusters")

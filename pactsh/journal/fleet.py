@@ -100,14 +100,19 @@ class FleetService:
         return pb.NodeReportReply(interval_s=REPORT_INTERVAL_S)
 
     def counts(self, reach: Reach) -> tuple[int, int]:
-        """How many nodes are within reach, and how many of them are present; `views` are caught up."""
-        seen = [name for name in {*self._views.nodes, *self._presence.nodes()} if self._sees(reach, name)]
+        """How many nodes are within reach, those that were revoked left out, and how many of them are present; `views`
+        are caught up."""
+        known = {*self._views.nodes, *self._presence.nodes()}
+        seen = [name for name in known if self._sees(reach, name) and not self._is_revoked(name)]
         return len(seen), sum(self._is_present(name) for name in seen)
+
+    def _is_revoked(self, name: str) -> bool:
+        view = self._views.nodes.get(name)
+        return view is not None and view.state == REVOKED
 
     def _is_present(self, name: str) -> bool:
         """Whether it reports; of one that was revoked what it said before does not count."""
-        view = self._views.nodes.get(name)
-        return self._presence.is_present(name) and (view is None or view.state != REVOKED)
+        return self._presence.is_present(name) and not self._is_revoked(name)
 
     def _bound(self, node: str) -> str:
         """The vCluster that a node is in, "" where none is known."""

@@ -39,7 +39,8 @@ class LatticeConfig(BaseModel):
 
     def settings(self) -> LatticeSettings:
         """As the client takes it; raises `UsageError` for a token's file that can't be used."""
-        return LatticeSettings(self.endpoint, _secret(self.token_file), self.ca, self.cert, self.key)
+        token = _secret(self.token_file)
+        return LatticeSettings(self.endpoint, token, self.ca, self.cert, self.key, prefix="[lattice] ")
 
 
 class OpenchamiConfig(BaseModel):

@@ -7,8 +7,11 @@ never starts an emergency; no known role for the vCluster means no.
 
 from __future__ import annotations
 
-from pactsh.model.identity import Identity
-from pactsh.policy.model import Policy
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pactsh.model.identity import Identity
+    from pactsh.policy.model import Policy
 
 ADMIN = "pact-platform-admin"
 SERVICE_AGENT = "pact-service-agent"

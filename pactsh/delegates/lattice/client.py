@@ -108,6 +108,15 @@ class Lattice:
             raise PactError(f"lattice cancelled nothing of DAG {id_}")
         return int(done.allocations_cancelled)
 
+    def held(self) -> dict[str, int]:
+        """How many jobs hold each node that is held, of all of them, without a `Job` for each that ever was."""
+        found: dict[str, int] = {}
+        for one in self._pages("AllocationService/List", allocations.ListAllocationsRequest(), "allocations"):
+            if one.state in HOLDING:
+                for name in one.assigned_nodes:
+                    found[name] = found.get(name, 0) + 1
+        return found
+
     # -- nodes
 
     def nodes(self, *, state: str = "", vcluster: str = "", tenant: str = "") -> list[model.Node]:

@@ -141,7 +141,7 @@ def _unavailable(call: Call, details: str) -> PactError:
         return _untrusted(call, details)
     if "HTTP/2" in details or "ALPN" in details:
         return UnreachableError(
-            f"{call.address} does not speak gRPC", hint=f"is {name('endpoint')} lattice's gRPC port (50051)?"
+            f"{call.where} does not speak gRPC", hint=f"is {name('endpoint')} lattice's gRPC port (50051)?"
         )
     if never_sent and any(word in details for word in _ENDED):
         return UnreachableError(f"{call.where} ends the connection at once", hint=_why_ended(call))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pactsh.cli.bothsides import LatticeNode, Seen, contradictions, trouble_of
+from pactsh.cli.bothsides import LatticeNode, Seen, contradictions, is_of, trouble_of
 from pactsh.cli.nodestatus import NodeStatus
 from pactsh.errors import UnreachableError
 
@@ -52,3 +52,8 @@ def test_a_node_is_a_state_a_reason_and_jobs_or_an_error() -> None:
     error = {"code": 5, "kind": "timeout", "message": "gone", "hint": "look"}
     assert msgspec.to_builtins(failed) == {"error": error}
     assert (failed.shown, failed.told) == ("-", "not known")
+
+
+def test_a_vcluster_of_lattice_may_have_its_tenant_before_it() -> None:
+    assert is_of("physics/ml", "ml")
+    assert not is_of("physics/ml", "physics")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -173,9 +174,11 @@ def test_no_addresses_of_openchami(sources: Sources, key: str, url: str) -> None
 
 def test_fingerprints_may_have_colons(sources: Sources) -> None:
     shown = ":".join(["AB"] * 32)
-    assert sources.load({"bmc_fingerprint": shown}).bmc_fingerprint == shown
-    with pytest.raises(UsageError, match="expected a SHA-256 fingerprint"):
-        sources.load({"bmc_fingerprint": "AB" * 20})  # SHA-1
+    for several in (shown, f"{shown}, {'cd' * 32}"):
+        assert sources.load({"bmc_fingerprint": several}).bmc_fingerprint == several
+    for wrong in ("AB" * 20, f"{shown},", f"{shown} {shown}", f"{shown},AB"):  # SHA-1 is one of them
+        with pytest.raises(UsageError, match="expected SHA-256 fingerprints"):
+            sources.load({"bmc_fingerprint": wrong})
 
 
 def test_xnames_are_a_table_in_a_file(sources: Sources) -> None:
@@ -232,3 +235,14 @@ def test_token_file(sources: Sources, tmp_path: Path) -> None:
 
 def test_what_is_expected_is_said_for_every_restricted_key() -> None:
     assert set(EXPECTED) == set(Settings.__struct_fields__)
+
+
+def test_every_setting_is_in_the_manual() -> None:
+    root = Path(__file__).parents[3]
+    manual = (root / "man" / "pact.1").read_text("utf-8")
+    delegation = (root / "docs" / "delegation.md").read_text("utf-8")
+    words = set(re.findall(r"[A-Za-z_]+", manual))
+    assert (set(Settings.__struct_fields__) - {"verbose"}) | set(ENVIRONMENT) <= words
+    systems = {key for key in Settings.__struct_fields__ if key.startswith(("lattice_", "openchami_", "bmc_", "bos_"))}
+    names = systems | {name for name, key in ENVIRONMENT.items() if key in systems}
+    assert names <= set(re.findall(r"[A-Za-z_]+", delegation))

@@ -118,7 +118,7 @@ def test_one_that_answers_but_is_not_well(tmp_path: Path, quiet: RunningJournal)
         word = lines(run_pact(tmp_path, "health", env=env))["lattice"]
     found = lines(done)
     assert (done.returncode, done.stderr) == (1, "")
-    assert f"degraded lattice at {lattice.endpoint} refuses the token" in found["lattice"]
+    assert f"degraded lattice at {lattice.endpoint} wants a token" in found["lattice"]
     assert found["SMD"].startswith(f"degraded not ready, at {chami.url}/hsm/v2: no database (")
     assert found["PCS"].startswith(f"degraded not ready, at {chami.url}/power-control/v1 (")
     assert found["BSS"].startswith("degraded boot script service at ")

@@ -13,7 +13,6 @@ import pexpect
 import pyte
 import pytest
 
-from pactsh.cli.latticelook import is_of
 from tests.lattice import LatticeServer
 from tests.pact_agent.localnode import LocalNode
 from tests.pactsh.cli.conftest import VCLUSTER, RunningJournal, serving
@@ -224,8 +223,3 @@ def test_watching_goes_on_while_lattice_is_away_and_back(tmp_path: Path, both: B
         child.expect(pexpect.EOF)
         child.close()
     assert child.exitstatus == 130
-
-
-def test_a_vcluster_of_lattice_may_have_its_tenant_before_it() -> None:
-    assert is_of("physics/ml", "ml")
-    assert not is_of("physics/ml", "physics")

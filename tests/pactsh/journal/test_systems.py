@@ -55,6 +55,7 @@ node042 = "x1000c0s0b0n0"
     assert systems.openchami.bmc_password.reveal() == "t0ken"
     assert systems.openchami.xnames == {"node042": "x1000c0s0b0n0"}
     assert "t0ken" not in repr(systems)
+    assert systems.lattice.name("ca") == "[lattice] ca", "what an admin of the journal would set"
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ def test_what_speaks_something_else(listening: Listen, serve: Callable[[socket.s
     address = listening(serve)
     plain = refused(LatticeSettings(f"http://{address}"))
     assert isinstance(plain, UnreachableError)
-    assert plain.message == f"{address} does not speak gRPC"
+    assert plain.message == f"lattice at {address} does not speak gRPC"
     assert "50051" in plain.hint
     tls = refused(LatticeSettings(f"https://{address}"))
     assert tls.message == f"lattice at {address} does not speak TLS"
