@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pactsh.cli.nodedeeds import command_of, yes_option
+from pactsh.cli.careoptions import yes_option
+from pactsh.cli.nodedeeds import command_of
 
 command = command_of(
     "cordon",

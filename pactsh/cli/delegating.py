@@ -25,14 +25,21 @@ from pactsh.errors import PactError, UnreachableError, error_of
 if TYPE_CHECKING:
     from pactsh.cli.context import Context
     from pactsh.cli.render import Out
+    from pactsh.delegates.answer import Answer
     from pactsh.delegates.deeds import Systems
+    from pactsh.model.approval import Approval
     from pactsh.model.entry import JsonObject
     from pactsh.rpc import pact_pb2 as pb
     from pactsh.rpc.client import Journal
 
 T = TypeVar("T")
 
-_AT_ONCE = 8
+RETURN = "return"
+"""What waiting until a node is back is called among the results."""
+
+_AT_ONCE = {"reboot": 32, "reimage": 32}  # these take minutes each
+_AT_ONCE_ELSE = 8
+_LIMITED_S, _LIMITED_PAUSE_S = 600.0, 3.0  # where lattice limits the calls of a minute
 _GRACE_S = 2.0  # after ^C, in which what is under way may still end
 _AGAIN_S = 0.5
 _NOT_KNOWN = "interrupted: what came of it is not known"
@@ -126,13 +133,8 @@ def rehearsed(ctx: Context, deed: Deed, details: Mapping[str, JsonObject] = {}) 
 
 def done(ctx: Context, deed: Deed, *, raising: bool | None = None) -> Iterator[Result]:
     """Do it: results as they come. `raising`: what goes wrong is raised and not told; by default of one target."""
-    from pactsh.cli.systems import systems
-
-    configured = systems(ctx.settings)
-    begun = begin(ctx, deed)
     alone = len(deed.targets) == 1 if raising is None else raising
-    conductor = _Conductor(ctx, deed, begun, configured)
-    for result in conductor.results():
+    for result in _results(ctx, deed):
         if alone and result.result == "failed" and result.recorded:
             raise error_of(result.kind, result.text, result.hint)
         if not ctx.json:
@@ -140,16 +142,44 @@ def done(ctx: Context, deed: Deed, *, raising: bool | None = None) -> Iterator[R
         yield result
 
 
-def begin(ctx: Context, deed: Deed) -> pb.DelegationBegun:
-    """Have the intent put on record, once a second person has agreed where one has to."""
-    from pactsh.cli.pending import agreed, facts_of
+def _results(ctx: Context, deed: Deed) -> Iterator[Result]:
+    """Have the intent put on record, once a second person has agreed where one has to; then it is done, here or, where
+    a second person had to agree, by the journal."""
+    from pactsh.cli.systems import systems
 
+    configured = systems(ctx.settings)
     begun = _uninterrupted(ctx, lambda journal: _begun(journal, deed))
-    if not begun.approval_needed:
-        return begun
-    approval = agreed(ctx, deed, begun)
-    asked = replace(deed, facts=facts_of(approval))
-    return _uninterrupted(ctx, lambda journal: _begun(journal, asked, approval=approval.id))
+    if begun.approval_needed:
+        from pactsh.cli.pending import agreed, facts_of
+
+        approval = agreed(ctx, deed, begun)
+        if begun.by_journal:
+            yield from _by_journal(ctx, deed, approval)
+            return
+        asked = replace(deed, facts=facts_of(approval))
+        begun = _uninterrupted(ctx, lambda journal: _begun(journal, asked, approval=approval.id))
+    yield from _Conductor(ctx, deed, begun, configured).results()
+
+
+def _by_journal(ctx: Context, deed: Deed, approval: Approval) -> Iterator[Result]:
+    """What the journal has done, as its entries tell."""
+    from pactsh.cli.remote import ask
+
+    most = 100 + 2 * len(deed.targets)
+    found = {}
+    for entry in ask(ctx, lambda journal: journal.list(most, type="delegation.done")):
+        body = entry.body or {}
+        if body.get("id") == approval.id:
+            found[str(body.get("target"))] = (entry.message, body.get("status"), body.get("details"))
+    for target in deed.targets:
+        text, status, details = found.get(target, (approval.message, approval.status, None))
+        kept: dict[str, object] = {**details} if isinstance(details, dict) else {}
+        if status == 0:
+            yield Result(deed.action, target, "done", 0, text, kept)
+        else:
+            code = status if isinstance(status, int) else PactError.code
+            kind, hint = (str(kept.get(name) or "") for name in ("kind", "hint"))
+            yield Result(deed.action, target, "failed", code, text, kept, kind or approval.kind, hint)
 
 
 async def _begun(journal: Journal, deed: Deed, *, dry_run: bool = False, approval: str = "") -> pb.DelegationBegun:
@@ -176,6 +206,7 @@ class _Conductor:
         # Its `put` may be called in a signal handler, whatever that has interrupted.
         self._said: queue.SimpleQueue[Result | tuple[str, str] | None] = queue.SimpleQueue()
         self._stopped_at: float | None = None
+        self._interrupted = threading.Event()
         self._lost = ""  # why outcomes can't be put on record any more
         self._line = ProgressLine(ctx.environ)
 
@@ -196,32 +227,47 @@ class _Conductor:
 
     def _interrupt(self) -> None:
         self._stopped_at = time.monotonic()
+        self._interrupted.set()
         self._said.put(None)
 
     def _is_over(self) -> bool:
         return self._stopped_at is not None or bool(self._lost)
 
     def _start(self) -> None:
-        while self._waiting and len(self._running) < _AT_ONCE and not self._is_over():
+        most = _AT_ONCE.get(self._deed.action, _AT_ONCE_ELSE)
+        while self._waiting and len(self._running) < most and not self._is_over():
             target = self._waiting.pop(0)
             self._running[target] = None
             threading.Thread(target=self._work, args=(target,), daemon=True, name=f"deed {target}").start()
         self._draw()
 
     def _work(self, target: str) -> None:
-        from pactsh.delegates.deeds import perform
-
         deed = self._deed
         try:
-            answer = perform(
-                self._systems, deed.action, target, deed.facts, user=self._begun.principal,
-                timeout_s=self._ctx.settings.timeout, tick=lambda text: self._said.put((target, text)),
-            )  # fmt: skip
+            answer = self._performed(target)
             self._said.put(Result(deed.action, target, "done", 0, answer.text, answer.details))
         except PactError as error:
             self._said.put(self._failed(target, error))
         except Exception as error:  # noqa: BLE001  the top of a thread: it must not end without a word
             self._said.put(self._failed(target, PactError(f"internal error: {type(error).__name__}: {error}")))
+
+    def _performed(self, target: str) -> Answer:
+        """Do it; again where the other system turned it away since it was asked too often."""
+        from pactsh.delegates.deeds import perform
+        from pactsh.delegates.limited import LimitedError
+
+        until = time.monotonic() + _LIMITED_S
+        while True:
+            try:
+                return perform(
+                    self._systems, self._deed.action, target, self._deed.facts, user=self._begun.principal,
+                    timeout_s=self._ctx.settings.timeout, tick=lambda text: self._said.put((target, text)),
+                )  # fmt: skip
+            except LimitedError as error:
+                if time.monotonic() >= until or self._is_over():
+                    raise
+                self._said.put((target, f"{error.message}; trying again"))
+                self._interrupted.wait(_LIMITED_PAUSE_S)
 
     def _failed(self, target: str, error: PactError) -> Result:
         return Result(self._deed.action, target, "failed", error.code, error.message, {}, error.kind, error.hint)
@@ -260,7 +306,7 @@ class _Conductor:
     def _draw(self, text: str = "") -> None:
         total = len(self._deed.targets)
         if text:
-            self._line.draw(text)
+            self._line.tick(text)
         elif total > 1:
             count = total - len(self._waiting) - len(self._running)
             self._line.bar(count, total)

@@ -61,8 +61,8 @@ def _drained(ctx: Context, nodes: tuple[str, ...], hit: Hit, user: str, act: Act
     from pactsh.cli.draining import Drained
 
     drained = Drained(ctx, nodes, hit, user, why=f"pact {act.what}", timeout_s=care.drain_timeout_s)
-    failed = [step for step in _told(ctx, drained.begin()) if step.exit_status]
     try:
+        failed = [step for step in _told(ctx, drained.begin()) if step.exit_status]
         if not drained.ready:
             raise (
                 error_of(failed[0].kind, failed[0].text, failed[0].hint)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from pactsh.cli.nodedeeds import command_of, drain_timeout_option, yes_option
+from pactsh.cli.careoptions import drain_timeout_option, yes_option
+from pactsh.cli.nodedeeds import command_of
 
 command = command_of(
     "drain",

@@ -12,6 +12,7 @@ from pactsh.cli.interrupts import INTERRUPTED
 from pactsh.cli.latticewords import counted, span
 from pactsh.cli.nodes import counted_nodes, fold_nodes
 from pactsh.cli.progressline import ProgressLine
+from pactsh.delegates.limited import LimitedError
 from pactsh.errors import ConflictError, NotFoundError, PactError, UnreachableError
 
 if TYPE_CHECKING:
@@ -35,17 +36,19 @@ class Drained:
     def begin(self) -> Iterator[Result]:
         """Drain them, and wait until they are; what goes wrong is told, and leaves out its node."""
         deed = Deed("drain", self._nodes, facts=self._hit.facts() | {"system": "lattice", "reason": self._why})
-        draining = []
+        draining: list[str] = []
+        is_over = False  # after ^C nothing more is wanted, on nodes that are drained neither
         for result in done(self._ctx, deed, raising=False):
+            is_over = is_over or result.status == INTERRUPTED
             if result.result == "done":
-                draining.append(result.target)
+                (draining if is_draining(result) else self.ready).append(result.target)
                 self._ours |= {result.target} if not result.details.get("unchanged") else set()
             yield result
-        for result in wait_drained(self._ctx, draining, self._user, self._timeout_s):
-            if result.result == "done":
-                self.ready.append(result.target)
-            if result.text:
-                yield result
+        for result in wait_drained(self._ctx, [] if is_over else draining, self._user, self._timeout_s):
+            is_over = is_over or result.status == INTERRUPTED
+            self.ready += [result.target] if result.result == "done" else []
+            yield result
+        self.ready = [] if is_over else sorted(self.ready, key=self._nodes.index)
 
     def end(self, well: Collection[str]) -> Iterator[Result]:
         """Put those of `well` back that were not drained before, and say of the others what they are left as."""
@@ -68,9 +71,15 @@ class Drained:
             self._ctx.notice(f"pact: {counted_nodes(names)} {state}; to undo it: pact undrain {fold_nodes(names)}")
 
 
+def is_draining(result: Result) -> bool:
+    """Whether jobs are left on a node that was to be drained, or may be."""
+    details = result.details
+    return details.get("before") == "draining" or bool(details.get("jobs"))
+
+
 def wait_drained(ctx: Context, names: Sequence[str], user: str, timeout_s: float) -> Iterator[Result]:
-    """Wait until nothing runs on them any more. Each that is drained as it is seen, without a text where it was so at
-    the first look; what can't be waited for any longer at the end. ^C ends the waiting, not the draining."""
+    """Wait until nothing runs on them any more: each as that is seen, and at the end what can't be waited for any
+    longer. ^C ends the waiting, not the draining."""
     from pactsh.cli.systems import lattice_settings
     from pactsh.delegates.lattice.client import Lattice
 
@@ -102,11 +111,11 @@ def _waited(ctx: Context, lattice: Lattice, left: list[str], line: ProgressLine,
             for name, error in ended:
                 left.remove(name)
                 line.clear()
-                yield _drained(ctx, name, error, first=not looks)
+                yield _drained(ctx, name, error)
             if not left:
                 return
             text = f"draining {counted_nodes(left)}: {counted(jobs, 'job')} left"
-        except UnreachableError as error:
+        except (UnreachableError, LimitedError) as error:
             text = f"{error.message}; trying again"
         if time.monotonic() - began >= timeout_s:
             break
@@ -117,7 +126,7 @@ def _waited(ctx: Context, lattice: Lattice, left: list[str], line: ProgressLine,
     for name in list(left):
         left.remove(name)
         text = f"{name} is draining still after {span(timeout_s)}"
-        yield _drained(ctx, name, UnreachableError(text, hint="it goes on; more time: --drain-timeout"), first=False)
+        yield _drained(ctx, name, UnreachableError(text, hint="it goes on; more time: --drain-timeout"))
 
 
 def _look(lattice: Lattice, names: Sequence[str]) -> tuple[list[tuple[str, PactError | None]], int]:
@@ -140,9 +149,9 @@ def _look(lattice: Lattice, names: Sequence[str]) -> tuple[list[tuple[str, PactE
     return ended, len(jobs)
 
 
-def _drained(ctx: Context, name: str, error: PactError | None, *, first: bool) -> Result:
+def _drained(ctx: Context, name: str, error: PactError | None) -> Result:
     if error is None:
-        return Result("drained", name, "done", text="" if first else f"Drained: {name} has no jobs any more {VIA}")
+        return Result("drained", name, "done", text=f"Drained: {name} has no jobs any more {VIA}")
     if not ctx.json:
         ctx.notice(f"pact: {error.message}")
         ctx.notice(f"hint: {error.hint}")

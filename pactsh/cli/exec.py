@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import click
 
 from pactsh.cli.arguments import NODES, NumberType
+from pactsh.cli.careoptions import DRAIN_TIMEOUT_S, drain_option, drain_timeout_option, yes_option
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
 from pactsh.cli.fanout import Limits
-from pactsh.cli.nodedeeds import DRAIN_TIMEOUT_S, drain_option, drain_timeout_option, yes_option
 from pactsh.cli.nodes import parse_nodes
 from pactsh.cli.onnodes import Group, Result, Together, alone
 from pactsh.cli.render import Out

@@ -113,7 +113,12 @@ def ask_first(ctx: Context, what: str, hit: Hit, *, yes: bool, always: str = "")
         ctx.notice(f"pact: {what}: {always}")
     if is_settled:
         raise PactError(f"{what}: {always or told}, and nobody is there to be asked", hint="--yes goes on all the same")
-    if not click.confirm("Go on?", default=False, err=True, prompt_suffix=" "):
+    try:
+        agreed = click.confirm("Go on?", default=False, err=True, prompt_suffix=" ")
+    except click.Abort:
+        ctx.notice("")  # the end of the line with the question
+        raise
+    if not agreed:
         raise PactError(f"{what}: nothing was done")
 
 

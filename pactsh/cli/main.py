@@ -45,7 +45,7 @@ def _run(args: list[str]) -> int:
         return _report(args, error)
     except click.ClickException as error:
         return _report(args, _usage_error(error))
-    except BrokenPipeError:
+    except (BrokenPipeError, click.Abort):
         raise
     except OSError as error:
         # Commands turn theirs into a PactError that names the file; what is left is our own output.

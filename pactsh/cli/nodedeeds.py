@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
 from pactsh.cli.arguments import NODES, NumberType
+from pactsh.cli.careoptions import DRAIN_TIMEOUT_S, drain_option, drain_timeout_option, yes_option
 from pactsh.cli.command import Command
-from pactsh.cli.delegating import Deed, Result, Results, as_told, decided, done, rehearsed, render
+from pactsh.cli.delegating import RETURN, Deed, Result, Results, as_told, decided, done, rehearsed, render
+from pactsh.cli.interrupts import INTERRUPTED
 from pactsh.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from pactsh.cli.guardrail import Hit
     from pactsh.model.entry import JsonObject
 
-DRAIN_TIMEOUT_S, WAIT_TIMEOUT_S = 3600.0, 1800.0
+WAIT_TIMEOUT_S = 1800.0
 _SYSTEMS = {"reboot": "openchami", "reimage": "openchami"}
 
 
@@ -69,6 +71,7 @@ def _rehearsed(ctx: Context, deed: Deed, args: Args) -> Iterator[Result]:
 
 
 def _done(ctx: Context, deed: Deed, args: Args) -> Iterator[Result]:
+    from pactsh.cli.draining import is_draining, wait_drained
     from pactsh.cli.guardrail import guarded
 
     if args.drain and ctx.settings.lattice_endpoint is None:
@@ -77,52 +80,55 @@ def _done(ctx: Context, deed: Deed, args: Args) -> Iterator[Result]:
     if deed.action in _SYSTEMS:
         yield from _powered(ctx, deed, args, hit, who)
         return
-    draining = []
+    seen = []
     for result in done(ctx, deed):
-        draining += [result.target] if result.result == "done" else []
+        seen.append(result)
         yield result
-    if args.wait:
-        from pactsh.cli.draining import wait_drained
-
-        yield from (one for one in wait_drained(ctx, draining, who, args.drain_timeout) if one.text)
+    if args.wait and not _interrupted(seen):
+        yield from wait_drained(ctx, [r.target for r in _well(seen) if is_draining(r)], who, args.drain_timeout)
 
 
 def _powered(ctx: Context, deed: Deed, args: Args, hit: Hit, who: str) -> Iterator[Result]:
     """Reboot or reimage, between a drain and its end where that is asked for."""
-    from pactsh.cli.returning import newest_seq, wait_back
-
     if not args.drain:
-        since = 0 if args.no_wait else newest_seq(ctx)
-        well = []
-        for result in done(ctx, deed):
-            well += [result.target] if result.result == "done" else []
-            yield result
-        if not args.no_wait:
-            yield from wait_back(ctx, well, since, args.wait_timeout)
+        yield from _restarted(ctx, deed, args)
         return
     from pactsh.cli.draining import Drained
 
     drained = Drained(ctx, deed.targets, hit, who, why=_why(deed, args), timeout_s=args.drain_timeout)
-    yield from drained.begin()
-    if not drained.ready:
-        drained.tell_left(deed.targets)
-        return
-    since = newest_seq(ctx)
-    well = []
+    seen = []
     try:
-        for result in done(ctx, Deed(deed.action, tuple(drained.ready), facts=deed.facts), raising=False):
-            well += [result.target] if result.result == "done" else []
-            yield result
-        back = list(well)
-        if not args.no_wait:
-            back = []
-            for result in wait_back(ctx, well, since, args.wait_timeout):
-                back += [result.target] if result.result == "done" else []
+        yield from drained.begin()
+        if drained.ready:
+            for result in _restarted(ctx, replace(deed, targets=tuple(drained.ready)), args, raising=False):
+                seen.append(result)
                 yield result
     except BaseException:
         drained.tell_left(deed.targets)
         raise
-    yield from drained.end(back)
+    last = deed.action if args.no_wait else RETURN
+    yield from drained.end([result.target for result in _well(seen) if result.action == last])
+
+
+def _restarted(ctx: Context, deed: Deed, args: Args, *, raising: bool | None = None) -> Iterator[Result]:
+    """Do it, and wait until the nodes are back."""
+    from pactsh.cli.returning import newest_seq, wait_back
+
+    since = 0 if args.no_wait else newest_seq(ctx)
+    seen = []
+    for result in done(ctx, deed, raising=raising):
+        seen.append(result)
+        yield result
+    if not args.no_wait and not _interrupted(seen):
+        yield from wait_back(ctx, [result.target for result in _well(seen)], since, args.wait_timeout)
+
+
+def _well(results: Iterable[Result]) -> list[Result]:
+    return [result for result in results if result.result == "done"]
+
+
+def _interrupted(results: Iterable[Result]) -> bool:
+    return any(result.status == INTERRUPTED for result in results)
 
 
 def _why(deed: Deed, args: Args) -> str:
@@ -143,28 +149,6 @@ def command_of(action: str, summary: str, *params: click.Parameter) -> Command[A
             *params,
             click.Option(["--dry-run"], is_flag=True, help="Have it decided, show what would be called, do nothing."),
         ],
-    )
-
-
-def yes_option() -> click.Option:
-    """`--yes`."""
-    return click.Option(["--yes"], is_flag=True, help="Don't ask, whatever jobs are on the nodes.")
-
-
-def drain_option() -> click.Option:
-    """`--drain`."""
-    return click.Option(["--drain"], is_flag=True, help="Drain the nodes first, and undrain them after it.")
-
-
-def drain_timeout_option() -> click.Option:
-    """`--drain-timeout`."""
-    return click.Option(
-        ["--drain-timeout"],
-        type=NumberType(min=0),
-        default=DRAIN_TIMEOUT_S,
-        show_default=True,
-        metavar="SECONDS",
-        help="How long to wait until nodes are drained.",
     )
 
 

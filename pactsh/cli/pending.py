@@ -47,8 +47,8 @@ def settle_here(ctx: Context, agent: LocalAgent, item: Mapping[str, object], wha
     """Wait with the node's agent; always raises: `SettledError`, or the error that it came to."""
     pending = msgspec.convert(item["approval"], Pending)
     where = str(item.get("node") or pending.vcluster)
-    _announce(ctx, pending, what, where)
     try:
+        _announce(ctx, pending, what, where)
         over = msgspec.convert(agent.ask("approval", {"id": pending.id}, endless=True), Approval)
     except KeyboardInterrupt:
         raise SettledError(Outcome(pending.id, "pending", what, where)) from None
@@ -57,8 +57,8 @@ def settle_here(ctx: Context, agent: LocalAgent, item: Mapping[str, object], wha
 
 def settle_elsewhere(ctx: Context, pending: Pending, what: str, where: str) -> None:
     """Wait with the journal; raises like `settle_here`."""
-    _announce(ctx, pending, what, where)
     try:
+        _announce(ctx, pending, what, where)
         over = _watch(ctx, pending.id)
     except KeyboardInterrupt:
         raise SettledError(Outcome(pending.id, "pending", what, where)) from None
@@ -83,8 +83,9 @@ def request(ctx: Context, action: str, draft: Draft) -> Pending:
 
 
 def agreed(ctx: Context, deed: Deed, begun: pb.DelegationBegun) -> Approval:
-    """Wait until a second person has agreed to what lattice or OpenCHAMI is to do; where the journal does it then, wait
-    for that and raise like `settle_elsewhere`. Who comes back for what they have asked for already finds it again."""
+    """Wait until a second person has agreed to what lattice or OpenCHAMI is to do, and where the journal does it then,
+    until that is over; raises `PolicyError` where nobody does. Who comes back for what they have asked for finds it
+    again."""
     from pactsh.cli.remote import ask
 
     what, where = deed.action.replace("_", " "), begun.vcluster
@@ -98,19 +99,23 @@ def agreed(ctx: Context, deed: Deed, begun: pb.DelegationBegun) -> Approval:
         found = ask(ctx, lambda j: j.request_approval("delegate", operation, summary, scope=f"vcluster:{where}"))
     elif not ctx.json:
         ctx.notice(f"{found.id} asks for this already")
-    if found.state == "approved" and not begun.by_journal:
-        return found
-    pending = pending_of(ctx, found)
-    if begun.by_journal:
-        settle_elsewhere(ctx, pending, what, where)
-    _announce(ctx, pending, what, where, again=True)
-    try:
-        over = _watch(ctx, pending.id, lambda approval: approval.state == "pending")
-    except KeyboardInterrupt:
-        raise SettledError(Outcome(pending.id, "pending", what, where, again=True)) from None
-    if over.state != "approved":
-        _end(over, what, where)
-    return over
+    again = not begun.by_journal  # whoever asks for it does it
+
+    def waits(approval: Approval) -> bool:
+        return approval.state == "pending" if again else approval.is_open
+
+    if waits(found):
+        pending = pending_of(ctx, found)
+        try:
+            _announce(ctx, pending, what, where, again=again)
+            found = _watch(ctx, pending.id, waits)
+        except KeyboardInterrupt:
+            raise SettledError(Outcome(pending.id, "pending", what, where, again=again)) from None
+    if found.state not in {"approved", "done"}:
+        _end(found, what, where)
+    if not ctx.json:
+        ctx.notice(f"Approved by {found.by}")
+    return found
 
 
 def facts_of(approval: Approval) -> JsonObject:
@@ -171,7 +176,8 @@ def _end(over: Approval, what: str, where: str) -> None:
     if over.state == "denied":
         raise PolicyError(f"{what}: {over.id} was denied by {over.by}: {over.reason}")
     if over.state == "expired":
-        raise PolicyError(f"{what}: nobody approved {over.id} in time", hint="what it was to commit is rolled back")
+        hint = "" if over.action == "delegate" else "what it was to commit is rolled back"
+        raise PolicyError(f"{what}: nobody approved {over.id} in time", hint=hint)
     if over.status is None or over.status:
         raise error_of(over.kind, over.message or f"{what}: {over.id} was approved by {over.by}, and failed")
     raise SettledError(Outcome(over.id, "done", what, where, over.by))

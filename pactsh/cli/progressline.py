@@ -5,7 +5,7 @@ Where it is none, each text is a line of its own, and told once.
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
 from collections.abc import Mapping
 
@@ -31,15 +31,19 @@ class ProgressLine:
             self._last = text
             return
         self._drawn = True
-        width = shutil.get_terminal_size().columns - 1
+        width = (os.get_terminal_size(2).columns or 80) - 1
         sys.stderr.write(f"\r{escape(text + more)[:width]}\x1b[K")
         sys.stderr.flush()
 
+    def tick(self, text: str) -> None:
+        """Show this on a terminal alone."""
+        if self._shown:
+            self.draw(text)
+
     def bar(self, done: int, total: int) -> None:
         """So many of so many are through; on what is no terminal nothing."""
-        if self._shown:
-            filled = _WIDTH * done // max(total, 1)
-            self.draw(f"[{'#' * filled}{'-' * (_WIDTH - filled)}] {done}/{total}")
+        filled = _WIDTH * done // max(total, 1)
+        self.tick(f"[{'#' * filled}{'-' * (_WIDTH - filled)}] {done}/{total}")
 
     def clear(self) -> None:
         """Take it away."""

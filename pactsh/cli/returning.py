@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from pactsh.cli.delegating import Result
+from pactsh.cli.delegating import RETURN, Result
 from pactsh.cli.interrupts import INTERRUPTED
 from pactsh.cli.latticewords import span
 from pactsh.cli.nodes import counted_nodes
@@ -40,7 +40,7 @@ def wait_back(ctx: Context, names: Sequence[str], since_seq: int, timeout_s: flo
         line.clear()
         ctx.notice(f"pact: interrupted: not waited for {counted_nodes(left or names)} any longer")
         for name in left or names:
-            yield Result("return", name, "interrupted", INTERRUPTED, "not waited for any longer")
+            yield Result(RETURN, name, "interrupted", INTERRUPTED, "not waited for any longer")
     finally:
         line.clear()
 
@@ -67,7 +67,7 @@ def _waited(ctx: Context, left: list[str], line: ProgressLine, since_seq: int, t
                 left.remove(name)
                 line.clear()
                 after = span(time.monotonic() - began)
-                yield Result("return", name, "done", text=f"Back: {name} after {after}")
+                yield Result(RETURN, name, "done", text=f"Back: {name} after {after}")
         except UnreachableError as error:
             line.draw(f"{error.message}; trying again")
         if left and time.monotonic() - began >= timeout_s:
@@ -81,7 +81,7 @@ def _waited(ctx: Context, left: list[str], line: ProgressLine, since_seq: int, t
         if not ctx.json:
             ctx.notice(f"pact: {text}")
             ctx.notice(f"hint: {hint}")
-        yield Result("return", name, "failed", UnreachableError.code, text, {}, UnreachableError.kind, hint)
+        yield Result(RETURN, name, "failed", UnreachableError.code, text, {}, UnreachableError.kind, hint)
 
 
 def _started(ctx: Context, names: Sequence[str], since_seq: int) -> list[str]:

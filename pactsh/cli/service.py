@@ -11,10 +11,10 @@ import msgspec
 
 from pactsh.cli.arguments import NODE, NODES
 from pactsh.cli.asknodes import Error, Failed, Waiting, ask_any
+from pactsh.cli.careoptions import DRAIN_TIMEOUT_S, drain_option, drain_timeout_option, yes_option
 from pactsh.cli.changes import lasts
 from pactsh.cli.command import Command, Group
 from pactsh.cli.context import Context
-from pactsh.cli.nodedeeds import DRAIN_TIMEOUT_S, drain_option, drain_timeout_option, yes_option
 from pactsh.cli.nodes import fold_nodes, is_name
 from pactsh.cli.render import Out
 from pactsh.errors import UsageError

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pactsh.delegates.limited import LimitedError
 from pactsh.delegates.settings import LatticeSettings
 from pactsh.errors import (
     AuthError,
@@ -121,7 +122,7 @@ def _exhausted(call: Call, details: str) -> PactError:
             "narrow it down: --vcluster, --tenant, --user",
         )
         return PactError(text, hint=hint)
-    return PactError(
+    return LimitedError(
         f"{call.where}: {details or 'asked too often'}", hint="it limits calls a minute: try again in a minute"
     )
 

@@ -99,16 +99,20 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningJournal]
 
 @contextmanager
 def serving(
-    place: Path, config: Path | None = None, listen: tuple[str, str] = ("127.0.0.1:0", "127.0.0.1:0")
+    place: Path,
+    config: Path | None = None,
+    listen: tuple[str, str] = ("127.0.0.1:0", "127.0.0.1:0"),
+    more: Sequence[str] = (),
 ) -> Iterator[RunningJournal]:
     """Run a journal until the block ends; with a `config` it trusts whom that says, and no development issuer.
-    `listen`: for people, for agents."""
+    `listen`: for people, for agents; `more`: what else is on its line."""
     directory, ready, issuers = place / "journal", place / "ready.json", place / "issuer"
     place.mkdir(exist_ok=True)
     issuer = DevIssuer.open(issuers, clock=lambda: datetime.now(UTC))
     command = [PROGRAM, "serve", "--data-dir", str(directory), "--listen", listen[0]]
     command += ["--listen-agents", listen[1], "--ready-file", str(ready)]
     command += ["--dev-issuer", str(issuers)] if config is None else ["--config", str(config)]
+    command += more
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         if not process.stdout.readline().startswith(b"pact-journal: ready"):

@@ -66,7 +66,7 @@ class Site:
         return pexpect.spawn(
             str(PACT),
             list(args),
-            env=env,  # type: ignore[arg-type]  # a stub that wants os.environ itself
+            env=env,
             encoding="utf-8",
             timeout=LIMIT_S,
             dimensions=(40, 120),
@@ -108,11 +108,16 @@ class Site:
 
 
 @contextmanager
-def site(place: Path) -> Iterator[Site]:
-    """A journal that knows node042, and a lattice that has it and nine others."""
-    with serving(place / "j") as journal, LatticeServer() as lattice:
-        for number in range(40, 50):
-            lattice.add_node(f"node{number:03}")
-        made = Site(place, journal, lattice)
-        made.start_agent()
-        yield made
+def site(place: Path, *, by_journal: bool = False) -> Iterator[Site]:
+    """A journal that knows node042, and a lattice that has it and nine others. `by_journal`: the journal is told of the
+    lattice as well, and does what a second person has agreed to."""
+    with LatticeServer() as lattice:
+        config = place / "journal.toml"
+        config.write_text(f'[lattice]\nendpoint = "http://{lattice.endpoint}"\n')
+        more = ("--config", str(config)) if by_journal else ()
+        with serving(place / "j", more=more) as journal:
+            for number in range(40, 50):
+                lattice.add_node(f"node{number:03}")
+            made = Site(place, journal, lattice)
+            made.start_agent()
+            yield made

@@ -63,9 +63,12 @@ def test_without_lattice_nothing_is_begun(here: Site) -> None:
 def test_tls_and_plain_mixed_up_is_said(here: Site) -> None:
     here.more = {"PACT_LATTICE_ENDPOINT": f"https://{here.lattice.endpoint}"}
     done = here.pact("uncordon", "node042")
-    assert done.returncode in {2, 5}
-    assert done.stderr.splitlines()[0].startswith(f"pact: lattice at {here.lattice.endpoint} can't be ")
-    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[0] == f"pact: lattice at {here.lattice.endpoint} does not speak TLS"
+    assert (done.returncode, here.ended()) == (2, {("uncordon", "node042"): 2})
+    here.more = {"PACT_LATTICE_ENDPOINT": f"http://{here.journal.endpoint}"}  # which speaks TLS
+    done = here.pact("uncordon", "node042")
+    assert done.returncode == 5
+    assert "hint: it may speak TLS" in done.stderr
 
 
 def test_lattice_that_is_slow_is_waited_for_as_long_as_said(here: Site) -> None:
@@ -109,6 +112,14 @@ def test_of_several_each_is_told_and_the_worst_counts(here: Site) -> None:
     statuses = here.ended()
     assert len(statuses) == 11
     assert {target for (_, target), status in statuses.items() if status} == {"node044", "node900"}
+
+
+def test_where_lattice_limits_calls_it_is_asked_again(here: Site) -> None:
+    too_often = (grpc.StatusCode.RESOURCE_EXHAUSTED, "rate limit exceeded")
+    here.lattice.fail_once |= {"NodeService/GetNode": too_often, "NodeService/DrainNode": too_often}
+    done = here.pact("drain", "node042")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert here.ended() == {("drain", "node042"): 0}
 
 
 def test_json_is_one_document(here: Site) -> None:
@@ -191,10 +202,11 @@ def test_a_second_person_agrees_and_it_is_done_here(here: Site) -> None:
     assert here.pact("approve", id_, who=BOB).returncode == 0
     out, err = running.communicate(timeout=60)
     assert running.returncode == 0, err
-    assert err.splitlines()[-3:] == [
+    assert err.splitlines()[-4:] == [
         "Approval required (two-person policy on vcluster: ml-training)",
         f"Pending approval: {id_} (expires in 30 min)",
         "Waiting for approval... (Ctrl-C to background)",
+        "Approved by bob@org",
     ]
     assert out.startswith("Draining: node042 ")
     (begun,) = here.entries("delegation.begun")
@@ -228,6 +240,37 @@ def test_who_waits_no_longer_comes_back_for_it(here: Site) -> None:
     assert (told["approval"], told["state"]) == (id_, "pending")
     assert here.pact("approve", id_, who=BOB).returncode == 0
     done = here.pact("cordon", "node042", "--reason", "fan")
-    assert (done.returncode, done.stderr) == (0, f"{id_} asks for this already\n")
+    assert (done.returncode, done.stderr) == (0, f"{id_} asks for this already\nApproved by bob@org\n")
     assert done.stdout.startswith("Cordoned: node042 ")
     assert len(here.entries("approval.requested")) == 1
+
+
+def test_a_second_person_agrees_and_the_journal_does_it(tmp_path: Path) -> None:
+    with site(tmp_path, by_journal=True) as here:
+        here.set_policy(two_person_approval=True)
+        running = here.start("drain", "node042", "--wait")
+        wait_for(lambda: here.entries("approval.requested"))
+        id_ = here.entries("approval.requested")[0]["id"]
+        assert here.pact("approve", id_, who=BOB).returncode == 0
+        out, err = running.communicate(timeout=60)
+        assert (running.returncode, err.splitlines()[-1]) == (0, "Approved by bob@org")
+        assert out == "Drained: node042 takes no jobs, and has none (via lattice API)\n"
+        here.lattice.node("node042").state = "down"
+        running = here.start("undrain", "node042")
+        wait_for(lambda: len(here.entries("approval.requested")) == 2)
+        id_ = here.entries("approval.requested")[1]["id"]
+        here.pact("approve", id_, who=BOB)
+        out, err = running.communicate(timeout=60)
+        assert (running.returncode, out) == (1, "")
+        assert err.splitlines()[-2:] == [
+            "pact: node042 is down, not drained",
+            "hint: pact uncordon node042 puts it back into scheduling",
+        ]
+        assert here.ended() == {("drain", "node042"): 0, ("undrain", "node042"): 1}
+
+
+def test_of_two_vclusters_with_two_persons_each_is_asked_for(here: Site) -> None:
+    here.set_policy(two_person_approval=True)
+    done = here.pact("cordon", "node[042-043]")
+    assert (done.returncode, here.begun()) == (1, [])
+    assert "hint: ask for each vCluster's own" in done.stderr

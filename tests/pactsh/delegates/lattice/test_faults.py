@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from pactsh.delegates.lattice.faults import Call, fault, unreadable
+from pactsh.delegates.limited import LimitedError
 from pactsh.delegates.settings import LatticeSettings
 from pactsh.errors import (
     AuthError,
@@ -46,7 +47,7 @@ CASES: list[tuple[str, str, type[PactError], str, str]] = [
     ("DATA_LOSS", "", PactError, "lattice at l:50051: DATA_LOSS", ""),
     ("UNKNOWN", "a panic", PactError, "lattice at l:50051: a panic", ""),
     ("UNIMPLEMENTED", "", PactError, "does not know NodeService/GetNode", "50051"),
-    ("RESOURCE_EXHAUSTED", "", PactError, "asked too often", "a minute"),
+    ("RESOURCE_EXHAUSTED", "", LimitedError, "asked too often", "a minute"),
     ("RESOURCE_EXHAUSTED", "Received message larger than max (9 vs. 8)", PactError, "more", "--vcluster"),
     ("DEADLINE_EXCEEDED", "", UnreachableError, "did not answer within 30 s", "--timeout"),
     ("UNAUTHENTICATED", "", AuthError, "wants a token: it does not say which", "PACT_LATTICE_TOKEN"),
