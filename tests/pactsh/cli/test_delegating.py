@@ -107,7 +107,7 @@ def test_of_several_each_is_told_and_the_worst_counts(here: Site) -> None:
     assert sorted(line.split()[1] for line in done.stdout.splitlines()) == [
         f"node{number:03}" for number in range(40, 50) if number != 44
     ]
-    assert "pact: drain: node044: node044 is failed: it can't be drained\n" in done.stderr
+    assert "pact: drain: node044 is failed: it can't be drained\n" in done.stderr
     assert "pact: drain: node900: lattice does not know this node\n" in done.stderr
     statuses = here.ended()
     assert len(statuses) == 11
