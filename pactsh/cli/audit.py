@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pactsh.rpc.client import Journal
 
 Source = Literal["pact", "lattice"]
+_WHAT = "lattice's audit"
 _NONE = "lattice has recorded none, which is not to say that nothing was done there: today's lattice records nothing"
 
 
@@ -99,8 +100,11 @@ def _pact_alone(ctx: Context, filters: Sequence[Filter], n: int) -> list[Entry]:
 
 def _lattice_alone(ctx: Context, about: Callable[[Lattice], list[AuditEntry]]) -> list[AuditEntry]:
     from pactsh.cli.latticeread import reading
+    from pactsh.cli.twosides import not_for
 
     with reading(ctx) as lattice:
+        if not lattice.sight.everything:
+            raise not_for(lattice.sight.user, _WHAT)
         return about(lattice)
 
 
@@ -109,7 +113,9 @@ def _elsewhere(
 ) -> tuple[list[Entry] | PactError, list[AuditEntry] | PactError]:
     from pactsh.cli.twosides import either
 
-    pact, lattice = either(ctx, lambda journal: _listed(journal, filters, n), about, ctx.settings.timeout)
+    pact, lattice = either(
+        ctx, lambda journal: _listed(journal, filters, n), about, ctx.settings.timeout, for_all=_WHAT
+    )
     assert lattice is not None  # one is configured
     return pact, lattice
 

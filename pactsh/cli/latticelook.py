@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pactsh.cli.aside import LIMIT_S, Aside, bounded
 from pactsh.cli.bothsides import Answer, Seen, of_node
-from pactsh.cli.twosides import asked, beside
-from pactsh.errors import AuthError, NotFoundError, PactError, PolicyError
+from pactsh.cli.twosides import asked, beside, sees_all
+from pactsh.errors import NotFoundError, PactError
 
 if TYPE_CHECKING:
     from pactsh.cli.context import Context
@@ -46,10 +46,10 @@ class Look:
             return ask(ctx, question), kept
 
         async def told(journal: Journal) -> tuple[T, bool]:
-            return await asyncio.gather(question(journal), _sees_all(journal))
+            return await asyncio.gather(question(journal), sees_all(journal))
 
-        (found, sees_all), seen = beside(ctx, told, self._about(node), self._limit_s, vcluster=vcluster)
-        self._kept = time.monotonic(), Answer(seen, sees_all)
+        (found, is_all), seen = beside(ctx, told, self._about(node), self._limit_s, vcluster=vcluster)
+        self._kept = time.monotonic(), Answer(seen, is_all)
         return found, self._kept[1]
 
     def here(self, status: NodeStatus) -> NodeStatus:
@@ -74,15 +74,6 @@ class Look:
 
     def _about(self, node: str) -> Callable[[Lattice], Seen]:
         return lambda lattice: seen_by(lattice, node, self._limit_s)
-
-
-async def _sees_all(journal: Journal) -> bool:
-    """Whether this person may read everything there is: what is global is for those alone."""
-    try:
-        await journal.list(1, scope="global")
-    except (AuthError, PolicyError):
-        return False
-    return True
 
 
 def seen_by(lattice: Lattice, node: str, limit_s: float) -> Seen:

@@ -12,6 +12,7 @@ import msgspec
 from pactsh.cli.command import Command, Group
 from pactsh.cli.context import Context
 from pactsh.cli.fitting import table
+from pactsh.cli.hardware import Hardware, facts, hardware_of
 from pactsh.cli.jobtext import jobs_table
 from pactsh.cli.latticetypes import LATTICE_NODE, NODE_STATE, most
 from pactsh.cli.latticewords import COLOURS, ago, counted, counts, counts_text, nodes_text, tell_left_out
@@ -111,11 +112,18 @@ class InspectArgs:
 
 
 class Inspected(msgspec.Struct, frozen=True):
-    """A node, and the jobs that hold it, newest first. `all_seen`: there are no others that the caller may not see."""
+    """A node, and the jobs that hold it, newest first. `all_seen`: there are no others that the caller may not see.
+    `hardware`: what the hardware manager has of it, None where none is configured."""
 
     node: Node
     jobs: tuple[Job, ...]
     all_seen: bool
+    hardware: Hardware | None = None
+
+    @property
+    def exit_status(self) -> int:
+        """That of a hardware manager that is configured and can't be asked."""
+        return self.hardware.status if self.hardware is not None else 0
 
 
 def run_inspect(ctx: Context, args: InspectArgs) -> Inspected:
@@ -130,7 +138,8 @@ def run_inspect(ctx: Context, args: InspectArgs) -> Inspected:
                 f"nodes inspect: {args.id}: lattice does not know this node",
                 hint="pact nodes list shows those that it does",
             ) from error
-        return Inspected(node, tuple(lattice.jobs_on([node.id])[node.id]), lattice.sight.everything)
+        jobs, sees_all = tuple(lattice.jobs_on([node.id])[node.id]), lattice.sight.everything
+    return Inspected(node, jobs, sees_all, hardware_of(ctx, node.id))
 
 
 def render_inspect(result: Inspected, out: Out) -> None:
@@ -139,7 +148,7 @@ def render_inspect(result: Inspected, out: Out) -> None:
     out.styled(f"{'Node:':<13}{out.style(node.id, 'bold')}", sep="")
     state = out.style(node.state or "not known", *COLOURS.get(node.state, "").split())
     out.styled(f"{'State:':<13}{state}", sep="")
-    for name, value in _facts(node, now):
+    for name, value in (*_facts(node, now), *(facts(result.hardware) if result.hardware else ())):
         if value:
             out.line(f"{name + ':':<13}{value}")
     rows = [_domain(domain) for domain in node.memory]
@@ -209,7 +218,9 @@ LIST: Command[ListArgs, Nodes] = Command(
 )
 INSPECT: Command[InspectArgs, Inspected] = Command(
     "inspect",
-    help="Show all that lattice says of a node, and the jobs on it.",
+    help="""Show all that lattice says of a node, and the jobs on it.
+
+    Where OpenCHAMI is configured, what its inventory has of the node as well.""",
     run=run_inspect,
     render=render_inspect,
     args=InspectArgs,

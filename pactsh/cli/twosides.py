@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pactsh.cli.aside import Aside
 from pactsh.cli.systems import lattice_settings
-from pactsh.errors import PactError, UnreachableError
+from pactsh.errors import AuthError, ForbiddenError, PactError, PolicyError, UnreachableError
 from pactsh.policy.rbac import LATTICE_READ
 
 if TYPE_CHECKING:
@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 L = TypeVar("L")
+
+
+async def sees_all(journal: Journal) -> bool:
+    """Whether this person may read everything there is: what is global is for those alone."""
+    try:
+        await journal.list(1, scope="global")
+    except (AuthError, PolicyError):
+        return False
+    return True
 
 
 def asked(ctx: Context, user: str, about: Callable[[Lattice], L], limit_s: float) -> Aside[L]:
@@ -43,14 +52,17 @@ def beside(
     limit_s: float,
     *,
     vcluster: str = "",
+    for_all: str = "",
 ) -> tuple[T, L | PactError]:
-    """The journal's answer and lattice's, which is read in `vcluster` ("": all there is). Raises what the journal's
-    answer raises."""
+    """The journal's answer and lattice's, which is read in `vcluster` ("": all there is); `for_all` names what is for
+    those alone who may read everything. Raises what the journal's answer raises."""
     from pactsh.cli.remote import ask
 
     async def permitted(journal: Journal) -> Aside[L] | PactError:
         try:
             begun = await journal.begin_delegation(LATTICE_READ, [], vcluster=vcluster, dry_run=True)
+            if for_all and not await sees_all(journal):
+                return not_for(begun.principal, for_all)
         except PactError as error:
             return error
         return asked(ctx, begun.principal, about, limit_s)
@@ -62,8 +74,20 @@ def beside(
     return found, aside if isinstance(aside, PactError) else aside.outcome()
 
 
+def not_for(person: str, what: str) -> ForbiddenError:
+    """The error of who may not read everything."""
+    return ForbiddenError(
+        f"{person} may not read {what}, which is of all vClusters", hint="pact whoami shows your roles"
+    )
+
+
 def either(
-    ctx: Context, question: Callable[[Journal], Awaitable[T]], about: Callable[[Lattice], L], limit_s: float
+    ctx: Context,
+    question: Callable[[Journal], Awaitable[T]],
+    about: Callable[[Lattice], L],
+    limit_s: float,
+    *,
+    for_all: str = "",
 ) -> tuple[T | UnreachableError, L | PactError | None]:
     """The same, and lattice's alone, asked as nobody, when the journal can't be reached; None: none is configured.
     Raises what else the journal's answer raises."""
@@ -71,6 +95,6 @@ def either(
 
     has_lattice = ctx.settings.lattice_endpoint is not None
     try:
-        return beside(ctx, question, about, limit_s) if has_lattice else (ask(ctx, question), None)
+        return beside(ctx, question, about, limit_s, for_all=for_all) if has_lattice else (ask(ctx, question), None)
     except UnreachableError as error:
         return error, asked(ctx, "", about, limit_s).outcome() if has_lattice else None

@@ -6,7 +6,6 @@ What is so already is no error: whoever repeats a deed gets the same end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pactsh.delegates.answer import Answer
@@ -86,27 +85,6 @@ def undrain(lattice: Lattice, name: str) -> Answer:
         raise _impossible(node, "undrained")
     lattice.undrain(name)
     return Answer(f"Undrained: {name} returned to service {VIA}", {"before": node.state})
-
-
-def wait_drained(
-    lattice: Lattice, name: str, sleep: Callable[[float], None], tick: Callable[[str], None], tries: int
-) -> None:
-    """Look every few seconds until nothing runs there any more; raises `PactError` after so many looks, or when it is
-    drained no more."""
-    for _ in range(tries):
-        node = known(lattice, name)
-        if node.state == "drained":
-            return
-        if node.state != "draining":
-            raise ConflictError(f"{name} was to drain, and is {node.state}", hint="somebody else has changed that")
-        left = len(lattice.jobs_on([name])[name])
-        tick(f"{name}: draining, {left} job{'' if left == 1 else 's'} left")
-        sleep(POLL_S)
-    raise PactError(f"{name} is still draining", hint="it goes on; more time: --drain-timeout")
-
-
-POLL_S = 3.0
-"""Between two looks; lattice itself looks every 5 s."""
 
 
 def cancel_job(lattice: Lattice, id_: str) -> Answer:

@@ -157,6 +157,18 @@ def test_what_one_may_not_read_is_not_there(tmp_path: Path, kept: RunningJournal
     assert (done.returncode, done.stdout) == (2, "")
 
 
+def test_lattices_audit_is_for_who_may_read_everything(
+    tmp_path: Path, kept: RunningJournal, lattice: LatticeServer
+) -> None:
+    lattice.audit = [audit_entry(21, "node.drain")]
+    env = with_lattice(kept, lattice) | kept.env("v@org", ["pact-viewer-ml-training"])
+    done = run_pact(tmp_path, "audit", "--author", "alice@org", env=env)
+    assert (done.returncode, {source for source, _ in rows(done.stdout)}) == (2, {"pact"})
+    assert done.stderr.startswith("pact: audit: v@org may not read lattice's audit, which is of all vClusters\n")
+    done = run_pact(tmp_path, "audit", "--source", "lattice", env=env)
+    assert (done.returncode, done.stdout, lattice.calls) == (2, "", [])
+
+
 def test_on_a_node_its_agent_is_asked(
     tmp_path: Path, node: LocalNode, kept: RunningJournal, lattice: LatticeServer
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from pactsh.delegates.lattice import nodes_pb2 as nodes
 from tests.lattice import LatticeServer, stamp
+from tests.openchami import Openchami
 from tests.pactsh.cli.conftest import RunningJournal
 from tests.pactsh.cli.program import run_pact
 
@@ -104,3 +105,27 @@ def test_inspect_of_an_idle_one_and_of_none(tmp_path: Path, lattice: LatticeServ
         "pact: nodes inspect: node999: lattice does not know this node",
         "hint: pact nodes list shows those that it does",
     ]
+
+
+def test_inspect_with_what_smd_has(tmp_path: Path, lattice: LatticeServer, env: dict[str, str]) -> None:
+    lattice.add_node("node042")
+    with Openchami() as smd:
+        smd.add_node("x1000c0s0b0n0", nid=42)
+        env |= {"PACT_OPENCHAMI_SMD_URL": smd.url, "PACT_OPENCHAMI_NAMES": "nid"}
+        done = run_pact(tmp_path, "nodes", "inspect", "node042", env=env)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Hardware:    x1000c0s0b0n0, NID 42, BMC x1000c0s0b0\n" in done.stdout
+        told = json.loads(run_pact(tmp_path, "nodes", "inspect", "node042", "--output", "json", env=env).stdout)
+        assert (told["hardware"]["xname"], told["hardware"]["nid"], told["hardware"]["error"]) == (
+            "x1000c0s0b0n0",
+            42,
+            "",
+        )
+        lattice.add_node("node043")
+        strange = run_pact(tmp_path, "nodes", "inspect", "node043", env=env)
+        assert strange.returncode == 1
+        assert "Hardware:    not known: node043: SMD has no node with NID 43\n" in strange.stdout
+    down = run_pact(tmp_path, "nodes", "inspect", "node042", env=env)
+    assert down.returncode == 5
+    assert "Hardware:    not known: " in down.stdout
+    assert "State:       ready\n" in down.stdout

@@ -142,32 +142,6 @@ def test_what_runs_on_a_cordoned_node_goes_on(server: LatticeServer, lattice: La
 # -- waiting for a drain
 
 
-def test_waiting_until_it_is_drained(server: LatticeServer, lattice: Lattice) -> None:
-    server.add_node(NAME, "draining")
-    jobs = [server.add_job(nodes=[NAME]) for _ in range(2)]
-    said: list[str] = []
-    acting.wait_drained(lattice, NAME, lambda _s: server.end_job(jobs.pop()), said.append, tries=10)
-    assert said == ["nid001: draining, 2 jobs left", "nid001: draining, 1 job left"]
-
-
-def test_waiting_ends(server: LatticeServer, lattice: Lattice) -> None:
-    server.add_node(NAME, "draining")
-    server.add_job(nodes=[NAME])
-    slept: list[float] = []
-    with pytest.raises(PactError, match=r"^nid001 is still draining$"):
-        acting.wait_drained(lattice, NAME, slept.append, lambda _text: None, tries=3)
-    assert slept == [acting.POLL_S] * 3
-
-
-def test_waiting_for_what_somebody_else_has_changed(server: LatticeServer, lattice: Lattice) -> None:
-    server.add_node(NAME, "down")
-    with pytest.raises(ConflictError, match=r"^nid001 was to drain, and is down$"):
-        acting.wait_drained(lattice, NAME, lambda _s: None, lambda _text: None, tries=3)
-
-
-# -- jobs and DAGs
-
-
 def test_a_job_is_cancelled_whose_ever_it_is(server: LatticeServer, lattice: Lattice) -> None:
     for user in ("alice", "bob", ""):
         id_ = server.add_job(user=user)
