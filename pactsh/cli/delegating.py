@@ -192,7 +192,8 @@ async def _begun(journal: Journal, deed: Deed, *, dry_run: bool = False, approva
 def _tell(ctx: Context, result: Result) -> None:
     """On standard error, what went wrong."""
     if result.result not in {"done", "would"}:
-        ctx.notice(f"pact: {result.action}: {result.target}: {result.text.removeprefix(f'{result.target}: ')}")
+        text = result.text if result.text.startswith(result.target) else f"{result.target}: {result.text}"
+        ctx.notice(f"pact: {result.action.replace('_', ' ')}: {text}")
         if result.hint:
             ctx.notice(f"hint: {result.hint}")
 

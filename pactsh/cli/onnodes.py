@@ -113,6 +113,7 @@ class Together:
                 result = await self._ended(ended)
                 self._gauge.count(now(), failed=ended.status != 0)
                 if result is not None:
+                    self._gauge.clear()
                     yield result
             self._gauge.clear()
         for nodes, result_of, status, stdout, stderr in self._folded.groups():

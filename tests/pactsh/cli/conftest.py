@@ -113,11 +113,12 @@ def serving(
     command += ["--listen-agents", listen[1], "--ready-file", str(ready)]
     command += ["--dev-issuer", str(issuers)] if config is None else ["--config", str(config)]
     command += more
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    log = place / "journal.log"  # and no pipe: it stops when nobody reads on
+    with log.open("wb") as sink, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sink) as process:
         assert process.stdout is not None
         if not process.stdout.readline().startswith(b"pact-journal: ready"):
             process.kill()
-            pytest.fail(f"the journal did not start: {process.communicate()[1]!r}")
+            pytest.fail(f"the journal did not start: {log.read_bytes()!r}")
         facts = json.loads(ready.read_text())
         try:
             yield RunningJournal(directory, facts["endpoint"], facts["agents"], Path(facts["ca"]), issuer, process)

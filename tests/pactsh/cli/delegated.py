@@ -108,13 +108,17 @@ class Site:
 
 
 @contextmanager
-def site(place: Path, *, by_journal: bool = False) -> Iterator[Site]:
+def site(place: Path, *, by_journal: bool = False, rego: str = "") -> Iterator[Site]:
     """A journal that knows node042, and a lattice that has it and nine others. `by_journal`: the journal is told of the
-    lattice as well, and does what a second person has agreed to."""
+    lattice as well, and does what a second person has agreed to; `rego`: the site's own rules."""
     with LatticeServer() as lattice:
         config = place / "journal.toml"
         config.write_text(f'[lattice]\nendpoint = "http://{lattice.endpoint}"\n')
-        more = ("--config", str(config)) if by_journal else ()
+        more = ["--config", str(config)] if by_journal else []
+        if rego:
+            (place / "modules").mkdir()
+            (place / "modules" / "site.rego").write_text(f"package pact.authz\nimport rego.v1\n{rego}\n")
+            more += ["--policy-modules", str(place / "modules")]
         with serving(place / "j", more=more) as journal:
             for number in range(40, 50):
                 lattice.add_node(f"node{number:03}")

@@ -107,7 +107,7 @@ def test_of_several_each_is_told_and_the_worst_counts(here: Site) -> None:
     assert sorted(line.split()[1] for line in done.stdout.splitlines()) == [
         f"node{number:03}" for number in range(40, 50) if number != 44
     ]
-    assert "pact: drain: node044: node044 is failed: it can't be drained\n" in done.stderr
+    assert "pact: drain: node044 is failed: it can't be drained\n" in done.stderr
     assert "pact: drain: node900: lattice does not know this node\n" in done.stderr
     statuses = here.ended()
     assert len(statuses) == 11
@@ -274,3 +274,14 @@ def test_of_two_vclusters_with_two_persons_each_is_asked_for(here: Site) -> None
     done = here.pact("cordon", "node[042-043]")
     assert (done.returncode, here.begun()) == (1, [])
     assert "hint: ask for each vCluster's own" in done.stderr
+
+
+def test_the_sites_own_rules_see_the_jobs_and_refuse(tmp_path: Path) -> None:
+    rule = 'deny contains "there are jobs" if { input.action == "drain"; count(input.params.jobs) > 0 }'
+    with site(tmp_path, rego=rule) as here:
+        assert here.pact("drain", "node041").returncode == 0
+        here.lattice.add_job(nodes=["node042"])
+        done = here.pact("drain", "node042", "--yes")
+        assert done.returncode == 3
+        assert "there are jobs" in done.stderr
+        assert (here.lattice.called("DrainNode"), here.begun()) == (["DrainNode"], [("drain", "node041")])
