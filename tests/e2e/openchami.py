@@ -162,18 +162,15 @@ def openchami(directory: Path, certificate: tuple[Path, Path]) -> Iterator[Real]
         command = [str(programs["smd"]), *shared, "-dbtype", "postgres", *tls, *listen]
         stack.enter_context(started(command, log, SMD_DBPASS="x"))
         until_answered("SMD", log, lambda: real.smd("GET", "/service/ready").status_code == 200)
-        sql = ["-postgres-host", "127.0.0.1", "-postgres-port", str(port), "-postgres-dbname", "bssdb"]
-        sql += ["-postgres-username", "postgres", "-postgres-password", "x"]
-        migrations = str(programs["bss-tree"] / "migrations" / "postgres")
-        bss_environ = {"BSS_DBOPTS": "sslmode=disable"}
-        made = subprocess.run(
-            [str(programs["bss-init"]), *sql, "-postgres-migrations", migrations], capture_output=True, text=True,
-            env=os.environ | bss_environ,
-        )  # fmt: skip
+        bss = {
+            "BSS_DBHOST": "127.0.0.1", "BSS_DBPORT": str(port), "BSS_DBNAME": "bssdb", "BSS_DBUSER": "postgres",
+            "BSS_DBPASS": "x", "BSS_DBOPTS": "sslmode=disable", "BSS_USESQL": "true", "BSS_INSECURE": "true",
+            "BSS_MIGRATIONDIR": str(programs["bss-tree"] / "migrations" / "postgres"), "HSM_URL": real.smd_url,
+            "BSS_HTTP_LISTEN": f"127.0.0.1:{bss_port}", "BSS_ADVERTISE_ADDRESS": f"127.0.0.1:{bss_port}",
+        }  # fmt: skip
+        made = subprocess.run([str(programs["bss-init"])], capture_output=True, text=True, env=os.environ | bss)
         assert made.returncode == 0, made.stderr[-1000:] + made.stdout[-1000:]
         log = directory / "bss.log"
-        command = [str(programs["boot-script-service"]), "-postgres", *sql, "-insecure", "-hsm", real.smd_url]
-        command += ["-http-listen", f"127.0.0.1:{bss_port}", "-cloud-init-address", f"127.0.0.1:{bss_port}"]
-        stack.enter_context(started(command, log, **bss_environ))
+        stack.enter_context(started([str(programs["boot-script-service"])], log, **bss))
         until_answered("BSS", log, lambda: real.bss("GET", "/service/status").status_code == 200)
         yield real

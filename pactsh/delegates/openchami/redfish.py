@@ -20,6 +20,7 @@ from pactsh.delegates.settings import OpenchamiSettings
 from pactsh.errors import ConflictError, PactError, UsageError
 
 _VIA = "(via Redfish)"
+_SYSTEMS, _MOST_SYSTEMS = "/redfish/v1/Systems", 32
 _GENTLE = ("GracefulRestart", "ForceRestart", "PowerCycle")
 _FORCED = ("ForceRestart", "PowerCycle")
 _ON = ("On", "ForceOn")
@@ -46,7 +47,16 @@ class _System(msgspec.Struct, frozen=True, rename="pascal"):
     power_state: str | None = None
     actions: _Actions | None = None
     boot: _Boot | None = None
+    uuid: str = msgspec.field(name="UUID", default="")
     etag: str = msgspec.field(name="@odata.etag", default="")
+
+
+class _Member(msgspec.Struct, frozen=True):
+    link: str = msgspec.field(name="@odata.id", default="")
+
+
+class _Systems(msgspec.Struct, frozen=True, rename="pascal"):
+    members: list[_Member] | None = None
 
 
 class _Parameter(msgspec.Struct, frozen=True, rename="pascal"):
@@ -59,7 +69,7 @@ class _ActionInfo(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 class _Place(NamedTuple):
-    """A node's system on its BMC."""
+    """A node's system on its BMC; `path` "" where SMD does not have it."""
 
     xname: str
     host: str
@@ -105,6 +115,7 @@ class ByRedfish:
         with self._http() as http:
             place = self._place(http, node)
         with self._bmc(place) as bmc:
+            place = self._found(bmc, place)
             done = self._restart(bmc, place, force, tick)
         what = "was off, switched on" if done[0] in _ON else " then ".join(done)
         return Answer(
@@ -118,6 +129,7 @@ class ByRedfish:
             place = self._place(http, node)
             image = image_of(http, self._places.bss, place.xname)
         with self._bmc(place) as bmc:
+            place = self._found(bmc, place)
             source = self._boot_from_network(bmc, place)
             tick(f"{place.xname}: boots {image.kernel} by {source}")
             done = self._restart(bmc, place, True, tick)
@@ -144,9 +156,23 @@ class ByRedfish:
         endpoint = smd.endpoint(found.id)
         url = endpoint.url or f"{endpoint.fqdn}{endpoint.path}"
         host, slash, path = _checked(url).removeprefix("https://").partition("/")
-        if not path.startswith("redfish/"):
+        if (path and not path.startswith("redfish/")) or not host:
             raise PactError(f"{found.id}: SMD has {printable(url, 120)!r} as its RedfishURL, which is none")
-        return _Place(found.id, host, slash + path, endpoint)
+        return _Place(found.id, host, slash + path if path else "", endpoint)
+
+    def _found(self, bmc: Bmc, place: _Place) -> _Place:
+        """With the path of its system. SMD has it where it discovered the BMC itself; where others filled it in (as
+        magellan does) it has the UUID alone, by which the system is known on the BMC."""
+        if place.path:
+            return place
+        uuid = place.endpoint.uuid.casefold()
+        systems, _ = bmc.read(_SYSTEMS, _Systems)
+        members = [bmc.own(member.link) for member in systems.members or ()][:_MOST_SYSTEMS]
+        paths = [path for path in members if not uuid or bmc.read(path, _System)[0].uuid.casefold() == uuid]
+        if len(paths) != 1:
+            which = f"with the UUID {printable(place.endpoint.uuid, 40)} that SMD has" if uuid else "to choose from"
+            raise PactError(f"{place.xname}: its BMC has {len(paths) or 'no'} systems {which}, where one is expected")
+        return place._replace(path=paths[0])
 
     def _restart(self, bmc: Bmc, place: _Place, force: bool, tick: Tick) -> tuple[str, ...]:
         system, _ = bmc.read(place.path, _System)

@@ -60,6 +60,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     """Where Redfish has the node: `url` is host and path, without https:// before it."""
 
     id: str = msgspec.field(name="ID")
+    uuid: str = msgspec.field(name="UUID", default="")
     bmc: str = msgspec.field(name="RedfishEndpointID", default="")
     fqdn: str = msgspec.field(name="RedfishEndpointFQDN", default="")
     path: str = msgspec.field(name="OdataID", default="")

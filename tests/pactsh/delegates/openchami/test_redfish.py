@@ -146,7 +146,6 @@ def test_a_node_whose_bmc_smd_does_not_know(site: Openchami, pem: Pem) -> None:
         "u:p@10.0.0.1/redfish/v1",
         "http://10.0.0.1/redfish/v1",
         "10.0.0.1/ipmi",
-        "10.0.0.1",
         "/redfish/v1",
     ],
 )
