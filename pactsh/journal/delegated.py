@@ -88,6 +88,7 @@ class Delegated:
             raise ConflictError(f"{id_} is for something else: {asked} {', '.join(names)[:200]}")
         if approval.operation.get("by_journal"):
             raise ConflictError(f"{id_} is done by the journal itself")
+        _check_still_there(approval, targets)
         return {"approval": id_, "approved_by": approval.by}
 
     async def ended(self, id_: str) -> None:
@@ -144,6 +145,7 @@ class Delegated:
         action, names, facts = _parts(approval.operation)
         await self._deeds.catch_up()
         targets = self._deeds.targets(action, names, approval.vcluster)
+        _check_still_there(approval, targets)
         was_begun = await self._deeds.begun(approval.id, names[0]) is not None
         if not was_begun:
             author = approval.requester
@@ -172,6 +174,13 @@ class Delegated:
         except PactError as error:
             return error.code, error.message, {"kind": error.kind, "hint": error.hint}
         return 0, answer.text, dict(answer.details)  # type: ignore[arg-type]  # JSON, as answers are
+
+
+def _check_still_there(approval: Approval, targets: Sequence[Target]) -> None:
+    """A second person of one vCluster has agreed, of no other."""
+    moved = [target.name for target in targets if target.vcluster != approval.vcluster]
+    if moved:
+        raise ConflictError(f"{approval.id}: {moved[0]} is not in vcluster {approval.vcluster} any more")
 
 
 def _parts(operation: JsonObject) -> tuple[str, list[str], JsonObject]:

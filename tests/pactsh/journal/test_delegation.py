@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pactsh.auth.ca import new_agent_request
 from pactsh.errors import AuthError, ConflictError, ForbiddenError, NotFoundError, PactError, PolicyError, UsageError
 from pactsh.journal.config import PolicyConfig
 from pactsh.journal.systems import LatticeConfig
@@ -277,6 +278,27 @@ def test_a_request_that_is_no_delegation_is_refused(tmp_path: Path) -> None:
                     await alice.request_approval("delegate", operation, "x", scope="vcluster:ml")
 
     ran(tmp_path, go)
+
+
+def test_what_has_moved_to_another_vcluster_since_is_not_begun(tmp_path: Path) -> None:
+    async def go(found: Site) -> None:
+        await set_policy(found, two_person_approval=True)
+        both = ("olga@org", OPS, "pact-ops-other")
+        async with found.person(*both) as olga, found.person(*BOB) as bob:
+            approval = await ask(olga, "drain", ["node042"])
+            await bob.decide_approval(approval.id, approve=True)
+            await moved(found, "node042", "other")
+            with pytest.raises(ConflictError, match="not in vcluster ml any more"):
+                await olga.begin_delegation("drain", ["node042"], approval=approval.id)
+
+    ran(tmp_path, go)
+
+
+async def moved(found: Site, node: str, vcluster: str) -> None:
+    """Enrolled anew, in another vCluster."""
+    token = found.server.data.join_tokens().create(node, vcluster, 60)
+    async with found.anonymous() as anybody:
+        await anybody.enroll_agent(node, token, new_agent_request(node)[1], vcluster=vcluster)
 
 
 def test_a_denied_one_is_not_begun(tmp_path: Path) -> None:
