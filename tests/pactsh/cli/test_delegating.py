@@ -114,6 +114,7 @@ def test_of_several_each_is_told_and_the_worst_counts(here: Site) -> None:
     assert {target for (_, target), status in statuses.items() if status} == {"node044", "node900"}
 
 
+@pytest.mark.e2e
 def test_where_lattice_limits_calls_it_is_asked_again(here: Site) -> None:
     too_often = (grpc.StatusCode.RESOURCE_EXHAUSTED, "rate limit exceeded")
     here.lattice.fail_once |= {"NodeService/GetNode": too_often, "NodeService/DrainNode": too_often}

@@ -18,6 +18,8 @@ from tests.pact_agent.localnode import LocalNode
 from tests.pactsh.cli.conftest import NODE
 from tests.pactsh.cli.delegated import OPS, VIEWER, Site, site, wait_for
 
+pytestmark = pytest.mark.e2e  # a whole node each
+
 RESTART = ("systemctl", "restart", "chrony")
 BOTH = (NODE, "node043")
 

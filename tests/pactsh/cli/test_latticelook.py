@@ -197,6 +197,7 @@ def test_on_a_node_its_agent_tells_and_lattice_who_signed_in_there(tmp_path: Pat
     assert (done.returncode, "Lattice" in done.stdout) == (0, False)
 
 
+@pytest.mark.e2e
 def test_watching_goes_on_while_lattice_is_away_and_back(tmp_path: Path, both: Both) -> None:
     env = clean_environment(tmp_path, both.env(TERM="xterm"))
     child = pexpect.spawn(

@@ -12,6 +12,8 @@ import pytest
 from tests.openchami import Openchami
 from tests.pactsh.cli.delegated import Site, site, wait_for
 
+pytestmark = pytest.mark.e2e  # of agents that end and come back
+
 NODES = ("node042", "node043")
 
 

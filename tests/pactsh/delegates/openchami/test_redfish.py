@@ -202,6 +202,7 @@ def test_who_was_slower_looks_again_once(site: Openchami, bmc: Bmc, pem: Pem) ->
     assert bmc.resets == ["ForceRestart"]
 
 
+@pytest.mark.e2e
 def test_the_emulator_of_openstack_is_restarted_and_reimaged(site: Openchami, pem: Pem, tmp_path: Path) -> None:
     """A Redfish that was written by others. It knows no sessions, and its power takes a while."""
     pace = Pace(limit_s=60.0, first_s=0.05, most_s=0.5)
