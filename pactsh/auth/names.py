@@ -23,6 +23,7 @@ MAX_PRINCIPAL = 128
 MAX_ROLES = 64
 CERTIFIED_KINDS = ("human", "service")  # agents prove themselves with TLS certificates, never with a token
 _RESERVED = ("-", ROLE_PREFIX, "agent:", "journal:")
+_JOURNAL = "pact-journal"  # the author of what the journal does by itself
 _KEY_ID = re.compile(r"pact (?P<kind>[a-z]+) (?P<principal>\S+) serial=(?P<serial>[0-9]{1,20})")
 
 
@@ -41,6 +42,7 @@ def check_principal(name: str) -> str:
         or not name.isprintable()
         or any(c.isspace() or c == "," for c in name)
         or name.startswith(_RESERVED)
+        or name.casefold() == _JOURNAL
         or not unicodedata.is_normalized("NFKC", name)
     )
     if odd:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from pactsh.delegates.answer import Answer
 from pactsh.delegates.lattice.acting import VIA, known
+from pactsh.delegates.limited import LimitedError
 from pactsh.errors import NotFoundError, PactError, UnreachableError
 from pactsh.journal.aside import aside
-from pactsh.journal.deeds import Deeds
+from pactsh.journal.deeds import BY_JOURNAL, Deeds
 from pactsh.journal.projections import Projections
 from pactsh.journal.stale import JOURNAL, Wanted
 
@@ -32,24 +33,38 @@ class Cordoning:
 
     def __init__(self, store: Store, views: Projections, deeds: Deeds, connect: Connect | None) -> None:
         self._store, self._views, self._deeds, self._connect = store, views, deeds, connect
+        self._told = False  # that none is configured
         self._pauses: dict[str, tuple[float, float]] = {}  # id -> when it is tried again, and the pause after that
 
     async def run(self) -> None:
         """Until cancelled."""
-        told = False
         while True:
-            await self._deeds.catch_up()
-            wanted = self._views.stale.wanted()
-            if self._connect is None:
-                if wanted and not told:
-                    _log.warning("%s: an emergency is over its time; no [lattice] to cordon it by", wanted[0].node)
-                    told = True
-                await self._store.wait_beyond(self._views.seq)
-                continue
-            for one in wanted:
-                if time.monotonic() >= self._pauses.get(one.id, (0.0, 0.0))[0]:
-                    await self._try(one, self._connect)
-            await self._wait()
+            try:
+                await self._look()
+            except PactError as error:
+                _log.error("stale emergencies: %s", error.message)
+                await asyncio.sleep(_FIRST_S)
+            except Exception:  # noqa: BLE001  the top of a task: without it no node would be cordoned any more
+                _log.exception("stale emergencies")
+                await asyncio.sleep(_FIRST_S)
+
+    async def _look(self) -> None:
+        """Do what is to be done now, and wait for more."""
+        await self._deeds.catch_up()
+        wanted = self._views.stale.wanted()
+        if self._connect is None:
+            if wanted and not self._told:
+                _log.warning("%s: an emergency is over its time; no [lattice] to cordon it by", wanted[0].node)
+                self._told = True
+            await self._store.wait_beyond(self._views.seq)
+            return
+        for one in wanted:
+            # Of those before it lattice may have taken its time.
+            is_wanted = one in self._views.stale.wanted()
+            if is_wanted and time.monotonic() >= self._pauses.get(one.id, (0.0, 0.0))[0]:
+                await self._try(one, self._connect)
+                await self._deeds.catch_up()
+        await self._wait()
 
     async def _wait(self) -> None:
         """For another entry, or until something is to be tried again."""
@@ -69,23 +84,24 @@ class Cordoning:
             await self._do(one, connect)
             self._pauses.pop(one.id, None)
         except PactError as error:
-            _, pause_s = self._pauses.get(one.id, (0.0, _FIRST_S))
-            level = logging.WARNING if one.id not in self._pauses else logging.DEBUG
-            _log.log(level, "%s %s: %s; trying again", one.action, one.node, error.message)
-            self._pauses[one.id] = (time.monotonic() + pause_s, min(2 * pause_s, _LONGEST_S))
+            self._later(one, error.message)
+        except Exception as error:  # noqa: BLE001  of one: the others are cordoned all the same
+            self._later(one, f"an internal error: {type(error).__name__}: {error}")
+
+    def _later(self, one: Wanted, why: str) -> None:
+        _, pause_s = self._pauses.get(one.id, (0.0, _FIRST_S))
+        level = logging.WARNING if one.id not in self._pauses else logging.DEBUG
+        _log.log(level, "%s %s: %s; trying again", one.action, one.node, why)
+        self._pauses[one.id] = (time.monotonic() + pause_s, min(2 * pause_s, _LONGEST_S))
 
     async def _do(self, one: Wanted, connect: Connect) -> None:
-        """On record before and after; raises `UnreachableError` where it has to be tried again."""
+        """On record before and after; raises a `PactError` where it has to be tried again."""
         action = "uncordon" if one.action == "uncordon" else "cordon"
         (target,) = self._deeds.targets(action, [one.node], "")
         if await self._deeds.begun(one.id, one.node) is None:
-            facts: JsonObject = {
-                "reason": one.reason,
-                "emergency": one.seq,
-                "began_by": one.began_by,
-                "system": "lattice",
-            }
-            await self._deeds.begin(one.id, action, (target,), JOURNAL, facts)
+            facts: JsonObject = {"reason": one.reason, "system": "lattice"}
+            own: JsonObject = {"emergency": one.seq, "began_by": one.began_by, BY_JOURNAL: True}
+            await self._deeds.begin(one.id, action, (target,), JOURNAL, facts, own)
         begun = await self._deeds.begun(one.id, one.node)
         assert begun is not None
 
@@ -95,9 +111,10 @@ class Cordoning:
 
         try:
             answer = await aside(call, f"{action} {one.node}")
-        except UnreachableError:
-            raise
-        except PactError as error:  # it will not be otherwise the next time
+        except PactError as error:
+            if isinstance(error, UnreachableError | LimitedError) or type(error) is PactError:
+                raise  # it is down, is asked too often, or has no quorum just now
+            # It will not be otherwise the next time.
             await self._deeds.end(begun, error.code, error.message, {"kind": error.kind})
             return
         await self._deeds.end(begun, 0, answer.text, dict(answer.details))  # type: ignore[arg-type]  # texts and bools

@@ -6,9 +6,11 @@ keeps one for each number: nothing is begun twice under one id, and nothing has 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pactsh.errors import ConflictError, ForbiddenError, PactError, UsageError
 from pactsh.journal.access import reach_of
@@ -22,10 +24,18 @@ from pactsh.model.identity import Identity
 from pactsh.policy.model import Policy, parse_policy
 from pactsh.policy.rbac import DELEGATED_NODE, DELEGATED_OTHER, LATTICE_READ, may
 
+if TYPE_CHECKING:
+    from pactsh.model.entry import JsonValue
+
 MOST_TARGETS = 10_000
+MOST_FACTS = 64 << 10
+_MOST_KEPT = 4 << 20  # of the facts, in all the entries of one deed
 _LONGEST = 1000
 _BEGIN, _END = 1, 2
-_OWN = frozenset({"approval", "approved_by"})  # and `id`, `action` and `target`, which `_draft` sets in any case
+BY_JOURNAL = "by_journal"
+"""In entries of what the journal itself does: nobody else tells what came of it."""
+_OWN = frozenset({"approval", "approved_by", BY_JOURNAL, "emergency", "began_by"})
+"""What the journal alone says in entries; and `id`, `action` and `target`, which `_draft` sets in any case."""
 READS = frozenset({LATTICE_READ, "backup_verify"})
 """Of these nothing is put on record, and nobody has to agree to them."""
 
@@ -43,6 +53,7 @@ class Deeds:
 
     def __init__(self, ledger: Ledger, views: Projections, judge: Judge) -> None:
         self._ledger, self._views, self._judge = ledger, views, judge
+        self._ending = asyncio.Lock()  # or the same outcome, told twice at once, would be two
 
     async def catch_up(self) -> None:
         """Take in what was appended meanwhile."""
@@ -105,15 +116,20 @@ class Deeds:
         targets: Sequence[Target],
         author: Author,
         facts: JsonObject,
-        approval: JsonObject | None = None,
+        own: JsonObject | None = None,
     ) -> None:
         """Put on record what is to be done; raises `ConflictError` for what was begun under that id already. Of the
-        facts, which are whatever who asks says, none passes for what the journal says of a second person."""
+        facts, which are whatever who asks says, none passes for what the journal itself says, `own`."""
+        check_facts(action, targets, facts)
         for target in targets:
             if await self.begun(id_, target.name) is not None:
                 raise ConflictError(f"{id_}: {action} of {target.name} was begun already")
-        told = {name: value for name, value in facts.items() if name not in _OWN} | (approval or {})
-        drafts = [_draft(id_, target, _BEGIN, BEGUN, author, _about(target, told), action) for target in targets]
+        told = {name: value for name, value in facts.items() if name not in _OWN} | (own or {})
+        jobs, of_all = _jobs_of(action, told)
+        drafts = [
+            _draft(id_, target, _BEGIN, BEGUN, author, _about(target, told, jobs, of_all), action)
+            for target in targets
+        ]  # fmt: skip
         outcomes, _ = await self._ledger.append_batch(drafts)
         for outcome in outcomes:
             if isinstance(outcome, PactError):
@@ -122,11 +138,15 @@ class Deeds:
 
     async def end(self, begun: Record, status: int, answer: str, details: JsonObject) -> Record:
         """Put on record what came of it; raises `ConflictError` where something else is on record."""
+        async with self._ending:
+            return await self._end(begun, status, answer, details)
+
+    async def _end(self, begun: Record, status: int, answer: str, details: JsonObject) -> Record:
         entry = begun.entry()
         body = entry.body or {}
         target = Target(str(body.get("target")), entry.scope, "")
-        kept: JsonObject = {name: body[name] for name in ("approval", "approved_by") if name in body}
-        facts: JsonObject = {"status": status, "details": details, **kept}
+        own: JsonObject = {name: body[name] for name in sorted(_OWN) if name in body}
+        facts: JsonObject = {"status": status, "details": details, **own}
         id_, action = str(body.get("id")), str(body.get("action"))
         ended = await self.ended(id_, target.name)
         if ended is not None:
@@ -147,14 +167,42 @@ class Deeds:
         return await self._ledger.store.by_number(_client(id_, name), _END)
 
 
-def _about(target: Target, facts: JsonObject) -> JsonObject:
-    """The facts, with the jobs of that node alone: those of a thousand nodes are not kept a thousand times."""
+def check_facts(action: str, targets: Sequence[Target], facts: JsonObject) -> None:
+    """Raise `UsageError` for facts that can't be kept, or would fill the journal: each target has them in its entry."""
+    jobs, of_all = _jobs_of(action, facts)
+    each: JsonObject = facts if jobs is None else facts | {"jobs": of_all}
+    try:
+        once, again = (len(json.dumps(value, allow_nan=False)) for value in (facts, each))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"facts: not JSON: {error}") from error
+    if once > MOST_FACTS:
+        raise UsageError(f"facts: more than {MOST_FACTS} bytes")
+    if once + again * len(targets) > _MOST_KEPT:
+        raise UsageError(
+            f"facts: {again} bytes for each of {len(targets)} targets, more than are kept of one deed",
+            hint="say less, or of fewer at a time",
+        )
+
+
+def _jobs_of(action: str, facts: JsonObject) -> tuple[dict[str, list[JsonValue]] | None, list[JsonValue]]:
+    """The jobs by the target that they are of, and those of all; None where all are of all."""
+    key = "node" if action in DELEGATED_NODE else "id" if action == "job_cancel" else ""
     jobs = facts.get("jobs")
-    if target.scope != f"node:{target.name}" or not isinstance(jobs, list):
-        return facts
-    return facts | {
-        "jobs": [job for job in jobs if not isinstance(job, dict) or job.get("node", target.name) == target.name]
-    }
+    if not key or not isinstance(jobs, list):
+        return None, []
+    found: dict[str, list[JsonValue]] = {}
+    of_all: list[JsonValue] = []
+    for job in jobs:
+        name = job.get(key) if isinstance(job, dict) else None
+        (found.setdefault(name, []) if isinstance(name, str) else of_all).append(job)
+    return found, of_all
+
+
+def _about(
+    target: Target, facts: JsonObject, jobs: dict[str, list[JsonValue]] | None, of_all: list[JsonValue]
+) -> JsonObject:
+    """The facts, with its own jobs alone: those of a thousand nodes are not kept a thousand times."""
+    return facts if jobs is None else facts | {"jobs": [*jobs.get(target.name, []), *of_all]}
 
 
 def _draft(

@@ -10,8 +10,8 @@ import re
 import secrets
 from typing import TYPE_CHECKING
 
-from pactsh.errors import ForbiddenError, NotFoundError
-from pactsh.journal.deeds import READS, Deeds
+from pactsh.errors import ForbiddenError, NotFoundError, UsageError
+from pactsh.journal.deeds import BY_JOURNAL, MOST_FACTS, READS, Deeds, check_facts
 from pactsh.journal.delegated import Delegated
 from pactsh.journal.documents import parse_object
 from pactsh.journal.gate import Caller, Handler
@@ -21,7 +21,7 @@ from pactsh.rpc import pact_pb2 as pb
 if TYPE_CHECKING:
     from pactsh.model.entry import JsonObject
 
-_MOST_FACTS = 64 << 10
+_MOST_STATUS = 255
 _ID = re.compile(r"(dg|ap)-[0-9a-f]{4,32}")
 
 
@@ -40,8 +40,9 @@ class DelegationService:
         """Decide, and put the intent on record."""
         who, action = caller.known, request.action
         await self._deeds.catch_up()
-        facts = parse_object(request.facts or b"{}", "facts", _MOST_FACTS)
+        facts = parse_object(request.facts or b"{}", "facts", MOST_FACTS)
         targets = self._deeds.targets(action, list(request.targets), request.vcluster)
+        check_facts(action, targets, facts)
         needing = await self._deeds.check_all(who, action, targets, facts, self._deeds.known(request.vcluster))
         kept: JsonObject = {}
         if request.approval:
@@ -66,10 +67,14 @@ class DelegationService:
         begun = await self._deeds.begun(request.id, request.target) if _ID.fullmatch(request.id) else None
         if begun is None:
             raise NotFoundError(f"nothing was begun as {request.id[:40]!r} on {request.target[:80]!r}")
-        by = begun.entry().author.principal
-        if by != caller.known.principal:
-            raise ForbiddenError(f"{request.id} was begun by {by}")
-        details = parse_object(request.details or b"{}", "details", _MOST_FACTS)
+        entry = begun.entry()
+        if entry.author.principal != caller.known.principal:
+            raise ForbiddenError(f"{request.id} was begun by {entry.author.principal}")
+        if (entry.body or {}).get(BY_JOURNAL):  # in the name of who asked for it, whose word does not count there
+            raise ForbiddenError(f"{request.id} is done by the journal, which tells itself what came of it")
+        if request.status > _MOST_STATUS:
+            raise UsageError(f"status {request.status}: an exit status is at most {_MOST_STATUS}")
+        details = parse_object(request.details or b"{}", "details", MOST_FACTS)
         record = await self._deeds.end(begun, request.status, request.answer, details)
         await self._delegated.ended(request.id)
         return pb.DelegationEnded(seq=record.seq)

@@ -25,7 +25,8 @@ class Emergency(msgspec.Struct, frozen=True):
     """One whose time has run out, on a node; `seq` is the entry that says so.
 
     `cordon`: what became of the cordon: `wanted`, `begun`, `done` (and ours to undo), or `left`, where it failed for
-    good or was so already. `ended`: the emergency has ended since.
+    good or was so already. `ended`: the emergency has ended since. `undoing`: the uncordon is begun, so that one whose
+    time runs out now (`next_seq`, 0 for none) needs a cordon of its own after that.
     """
 
     node: str
@@ -33,6 +34,9 @@ class Emergency(msgspec.Struct, frozen=True):
     began_by: str
     cordon: Literal["wanted", "begun", "done", "left"] = "wanted"
     ended: bool = False
+    undoing: bool = False
+    next_seq: int = 0
+    next_by: str = ""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -72,20 +76,34 @@ class StaleView:
         if kind != "node":
             return
         known = self._nodes.get(node)
-        if entry.type == STALE and known is not None and known.cordon in {"begun", "done"}:
-            self._keep(msgspec.structs.replace(known, ended=False))  # our cordon of the one before is still there
-        elif entry.type == STALE:
-            began_by = (entry.body or {}).get("began_by")
-            self._nodes[node] = Emergency(node, entry.seq, began_by if isinstance(began_by, str) else "")
+        if entry.type == STALE:
+            self._stale(known, node, entry)
         elif entry.type == END and known is not None:
-            self._keep(msgspec.structs.replace(known, ended=True))
-        elif entry.type in {BEGUN, DONE} and known is not None and entry.author == JOURNAL:
-            self._delegated(known, entry)
+            self._keep(msgspec.structs.replace(known, ended=True, next_seq=0))
+        elif entry.type in {BEGUN, DONE} and entry.author == JOURNAL:
+            if known is not None:
+                self._delegated(known, entry)
+            elif entry.type == BEGUN:
+                self._begun_late(node, entry)
+
+    def _stale(self, known: Emergency | None, node: str, entry: Entry) -> None:
+        said = (entry.body or {}).get("began_by")
+        began_by = said if isinstance(said, str) else ""
+        if known is not None and known.undoing:
+            self._keep(msgspec.structs.replace(known, next_seq=entry.seq, next_by=began_by))
+        elif known is not None and known.cordon in {"begun", "done"}:
+            self._keep(msgspec.structs.replace(known, ended=False))  # our cordon of the one before is still there
+        else:
+            self._nodes[node] = Emergency(node, entry.seq, began_by)
 
     def _delegated(self, known: Emergency, entry: Entry) -> None:
         body = entry.body or {}
         if body.get("id") == Wanted("uncordon", known.node, known.seq, "").id:
-            if entry.type == DONE:
+            if entry.type == BEGUN:
+                self._keep(msgspec.structs.replace(known, undoing=True))
+            elif known.next_seq:
+                self._nodes[known.node] = Emergency(known.node, known.next_seq, known.next_by)
+            else:
                 del self._nodes[known.node]
             return
         if body.get("id") != Wanted("cordon", known.node, known.seq, "").id:
@@ -96,6 +114,14 @@ class StaleView:
         details = body.get("details")
         is_ours = body.get("status") == 0 and not (isinstance(details, dict) and details.get("unchanged"))
         self._keep(msgspec.structs.replace(known, cordon="done" if is_ours else "left"))
+
+    def _begun_late(self, node: str, entry: Entry) -> None:
+        """A cordon that was begun while the emergency ended: it is not to stay."""
+        body = entry.body or {}
+        seq, said = body.get("emergency"), body.get("began_by")
+        began_by = said if isinstance(said, str) else ""
+        if isinstance(seq, int) and body.get("id") == Wanted("cordon", node, seq, began_by).id:
+            self._nodes[node] = Emergency(node, seq, began_by, "begun", ended=True)
 
     def _keep(self, one: Emergency) -> None:
         """Nothing is left to do about one that has ended and was not cordoned by us."""

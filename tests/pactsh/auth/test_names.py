@@ -26,7 +26,18 @@ def test_principals(name: str) -> None:
 
 
 UNUSABLE = ["", " ", "a b", "a,b", "a\tb", "a\nb", "a\0b", "a\x1b[2J", "a\u202eb", "a\u200bb", "a\u00a0b"]
-UNUSABLE += ["role=pact-x", "agent:node042", "journal:a", "-oX", "\uff41lice", "Zoe\u0308", "\udcff", "a" * 129]
+UNUSABLE += [
+    "role=pact-x",
+    "agent:node042",
+    "journal:a",
+    "pact-journal",
+    "Pact-Journal",
+    "-oX",
+    "\uff41lice",
+    "Zoe\u0308",
+    "\udcff",
+    "a" * 129,
+]
 
 
 @pytest.mark.parametrize("name", UNUSABLE)

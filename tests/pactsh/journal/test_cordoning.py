@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
+from pactsh.errors import ForbiddenError
 from pactsh.journal.stale import Wanted
 from pactsh.journal.systems import LatticeConfig
 from pactsh.model.entry import Author, Draft, JsonObject
@@ -36,6 +38,7 @@ async def done(site: Site) -> list[tuple[str, int, str]]:
         found = await admin.list(100, type="delegation.done", newest_first=False)
     assert {entry.author.principal for entry in found} <= {"pact-journal"}
     bodies = [(entry.body or {}, entry.message) for entry in found]
+    assert all(body.get("by_journal") is True and body.get("began_by") == "alice@org" for body, _ in bodies)
     return [(str(body["action"]), int(str(body["status"])), message) for body, message in bodies]
 
 
@@ -149,6 +152,40 @@ def test_it_is_tried_until_lattice_is_there(tmp_path: Path) -> None:
 
     with LatticeServer() as lattice:
         lattice.add_node("node042")
+        asyncio.run(go(lattice))
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "rate limit exceeded"),
+        (grpc.StatusCode.INTERNAL, "Quorum error: no leader"),
+    ],
+)
+def test_what_lattice_can_not_do_just_now_is_tried_again(tmp_path: Path, failure: tuple[grpc.StatusCode, str]) -> None:
+    async def go(lattice: LatticeServer) -> None:
+        async with running(tmp_path, **configured(lattice)) as site:
+            await start_stale(site)
+            assert [row[:2] for row in await recorded(site, 1)] == [("cordon", 0)]
+        assert lattice.node("node042").state == "down"
+
+    with LatticeServer() as lattice:
+        lattice.add_node("node042")
+        lattice.fail_once["NodeService/DisableNode"] = failure
+        asyncio.run(go(lattice))
+
+
+def test_nobody_else_tells_what_came_of_the_journals_cordon(tmp_path: Path) -> None:
+    async def go(lattice: LatticeServer) -> None:
+        lattice.stop()
+        async with running(tmp_path, **configured(lattice)) as site:
+            await start_stale(site)
+            id_ = str((await begun(site))["id"])
+            async with site.admin() as admin:
+                with pytest.raises(ForbiddenError):
+                    await admin.end_delegation(id_, "node042", status=0, answer="forged")
+
+    with LatticeServer() as lattice:
         asyncio.run(go(lattice))
 
 

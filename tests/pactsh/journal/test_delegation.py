@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,15 +11,9 @@ from typing import Any
 
 import pytest
 
-from pactsh.auth.ca import new_agent_request
-from pactsh.errors import AuthError, ConflictError, ForbiddenError, NotFoundError, PactError, PolicyError, UsageError
-from pactsh.journal.config import PolicyConfig
-from pactsh.journal.systems import LatticeConfig
-from pactsh.model.approval import Approval
-from pactsh.rpc.client import Journal
-from tests.lattice import LatticeServer
+from pactsh.errors import AuthError, ConflictError, ForbiddenError, NotFoundError, PactError, UsageError
 from tests.pactsh.journal.site import ADMIN, Site, running
-from tests.pactsh.journal.test_approvals import enrolled, set_policy
+from tests.pactsh.journal.test_approvals import enrolled
 
 OPS = "pact-ops-ml"
 ALICE, BOB = ("alice@org", OPS), ("bob@org", OPS)
@@ -83,6 +76,8 @@ MAY: dict[str, tuple[tuple[str, ...], str, list[str], str, type[PactError] | Non
     "ops, a backup as if it were their vCluster's": (ALICE, "backup_create", ["/b"], "ml", ForbiddenError),
     "ops, a restore": (ALICE, "backup_restore", ["/b"], "ml", ForbiddenError),
     "admin, a restore": (("root@org", ADMIN), "backup_restore", ["/b"], "", None),
+    "ops, in capitals": (ALICE, "drain", ["NODE042"], "", UsageError),
+    "ops, a name that goes on": (ALICE, "drain", ["node042\u200b"], "", UsageError),
     "no such thing": (ALICE, "format", ["node042"], "", UsageError),
     "on nothing": (ALICE, "drain", [], "", UsageError),
     "twice the same": (ALICE, "drain", ["node042", "node042"], "", UsageError),
@@ -140,9 +135,13 @@ def test_a_dry_run_leaves_nothing(tmp_path: Path) -> None:
 def test_facts_that_are_too_many_or_none(tmp_path: Path) -> None:
     async def go(found: Site) -> None:
         async with found.person(*ALICE) as alice:
-            for wrong in (b"[]", b"{", facts(reason="x" * 70_000)):
+            for wrong in (b"[]", b"{", facts(reason="x" * 70_000), b'{"jobs":[{"node":"node043","n":1e999}]}'):
                 with pytest.raises(UsageError):
-                    await alice.begin_delegation("drain", ["node042"], facts=wrong)
+                    await alice.begin_delegation("drain", list(NODES), facts=wrong)
+            many = [f"j{number}" for number in range(200)]
+            with pytest.raises(UsageError, match="for each of 200 targets"):  # 12 MB of entries out of 60 KB
+                await alice.begin_delegation("job_cancel", many, vcluster="ml", facts=facts(reason="x" * 60_000))
+        assert await entries(found, "delegation.begun") == []
 
     ran(tmp_path, go)
 
@@ -180,242 +179,54 @@ def test_what_came_of_it_is_on_record_once(tmp_path: Path) -> None:
     ran(tmp_path, go)
 
 
-# -- two persons
-
-
-async def ask(alice: Journal, action: str, targets: list[str], **values: object) -> Approval:
-    operation = {"message": "fan", "body": {"action": action, "targets": targets, "facts": values}}
-    return await alice.request_approval("delegate", json.dumps(operation).encode(), "fan", scope="vcluster:ml")
-
-
-async def until(journal: Journal, id_: str, state: str) -> Approval:
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            (found,) = await journal.approvals(id_=id_)
-            if found.state == state:
-                return found
-            await asyncio.sleep(0.05)
-
-
-def test_nothing_is_begun_before_a_second_person_agrees_and_then_once_by_who_asked(tmp_path: Path) -> None:
-    async def go(found: Site) -> None:
-        await set_policy(found, two_person_approval=True)
-        async with found.person(*ALICE) as alice, found.person(*BOB) as bob:
-            begun = await alice.begin_delegation("reboot", ["node042"])
-            assert (begun.approval_needed, begun.vcluster, begun.by_journal, begun.id) == (True, "ml", False, "")
-            assert await entries(found, "delegation.begun") == []
-            approval = await ask(alice, "reboot", ["node042"], force=True)
-            given = facts(force=True)
-            with pytest.raises(ConflictError, match="pending"):
-                await alice.begin_delegation("reboot", ["node042"], facts=given, approval=approval.id)
-            with pytest.raises(ForbiddenError):
-                await alice.decide_approval(approval.id, approve=True)
-            await bob.decide_approval(approval.id, approve=True)
-            for wrong in (
-                bob.begin_delegation("reboot", ["node042"], facts=given, approval=approval.id),
-                alice.begin_delegation("reimage", ["node042"], facts=given, approval=approval.id),
-                alice.begin_delegation("reboot", ["node043"], facts=given, approval=approval.id),
-                alice.begin_delegation("reboot", ["node042"], approval=approval.id),
-            ):
-                with pytest.raises((ConflictError, ForbiddenError)):
-                    await wrong
-            begun = await alice.begin_delegation("reboot", ["node042"], facts=given, approval=approval.id)
-            with pytest.raises(ConflictError, match="begun already"):
-                await alice.begin_delegation("reboot", ["node042"], facts=given, approval=approval.id)
-            await alice.end_delegation(begun.id, "node042", status=0, answer="Rebooted")
-            over = await until(bob, approval.id, "done")
-            assert (over.status, over.message) == (0, "Rebooted")
-            with pytest.raises(ConflictError, match="done"):
-                await alice.begin_delegation("reboot", ["node042"], facts=given, approval=approval.id)
-        (kept,) = await entries(found, "delegation.begun")
-        assert (kept["by"], kept["approval"], kept["approved_by"]) == ("alice@org", approval.id, "bob@org")
-
-    ran(tmp_path, go)
-
-
-def test_the_same_begun_by_two_at_once_is_begun_once(tmp_path: Path) -> None:
-    async def go(found: Site) -> None:
-        await set_policy(found, two_person_approval=True)
-        async with found.person(*ALICE) as alice, found.person(*BOB) as bob:
-            approval = await ask(alice, "reboot", ["node042"])
-            await bob.decide_approval(approval.id, approve=True)
-            calls = [alice.begin_delegation("reboot", ["node042"], approval=approval.id) for _ in range(5)]
-            results = await asyncio.gather(*calls, return_exceptions=True)
-        assert sum(not isinstance(result, BaseException) for result in results) == 1
-        assert len(await entries(found, "delegation.begun")) == 1
-
-    ran(tmp_path, go)
-
-
-@pytest.mark.parametrize(
-    ("who", "action", "targets", "refusal"),
-    [
-        (("vera@org", "pact-viewer-ml"), "reboot", ["node042"], ForbiddenError),
-        (ALICE, "reboot", ["node042", "node900"], UsageError),
-        (("o@org", OPS, "pact-ops-other"), "reboot", ["node900"], UsageError),
-        (ALICE, "backup_restore", ["/b"], ForbiddenError),
-        (ALICE, "format", ["node042"], UsageError),
-        (ALICE, "reboot", [], UsageError),
-    ],
-)
-def test_what_may_not_be_asked_for(
-    tmp_path: Path, who: tuple[str, ...], action: str, targets: list[str], refusal: type[PactError]
-) -> None:
-    async def go(found: Site) -> None:
-        async with found.person(*who) as caller:
-            with pytest.raises(refusal):
-                await ask(caller, action, targets)
-            assert await caller.approvals() == []
-
-    ran(tmp_path, go)
-
-
-def test_a_request_that_is_no_delegation_is_refused(tmp_path: Path) -> None:
+def test_an_entry_has_the_jobs_of_its_own_target(tmp_path: Path) -> None:
     async def go(found: Site) -> None:
         async with found.person(*ALICE) as alice:
-            for operation in (b"{}", b'{"body":{}}', b'{"body":{"action":"drain","targets":[1],"facts":{}}}'):
-                with pytest.raises(UsageError):
-                    await alice.request_approval("delegate", operation, "x", scope="vcluster:ml")
+            jobs = [{"id": "1", "node": "node042"}, {"id": "2", "node": "node043"}, {"id": "3"}]
+            await alice.begin_delegation("drain", list(NODES), facts=facts(jobs=jobs))
+            await alice.begin_delegation("job_cancel", ["1", "2"], vcluster="ml", facts=facts(jobs=jobs[:2]))
+        kept = await entries(found, "delegation.begun")
+        told = {(entry["action"], entry["target"]): [job["id"] for job in entry["jobs"]] for entry in kept}
+        assert told == {
+            ("drain", "node042"): ["1", "3"], ("drain", "node043"): ["2", "3"],
+            ("job_cancel", "1"): ["1"], ("job_cancel", "2"): ["2"],
+        }  # fmt: skip
 
     ran(tmp_path, go)
 
 
-def test_what_has_moved_to_another_vcluster_since_is_not_begun(tmp_path: Path) -> None:
-    async def go(found: Site) -> None:
-        await set_policy(found, two_person_approval=True)
-        both = ("olga@org", OPS, "pact-ops-other")
-        async with found.person(*both) as olga, found.person(*BOB) as bob:
-            approval = await ask(olga, "drain", ["node042"])
-            await bob.decide_approval(approval.id, approve=True)
-            await moved(found, "node042", "other")
-            with pytest.raises(ConflictError, match="not in vcluster ml any more"):
-                await olga.begin_delegation("drain", ["node042"], approval=approval.id)
-
-    ran(tmp_path, go)
-
-
-async def moved(found: Site, node: str, vcluster: str) -> None:
-    """Enrolled anew, in another vCluster."""
-    token = found.server.data.join_tokens().create(node, vcluster, 60)
-    async with found.anonymous() as anybody:
-        await anybody.enroll_agent(node, token, new_agent_request(node)[1], vcluster=vcluster)
-
-
-def test_a_denied_one_is_not_begun(tmp_path: Path) -> None:
-    async def go(found: Site) -> None:
-        async with found.person(*ALICE) as alice, found.person(*BOB) as bob:
-            approval = await ask(alice, "drain", ["node042"])
-            await bob.decide_approval(approval.id, approve=False, reason="not now")
-            with pytest.raises(ConflictError, match="denied"):
-                await alice.begin_delegation("drain", ["node042"], approval=approval.id)
-
-    ran(tmp_path, go)
-
-
-# -- done by the journal
-
-
-def lattice_config(lattice: LatticeServer) -> LatticeConfig:
-    return LatticeConfig(endpoint=lattice.endpoint)
-
-
-def test_the_journal_does_it_though_everybody_has_gone(tmp_path: Path) -> None:
-    async def go(found: Site) -> None:
-        await set_policy(found, two_person_approval=True)
-        async with found.person(*ALICE) as alice:
-            assert (await alice.begin_delegation("cordon", ["node042"])).by_journal
-            assert not (await alice.begin_delegation("reboot", ["node042"])).by_journal
-            approval = await ask(alice, "cordon", ["node042", "node043"], reason="fan")
-        async with found.person(*BOB) as bob:
-            await bob.decide_approval(approval.id, approve=True)
-        async with found.person(*ALICE) as alice:
-            over = await until(alice, approval.id, "done")
-            with pytest.raises(ConflictError):
-                await alice.begin_delegation(
-                    "cordon", ["node042", "node043"], facts=facts(reason="fan"), approval=approval.id
-                )
-        assert over.status == 1  # one of them lattice does not know
-        assert "node043: lattice does not know this node" in over.message
-        assert (lattice.node("node042").state, lattice.node("node042").state_reason) == ("down", "fan")
-        assert lattice.called("DisableNode") == ["DisableNode"]
-        assert {sent.get("x-lattice-user") for name, sent in lattice.calls if "Disable" in name} == {"alice@org"}
-        done = await entries(found, "delegation.done")
-        assert [(e["target"], e["status"], e["by"], e["approved_by"]) for e in done] == [
-            ("node042", 0, "alice@org", "bob@org"),
-            ("node043", 1, "alice@org", "bob@org"),
-        ]
-
-    with LatticeServer() as lattice:
-        lattice.add_node("node042")
-        ran(tmp_path, go, lattice=lattice_config(lattice))
-
-
-def test_what_was_approved_before_a_restart_is_done_after_it_and_what_was_begun_is_told(tmp_path: Path) -> None:
-    async def before(lattice: LatticeServer) -> tuple[str, str]:
-        async with site(tmp_path, lattice=lattice_config(lattice)) as found:
-            await set_policy(found, two_person_approval=True)
-            async with found.person(*ALICE) as alice, found.person(*BOB) as bob:
-                gentle = await ask(alice, "drain", ["node042"])
-                job = await ask(alice, "job_cancel", [job_id])
-                for approval in (gentle, job):
-                    await bob.decide_approval(approval.id, approve=True)
-                async with asyncio.timeout(DEADLINE_S):
-                    while len(await entries(found, "delegation.begun")) < 2:
-                        await asyncio.sleep(0.02)
-            return gentle.id, job.id
-
-    async def after(lattice: LatticeServer, gentle: str, job: str) -> None:
-        async with running(tmp_path, lattice=lattice_config(lattice)) as found, found.admin() as admin:
-            over = await until(admin, gentle, "done")
-            assert over.status == 0
-            assert lattice.node("node042").state == "drained"
-            over = await until(admin, job, "done")
-            assert (over.status, "is not known" in over.message) == (5, True)
-
-    with LatticeServer(delay_s=1.5) as slow:  # the journal ends before lattice has answered
-        slow.add_node("node042")
-        job_id = slow.add_job()
-        ids = asyncio.run(before(slow))
-    with LatticeServer() as lattice:
-        lattice.add_node("node042")
-        asyncio.run(after(lattice, *ids))
-        assert "Cancel" not in lattice.called()
-
-
-def test_rego_refuses_with_its_reason_and_asks_for_a_second_person(tmp_path: Path) -> None:
-    modules = tmp_path / "modules"
-    modules.mkdir()
-    (modules / "jobs.rego").write_text(
-        """package pact.authz
-import rego.v1
-deny contains "not on Fridays" if input.action == "reimage"
-approval_required if { input.action == "reboot"; count(input.params.jobs) > 0 }
-"""
-    )
+def test_no_fact_passes_for_what_the_journal_says(tmp_path: Path) -> None:
+    forged = {"approved_by": "bob@org", "approval": "ap-1", "by_journal": True, "emergency": 7, "began_by": "bob@org"}
 
     async def go(found: Site) -> None:
         async with found.person(*ALICE) as alice:
-            with pytest.raises(PolicyError, match="not on Fridays"):
-                await alice.begin_delegation("reimage", ["node042"])
-            busy = facts(jobs=[{"id": "1"}])
-            assert (await alice.begin_delegation("reboot", ["node042"], facts=busy)).approval_needed
-            assert (await alice.begin_delegation("reboot", ["node042"], facts=facts(jobs=[]))).id
+            begun = await alice.begin_delegation("drain", ["node042"], facts=facts(reason="fan", **forged))
+            await alice.end_delegation(begun.id, "node042", status=0, answer="Drained")
+        for kind in ("delegation.begun", "delegation.done"):
+            (kept,) = await entries(found, kind)
+            assert not set(kept) & set(forged)
 
-    ran(tmp_path, go, policy=PolicyConfig(modules=modules))
+    ran(tmp_path, go)
 
 
-def test_the_documents_example_does_what_it_says(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
-    (module,) = [block for block in re.findall(r"```rego\n(.*?)```", text, flags=re.DOTALL) if "reimage" in block]
-    modules = tmp_path / "modules"
-    modules.mkdir()
-    (modules / "example.rego").write_text(module)
-
+def test_an_outcome_is_an_exit_status_and_told_by_several_at_once_it_is_one(tmp_path: Path) -> None:
     async def go(found: Site) -> None:
         async with found.person(*ALICE) as alice:
-            busy = facts(jobs=[{"id": "1"}])
-            assert (await alice.begin_delegation("reboot", ["node042"], facts=busy)).approval_needed
-            assert (await alice.begin_delegation("drain", ["node042"], facts=busy)).id
-            assert (await alice.begin_delegation("reboot", ["node042"], facts=facts(jobs=[]))).id
+            begun = await alice.begin_delegation("drain", ["node042"])
+            with pytest.raises(UsageError, match="at most 255"):  # 256 would be a success to a shell
+                await alice.end_delegation(begun.id, "node042", status=256, answer="x")
+            same = [alice.end_delegation(begun.id, "node042", status=0, answer="Drained") for _ in range(5)]
+            assert len(set(await asyncio.gather(*same))) == 1
+        assert len(await entries(found, "delegation.done")) == 1
 
-    ran(tmp_path, go, policy=PolicyConfig(modules=modules))
+    ran(tmp_path, go)
+
+
+def test_whose_token_was_renewed_ends_what_they_began(tmp_path: Path) -> None:
+    async def go(found: Site) -> None:
+        async with found.person(*ALICE) as alice:
+            begun = await alice.begin_delegation("drain", ["node042"])
+        async with found.person(*ALICE) as alice:
+            assert await alice.end_delegation(begun.id, "node042", status=0, answer="Drained")
+
+    ran(tmp_path, go)

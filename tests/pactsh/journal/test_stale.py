@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from pactsh.journal.stale import BEGUN, DONE, END, JOURNAL, STALE, StaleView, Wanted
 from pactsh.model.entry import Author, Entry
 
@@ -10,8 +12,6 @@ CORDON, UNCORDON = (Wanted(action, "node042", 7, "alice@org") for action in ("co
 
 
 def entry(seq: int, kind: str, *, author: Author = AGENT, scope: str = "node:node042", **body: object) -> Entry:
-    import msgspec
-
     from tests.pactsh.cli.test_entries import entry as some
 
     return msgspec.structs.replace(some("intent"), seq=seq, type=kind, scope=scope, author=author, body=body)
@@ -67,6 +67,23 @@ def test_a_second_one_before_the_first_is_put_back_keeps_the_cordon() -> None:
     again = entry(30, STALE, began_by="bob@org")
     assert after(stale, begun, done, ended, again) == []
     assert after(stale, begun, done, ended, again, entry(31, END)) == [("uncordon", "node042")]
+
+
+def test_one_that_runs_out_while_the_one_before_is_put_back_has_a_cordon_of_its_own() -> None:
+    undoing = entry(21, BEGUN, author=JOURNAL, id=UNCORDON.id)
+    again, undone_then = entry(22, STALE, began_by="bob@org"), msgspec.structs.replace(undone, seq=23)
+    before = (stale, begun, done, ended, undoing, again)
+    assert after(*before) == [("uncordon", "node042")]
+    assert after(*before, undone_then) == [("cordon", "node042")]
+    assert after(*before, entry(23, END), undone_then) == []
+
+
+def test_a_cordon_that_is_begun_while_its_emergency_ends_does_not_stay() -> None:
+    late = entry(21, BEGUN, author=JOURNAL, id=CORDON.id, emergency=7, began_by="alice@org")
+    made = msgspec.structs.replace(done, seq=22)
+    assert after(stale, ended, late) == [("forget", "node042")]
+    assert after(stale, ended, late, made) == [("uncordon", "node042")]
+    assert after(stale, ended, late, msgspec.structs.replace(was_so, seq=22)) == []
 
 
 def test_an_end_without_a_stale_one_is_nothing() -> None:
