@@ -45,6 +45,10 @@ def describe(entry: Entry) -> str:
     about = _ABOUT.get(entry.type)
     if entry.type.startswith("approval."):
         return " ".join(filter(None, (_text(body, "id"), _approval(body), entry.message)))
+    if entry.type == "delegation.done":
+        return f"{_deed(body)}, status {_text(body, 'status')}: {entry.message}"
+    if entry.type == "delegation.begun":
+        return _deed_begun(body)
     if entry.type == "revoke" and about is not None:
         return f"{about(body)}: {entry.message}"
     return entry.message or (about(body) if about else "") or "-"
@@ -153,6 +157,23 @@ def _approval(body: Body) -> str:
     return f"{_text(body, 'action')}:" if body.get("action") else "" if status is None else f"status {status}"
 
 
+def _deed(body: Body) -> str:
+    return f"{_text(body, 'action').replace('_', ' ')} {_text(body, 'target')}"
+
+
+def _deed_begun(body: Body) -> str:
+    """With its reason, whom it hits, and who else has agreed or made it needed."""
+    reason, jobs = _text(body, "reason"), body.get("jobs")
+    count = len(jobs) if isinstance(jobs, list) else 0
+    notes = [
+        f"hits {count} job{'' if count == 1 else 's'}" if count else "",
+        f"approved by {_text(body, 'approved_by')}" if body.get("approved_by") else "",
+        f"emergency begun by {_text(body, 'began_by')}" if body.get("began_by") else "",
+    ]
+    told = ", ".join(filter(None, notes))
+    return _deed(body) + (f": {reason}" if reason else "") + (f"  [{told}]" if told else "")
+
+
 def _put_back(body: Body) -> str:
     left = _changes(body.get("left"))
     return "put back" + (f"; still there: {left}" if left else "")
@@ -225,7 +246,7 @@ def colour_of(entry: Entry) -> tuple[str, ...]:
         return ("red",) if body.get("failed") else ("yellow",)
     if entry.type in {"commit", "overlay.updated"}:
         return ("green", "bold")
-    if entry.type in {"outcome", "service.done"}:
+    if entry.type in {"outcome", "service.done", "delegation.done"}:
         return ("green",) if body.get("status") == 0 else ("yellow",)
     if entry.type == "intent" and body.get("bypass") is True:
         return ("red", "bold")

@@ -38,8 +38,10 @@ class LatticeConfig(BaseModel):
         return value
 
     def settings(self) -> LatticeSettings:
-        """As the client takes it; raises `UsageError` for a token's file that can't be used."""
+        """As the client takes it; raises `UsageError` for files of secrets that can't be used."""
         token = _secret(self.token_file)
+        if self.key is not None:
+            _content(self.key)
         return LatticeSettings(self.endpoint, token, self.ca, self.cert, self.key, prefix="[lattice] ")
 
 
@@ -106,10 +108,17 @@ def systems_of(lattice: LatticeConfig | None, openchami: OpenchamiConfig | None)
 def _secret(path: Path | None) -> Secret | None:
     if path is None:
         return None
+    try:
+        text = _content(path).decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not ASCII text") from error
+    if not text:
+        raise UsageError(f"{path}: empty")
+    return Secret(text)
+
+
+def _content(path: Path) -> bytes:
     content = read_private(path)
     if content is None:
         raise UsageError(f"{path}: no such file")
-    try:
-        return Secret(content.decode("ascii").strip())
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: not ASCII text") from error
+    return content

@@ -50,6 +50,29 @@ CASES: dict[str, tuple[Entry, str]] = {
         entry("amend", {"id": "1", "stages": [{"argv": ["ls", "a b"]}, {"argv": ["wc"]}]}),
         "ran as: ls a b | wc",
     ),
+    "deed": (
+        entry(
+            "delegation.begun",
+            {
+                "id": "dg-1",
+                "action": "job_cancel",
+                "target": "j1",
+                "reason": "stuck",
+                "jobs": [{}, {}],
+                "approved_by": "bob@org",
+            },
+            "job cancel j1",
+        ),
+        "job cancel j1: stuck  [hits 2 jobs, approved by bob@org]",
+    ),
+    "deed of an emergency": (
+        entry("delegation.begun", {"action": "cordon", "target": "node042", "began_by": "alice@org"}, "cordon node042"),
+        "cordon node042  [emergency begun by alice@org]",
+    ),
+    "deed done": (
+        entry("delegation.done", {"action": "cordon", "target": "node042", "status": 5}, "lattice can't be reached"),
+        "cordon node042, status 5: lattice can't be reached",
+    ),
     "done": (entry("outcome", {"status": 0, "duration_ms": 7}), "status 0 after 7 ms"),
     "killed": (entry("outcome", {"status": 130, "signal": "INT", "duration_ms": 2500}), "status 130 (INT) after 2.5 s"),
     "refused": (entry("refusal", {"line": "rm x", "status": 6, "reason": "no"}), "rm x  refused (6): no"),

@@ -88,3 +88,16 @@ def test_a_secret_that_others_may_read_or_that_is_not_there_is_refused(tmp_path:
     file.chmod(0o600)
     with pytest.raises(UsageError, match="not ASCII"):
         config.systems()
+    file.write_bytes(b"\n")
+    with pytest.raises(UsageError, match="empty"):
+        config.systems()
+
+
+def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    file = secret(tmp_path, "-----BEGIN PRIVATE KEY-----", 0o640)
+    text = f'[lattice]\nendpoint = "h:1"\ncert = "/cert"\nkey = "{file}"\n'
+    config = load_config(written(tmp_path, text), {})
+    with pytest.raises(UsageError, match="others may read it"):
+        config.systems()
+    file.chmod(0o600)
+    assert config.systems().lattice is not None
