@@ -24,8 +24,9 @@ $(STAMP): pyproject.toml packaging/make-venv
 demo: $(STAMP)
 	@$(BIN)/pact dev shell
 
+# By file: what the tests of one share, a journal or a node, is then started once.
 test: $(STAMP) system-packages
-	$(PYTEST) -n $(JOBS) -m "not e2e and not serial"
+	$(PYTEST) -n $(JOBS) --dist loadfile -m "not e2e and not serial"
 	$(PYTEST) -m "serial and not e2e" || [ $$? -eq 5 ]
 	$(PYTEST) -q --doctest-modules pactsh agent/pact_agent
 
