@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pactsh.delegates.deeds import OPENCHAMI_NODE, Systems
-from pactsh.errors import ConflictError, ForbiddenError, NotFoundError, UsageError
+from pactsh.errors import BY_KIND, ConflictError, ForbiddenError, NotFoundError, PactError, UsageError
 from pactsh.journal.deeds import BY_JOURNAL, READS, Deeds, Target, check_facts
 from pactsh.journal.doing import UNKNOWN, Doing, Finish, check_still_there, last_moment, parts
 from pactsh.journal.projections import Projections
@@ -19,7 +19,7 @@ from pactsh.model.identity import Identity
 
 if TYPE_CHECKING:
     from pactsh.model.approval import Approval
-    from pactsh.model.entry import JsonObject
+    from pactsh.model.entry import Entry, JsonObject
 
 ACTION = "delegate"
 """What approvals of these are called; the deed itself is in their operation."""
@@ -101,7 +101,7 @@ class Delegated:
         worst = max(statuses, default=0)
         failed = [entry.message for entry, status in zip(entries, statuses, strict=True) if status]
         text = "; ".join(failed or [entry.message for entry in entries])
-        await self._finish(approval, worst, "error" if worst else "", text)
+        await self._finish(approval, worst, _kind_of(entries[statuses.index(worst)]) if worst else "", text)
 
     # -- what is to become of it
 
@@ -120,3 +120,10 @@ class Delegated:
     async def close(self) -> None:
         """Let go of what the journal does."""
         await self._doing.close()
+
+
+def _kind_of(entry: Entry) -> str:
+    """The kind of the error that an outcome was, where it says so: whoever approved it gets that exit status."""
+    details = (entry.body or {}).get("details")
+    kind = details.get("kind") if isinstance(details, dict) else None
+    return kind if isinstance(kind, str) and kind in BY_KIND else PactError.kind

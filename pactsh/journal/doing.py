@@ -175,7 +175,8 @@ class Doing:
         for job in jobs:
             if job.vcluster != vcluster:
                 where = f"in vcluster {job.vcluster}" if job.vcluster else "in no vcluster"
-                raise ForbiddenError(f"{name}: job {job.id} is {where}, where nobody has agreed to that")
+                what = f"job {job.id}" if action == "job_cancel" else f"DAG {name}: its job {job.id}"
+                raise ForbiddenError(f"{what} is {where}, where nobody has agreed to that")
 
 
 def last_moment(approval: Approval) -> datetime:
