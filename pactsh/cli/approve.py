@@ -51,6 +51,13 @@ class Listed:
     reason: str | None
 
 
+def _deed(approval: Approval) -> str:
+    """What it is about: of what is delegated, while it is open, the deed."""
+    body = approval.operation.get("body")
+    deed = body.get("action") if approval.action == "delegate" and isinstance(body, dict) else None
+    return deed if isinstance(deed, str) else approval.action
+
+
 def _listed(ctx: Context, approval: Approval) -> Listed:
     from datetime import datetime
 
@@ -59,7 +66,7 @@ def _listed(ctx: Context, approval: Approval) -> Listed:
         approval.id,
         approval.vcluster,
         approval.node or None,
-        approval.action,
+        _deed(approval),
         approval.summary,
         approval.requester.principal,
         approval.requested,

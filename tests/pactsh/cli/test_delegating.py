@@ -199,6 +199,7 @@ def test_a_second_person_agrees_and_it_is_done_here(here: Site) -> None:
     assert here.lattice.called("DrainNode") == []
     listed = here.pact("approve", "list", who=BOB).stdout
     assert '"drain node042: fan"' in listed
+    assert listed.endswith("(drain)\n")
     id_ = listed.split()[0]
     assert here.pact("approve", id_, who=BOB).returncode == 0
     out, err = running.communicate(timeout=60)
