@@ -89,9 +89,10 @@ class _Asking(Generic[Result]):
 
     async def answers(self) -> AsyncIterator[Result | Failed | Waiting]:
         from pactsh.cli.fanout import Fanout, Limits
-        from pactsh.cli.gauge import Gauge, is_shown
+        from pactsh.cli.gauge import Gauge
         from pactsh.cli.onnodes import stopping
         from pactsh.cli.outputs import Kept
+        from pactsh.cli.progressline import is_shown
         from pactsh.cli.sshclient import Gate
         from pactsh.language import join
 

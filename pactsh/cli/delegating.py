@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from pactsh.cli.interrupts import INTERRUPTED, telling
-from pactsh.cli.progressline import ProgressLine
+from pactsh.cli.progressline import ProgressLine, is_shown
 from pactsh.errors import PactError, UnreachableError, error_of
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class _Conductor:
         self._stopped_at: float | None = None
         self._interrupted = threading.Event()
         self._lost = ""  # why outcomes can't be put on record any more
-        self._line = ProgressLine(ctx.environ)
+        self._line = ProgressLine(shown=is_shown(ctx.environ))
 
     def results(self) -> Iterator[Result]:
         """What came of the targets, as they end."""

@@ -11,7 +11,7 @@ from pactsh.cli.guardrail import Hit
 from pactsh.cli.interrupts import INTERRUPTED
 from pactsh.cli.latticewords import counted, span
 from pactsh.cli.nodes import counted_nodes, fold_nodes
-from pactsh.cli.progressline import ProgressLine
+from pactsh.cli.progressline import ProgressLine, is_shown
 from pactsh.delegates.limited import LimitedError
 from pactsh.errors import ConflictError, NotFoundError, PactError, UnreachableError
 
@@ -85,7 +85,7 @@ def wait_drained(ctx: Context, names: Sequence[str], user: str, timeout_s: float
 
     if not names:
         return
-    line = ProgressLine(ctx.environ)
+    line = ProgressLine(shown=is_shown(ctx.environ))
     left = list(names)
     try:
         with Lattice(lattice_settings(ctx.settings), user=user, timeout_s=ctx.settings.timeout) as lattice:

@@ -1,12 +1,9 @@
-"""How far work on many nodes is: one line on standard error, drawn at the bottom of what else is printed there."""
+"""How far work on many nodes is: a bar at the bottom of what else is printed on standard error."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Mapping
+from pactsh.cli.progressline import ProgressLine
 
-_WIDTH = 30
 _EVERY_S = 0.1
 
 
@@ -14,9 +11,8 @@ class Gauge:
     """A bar of `total` nodes. `shown`: whether there is a terminal to draw it on."""
 
     def __init__(self, total: int, *, shown: bool) -> None:
-        self._total, self._shown = total, shown
+        self._total, self._line = total, ProgressLine(shown=shown)
         self._done = self._failed = 0
-        self._drawn = False
         self._drawn_at = 0.0
 
     def count(self, now: float, *, failed: bool) -> None:
@@ -28,22 +24,9 @@ class Gauge:
 
     def draw(self, now: float) -> None:
         """Draw it anew."""
-        if not self._shown:
-            return
-        self._drawn_at, self._drawn = now, True
-        filled = _WIDTH * self._done // max(self._total, 1)
-        failed = f"  {self._failed} failed" if self._failed else ""
-        sys.stderr.write(f"\r[{'#' * filled}{'-' * (_WIDTH - filled)}] {self._done}/{self._total}{failed}\x1b[K")
-        sys.stderr.flush()
+        self._drawn_at = now
+        self._line.bar(self._done, self._total, f"  {self._failed} failed" if self._failed else "")
 
     def clear(self) -> None:
         """Take it away, before something else is printed."""
-        if self._drawn:
-            self._drawn = False
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-
-
-def is_shown(environ: Mapping[str, str]) -> bool:
-    """Whether standard error is a terminal that can draw."""
-    return os.isatty(2) and environ.get("TERM", "dumb") != "dumb"
+        self._line.clear()

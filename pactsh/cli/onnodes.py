@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from pactsh.cli import interrupts
 from pactsh.cli.context import Context
 from pactsh.cli.fanout import Dialer, Ended, Fanout, Limits
-from pactsh.cli.gauge import Gauge, is_shown
+from pactsh.cli.gauge import Gauge
 from pactsh.cli.nodes import fold_nodes
 from pactsh.cli.outputs import Folded, Kept, Prefixed, Raw
+from pactsh.cli.progressline import is_shown
 from pactsh.cli.stdio import feed
 from pactsh.cli.tally import Tally
 from pactsh.errors import UnreachableError, error_of

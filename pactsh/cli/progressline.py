@@ -9,41 +9,38 @@ import os
 import sys
 from collections.abc import Mapping
 
-from pactsh.cli.gauge import is_shown
 from pactsh.cli.render import escape, print_notice
 
-_WIDTH = 30
+_WIDTH, _COLUMNS = 30, 80
 
 
 class ProgressLine:
-    """Draw it, and clear it before something else is printed."""
+    """Draw it, and clear it before something else is printed. `shown`: whether there is a terminal to draw it on."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._shown = is_shown(environ)
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown
         self._drawn = False
         self._last = ""
 
     def draw(self, text: str, more: str = "") -> None:
         """Show this in the place of what was there; `more` changes all the time, and is for a terminal alone."""
-        if not self._shown:
-            if text != self._last:
-                print_notice(text)
+        if self._shown:
+            self.tick(text + more)
+        elif text != self._last:
             self._last = text
-            return
-        self._drawn = True
-        width = (os.get_terminal_size(2).columns or 80) - 1
-        sys.stderr.write(f"\r{escape(text + more)[:width]}\x1b[K")
-        sys.stderr.flush()
+            print_notice(text)
 
     def tick(self, text: str) -> None:
         """Show this on a terminal alone."""
         if self._shown:
-            self.draw(text)
+            self._drawn = True
+            sys.stderr.write(f"\r{escape(text)[: _columns() - 1]}\x1b[K")
+            sys.stderr.flush()
 
-    def bar(self, done: int, total: int) -> None:
+    def bar(self, done: int, total: int, more: str = "") -> None:
         """So many of so many are through; on what is no terminal nothing."""
         filled = _WIDTH * done // max(total, 1)
-        self.tick(f"[{'#' * filled}{'-' * (_WIDTH - filled)}] {done}/{total}")
+        self.tick(f"[{'#' * filled}{'-' * (_WIDTH - filled)}] {done}/{total}{more}")
 
     def clear(self) -> None:
         """Take it away."""
@@ -51,3 +48,15 @@ class ProgressLine:
             self._drawn = False
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+
+def is_shown(environ: Mapping[str, str]) -> bool:
+    """Whether standard error is a terminal that can draw."""
+    return os.isatty(2) and environ.get("TERM", "dumb") != "dumb"
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(2).columns or _COLUMNS
+    except OSError:
+        return _COLUMNS

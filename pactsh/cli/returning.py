@@ -10,7 +10,7 @@ from pactsh.cli.delegating import RETURN, Result
 from pactsh.cli.interrupts import INTERRUPTED
 from pactsh.cli.latticewords import span
 from pactsh.cli.nodes import counted_nodes
-from pactsh.cli.progressline import ProgressLine
+from pactsh.cli.progressline import ProgressLine, is_shown
 from pactsh.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def newest_seq(ctx: Context) -> int:
 def wait_back(ctx: Context, names: Sequence[str], since_seq: int, timeout_s: float) -> Iterator[Result]:
     """Wait until the agents of these nodes have started anew, after that entry; each as it does. Of a node of which the
     journal has never heard nothing is waited for. ^C ends the waiting."""
-    line = ProgressLine(ctx.environ)
+    line = ProgressLine(shown=is_shown(ctx.environ))
     left: list[str] = []
     try:
         left += _with_agents(ctx, names)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pactsh.cli.gauge import Gauge, is_shown
+from pactsh.cli.gauge import Gauge
+from pactsh.cli.progressline import is_shown
 
 
 def test_it_is_drawn_in_one_line_and_taken_away(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pactsh.cli.progressline import ProgressLine
+from pactsh.cli.progressline import ProgressLine, is_shown
 
 
 def test_on_no_terminal_each_text_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
-    line = ProgressLine({"TERM": "dumb"})
+    line = ProgressLine(shown=is_shown({"TERM": "dumb"}))
     for seconds in range(3):
         line.draw("waiting", f" ({seconds} s)")
     line.bar(1, 2)
