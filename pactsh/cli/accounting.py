@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from pactsh.cli.changes import counted
 from pactsh.cli.command import Command
 from pactsh.cli.context import Context
 from pactsh.cli.fitting import table
 from pactsh.cli.latticetypes import TENANT
-from pactsh.cli.latticewords import counted, hours
+from pactsh.cli.latticewords import hours
 from pactsh.cli.render import Out
 from pactsh.cli.usagetext import HEADER, NUMBERS, finite, rows_of
 from pactsh.delegates.lattice.model import Accounting, TenantUsage

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from pactsh.cli.changes import counted
 from pactsh.cli.command import Command, Group
 from pactsh.cli.context import Context
-from pactsh.cli.latticewords import ago, counted
+from pactsh.cli.latticewords import ago
 from pactsh.cli.render import Out
 from pactsh.delegates.lattice.model import BackupCheck
 from pactsh.errors import UsageError

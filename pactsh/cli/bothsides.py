@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from pactsh.cli.changes import counted
 from pactsh.errors import PactError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class LatticeNode(msgspec.Struct, frozen=True, omit_defaults=True):
         """
         if not isinstance(self.state, str):
             return "-"
-        return f"{self.state}, {self.jobs} job{'' if self.jobs == 1 else 's'}" if self.jobs else self.state
+        return f"{self.state}, {counted(self.jobs, 'job')}" if self.jobs else self.state
 
     @property
     def told(self) -> str:
@@ -70,7 +71,8 @@ class LatticeNode(msgspec.Struct, frozen=True, omit_defaults=True):
             return "not known"
         if not isinstance(self.state, str):
             return "has no node of this name"
-        jobs = {None: "", UNSET: "", 0: ", no jobs", 1: ", 1 job"}.get(self.jobs, f", {self.jobs} jobs")
+        known = self.jobs if isinstance(self.jobs, int) else None
+        jobs = "" if known is None else f", {counted(known, 'job')}" if known else ", no jobs"
         return self.state + (f" ({self.reason})" if self.reason else "") + jobs
 
 

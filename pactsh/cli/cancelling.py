@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pactsh.cli.changes import counted
 from pactsh.cli.delegating import Deed, Result, Results, as_told, carry_out, decided, done
 from pactsh.cli.latticeread import looked_up, reading
-from pactsh.cli.latticewords import counted
 from pactsh.cli.render import escape
 from pactsh.delegates.lattice.words import HOLDING
 from pactsh.errors import PactError

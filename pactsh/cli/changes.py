@@ -67,6 +67,10 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
-def counted(number: int) -> str:
-    """`1 change`, `2 changes`."""
-    return f"{number} change{'' if number == 1 else 's'}"
+def counted(number: int, what: str = "change") -> str:
+    """How many.
+
+    >>> counted(1), counted(1000, "job")
+    ('1 change', '1,000 jobs')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

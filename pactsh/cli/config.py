@@ -17,17 +17,20 @@ from typing import Annotated, Literal
 import msgspec
 
 from pactsh.cli.configured import SITE_FILE, files
+from pactsh.delegates.settings import FINGERPRINTS, LATTICE, URL
 from pactsh.errors import UsageError
 from pactsh.model.secret import Secret
 
 ENDPOINT = r"\A(unix:/.+|(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5})\Z"
 NAME = r"\A[a-z0-9][a-z0-9-]{0,62}\Z"
 
-LATTICE = r"\A(https?://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}/?\Z"
-URL = r"\Ahttps?://[^\s/?#@]+(/[^\s?#]*)?\Z"
-FINGERPRINT = r"\A([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}(,\s*([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2})*\Z"
 
-Url = Annotated[str, msgspec.Meta(pattern=URL)]
+def whole(pattern: str) -> str:
+    """For msgspec, which searches where others match the whole."""
+    return rf"\A({pattern})\Z"
+
+
+Url = Annotated[str, msgspec.Meta(pattern=whole(URL))]
 Endpoint = Annotated[str, msgspec.Meta(pattern=ENDPOINT)]
 
 
@@ -44,7 +47,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vcluster: Annotated[str, msgspec.Meta(pattern=NAME)] | None = None
     output: Literal["text", "json"] = "text"
     timeout: Annotated[float, msgspec.Meta(gt=0, le=86400)] = 30.0
-    lattice_endpoint: Annotated[str, msgspec.Meta(pattern=LATTICE)] | None = None
+    lattice_endpoint: Annotated[str, msgspec.Meta(pattern=whole(LATTICE))] | None = None
     lattice_token: Secret | None = None
     lattice_ca: Path | None = None
     lattice_cert: Path | None = None
@@ -60,7 +63,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bmc_user: str | None = None
     bmc_password: Secret | None = None
     bmc_ca: Path | None = None
-    bmc_fingerprint: Annotated[str, msgspec.Meta(pattern=FINGERPRINT)] | None = None
+    bmc_fingerprint: Annotated[str, msgspec.Meta(pattern=whole(FINGERPRINTS))] | None = None
     bos_template: str | None = None
     verbose: bool = False
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from pactsh.cli.changes import counted
 from pactsh.cli.command import Command, Group
 from pactsh.cli.context import Context
 from pactsh.cli.fitting import table
 from pactsh.cli.jobtext import state_text, time_text, where
 from pactsh.cli.latticetypes import DAG, DAG_STATE, LIVE_DAG, TENANT, most
-from pactsh.cli.latticewords import COLOURS, ago, between, counted, counts, counts_text, span, tell_left_out
+from pactsh.cli.latticewords import COLOURS, ago, between, counts, counts_text, span, tell_left_out
 from pactsh.cli.render import Out
 from pactsh.delegates.lattice.model import Dag, Job
 from pactsh.delegates.lattice.words import DAG_STATES, JOB_STATES

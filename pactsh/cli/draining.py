@@ -6,10 +6,11 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from pactsh.cli.changes import counted
 from pactsh.cli.delegating import Deed, Result, done
 from pactsh.cli.guardrail import Hit
 from pactsh.cli.interrupts import INTERRUPTED
-from pactsh.cli.latticewords import counted, span
+from pactsh.cli.latticewords import span
 from pactsh.cli.nodes import counted_nodes, fold_nodes
 from pactsh.cli.progressline import ProgressLine, is_shown
 from pactsh.delegates.limited import LimitedError

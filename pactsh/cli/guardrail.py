@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pactsh.cli.changes import counted
 from pactsh.cli.delegating import Deed, decided
-from pactsh.cli.latticewords import counted
 from pactsh.cli.nodes import counted_nodes
 from pactsh.cli.render import Out
 from pactsh.errors import PactError, UnreachableError, UsageError

@@ -10,11 +10,12 @@ import click
 import msgspec
 
 from pactsh.cli.arguments import NODES
+from pactsh.cli.changes import counted
 from pactsh.cli.command import Command, Group
 from pactsh.cli.context import Context
 from pactsh.cli.jobtext import jobs_table, render_job
 from pactsh.cli.latticetypes import JOB, JOB_STATE, LIVE_JOB, USER, most
-from pactsh.cli.latticewords import counted, counts, counts_text, tell_left_out
+from pactsh.cli.latticewords import counts, counts_text, tell_left_out
 from pactsh.cli.render import Out
 from pactsh.delegates.lattice.model import Job
 from pactsh.delegates.lattice.words import JOB_STATES

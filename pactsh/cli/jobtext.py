@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pactsh.cli.changes import counted
 from pactsh.cli.fitting import table
-from pactsh.cli.latticewords import COLOURS, ago, between, counted, nodes_text, ran, span
+from pactsh.cli.latticewords import COLOURS, ago, between, nodes_text, ran, span
 from pactsh.delegates.lattice.words import ENDED
 
 if TYPE_CHECKING:

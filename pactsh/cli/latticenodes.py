@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 import click
 import msgspec
 
+from pactsh.cli.changes import counted
 from pactsh.cli.command import Command, Group
 from pactsh.cli.context import Context
 from pactsh.cli.fitting import table
 from pactsh.cli.hardware import Hardware, facts, hardware_of
 from pactsh.cli.jobtext import jobs_table
 from pactsh.cli.latticetypes import LATTICE_NODE, NODE_STATE, most
-from pactsh.cli.latticewords import COLOURS, ago, counted, counts, counts_text, nodes_text, tell_left_out
+from pactsh.cli.latticewords import COLOURS, ago, counts, counts_text, nodes_text, tell_left_out
 from pactsh.cli.render import Out
 from pactsh.delegates.lattice.model import Job, MemoryDomain, Node
 from pactsh.delegates.lattice.words import NODE_STATES

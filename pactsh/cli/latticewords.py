@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pactsh.cli.changes import lasts
+from pactsh.cli.changes import counted, lasts
 from pactsh.cli.nodes import fold_nodes
 
 if TYPE_CHECKING:
@@ -88,11 +88,6 @@ def nodes_text(names: Iterable[str]) -> str:
     plain = [name for name in several if _FOLDED.fullmatch(name)]
     text = ",".join(filter(None, [fold_nodes(plain), *(name for name in several if not _FOLDED.fullmatch(name))]))
     return f"{text} ({len(several)})" if len(several) > 1 else text
-
-
-def counted(number: int, what: str) -> str:
-    """`1 job`, `2 jobs`, `1,000 jobs`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def counts(states: Iterable[str], order: Iterable[str]) -> dict[str, int]:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 LATTICE_NODE = ("drain", "undrain", "cordon", "uncordon")
 OPENCHAMI_NODE = ("reboot", "reimage")
-NODE_ACTIONS = (*LATTICE_NODE, *OPENCHAMI_NODE)
-"""Actions on a node; their targets are nodes' names, and they belong to the nodes' vClusters."""
-OTHER_ACTIONS = ("job_cancel", "dag_cancel", "backup_create", "backup_restore")
 
 
 class Systems(msgspec.Struct, frozen=True):

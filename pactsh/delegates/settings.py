@@ -10,6 +10,12 @@ import msgspec
 
 from pactsh.model.secret import Secret
 
+LATTICE = r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}/?"
+URL = r"https?://[^\s/?#@]+(/[^\s?#]*)?"
+_SHA256 = r"([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}"
+FINGERPRINTS = rf"{_SHA256}(,\s*{_SHA256})*"
+"""What an endpoint of lattice, an address of OpenCHAMI's and certificates' fingerprints look like, the whole text."""
+
 
 class LatticeSettings(msgspec.Struct, frozen=True):
     """`endpoint` is `https://HOST:PORT` (TLS), `http://HOST:PORT` (none), or `HOST:PORT`: TLS, but on loopback none.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from pactsh.journal.drafts import BEGUN, DONE
 from pactsh.model.entry import Author
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 JOURNAL = Author("pact-journal", (), "service")
 STALE, END = "emergency.stale", "emergency.end"
-BEGUN, DONE = "delegation.begun", "delegation.done"
 TYPES = (STALE, END, BEGUN, DONE)
 
 

@@ -10,13 +10,9 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from pactsh.auth.private import read_private
 from pactsh.delegates.deeds import Systems
-from pactsh.delegates.settings import LatticeSettings, OpenchamiSettings
+from pactsh.delegates.settings import FINGERPRINTS, LATTICE, URL, LatticeSettings, OpenchamiSettings
 from pactsh.errors import UsageError
 from pactsh.model.secret import Secret
-
-_LATTICE = re.compile(r"(https?://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}/?")
-_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
-_FINGERPRINT = re.compile(r"([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}(,\s*([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2})*")
 
 
 class LatticeConfig(BaseModel):
@@ -33,7 +29,7 @@ class LatticeConfig(BaseModel):
     @field_validator("endpoint")
     @classmethod
     def _is_endpoint(cls, value: str) -> str:
-        if not _LATTICE.fullmatch(value):
+        if not re.fullmatch(LATTICE, value):
             raise ValueError("expected HOST:PORT, http://HOST:PORT or https://HOST:PORT")
         return value
 
@@ -67,14 +63,14 @@ class OpenchamiConfig(BaseModel):
     @field_validator("smd_url", "pcs_url", "bss_url")
     @classmethod
     def _is_url(cls, value: str | None) -> str | None:
-        if value is not None and not _URL.fullmatch(value):
+        if value is not None and not re.fullmatch(URL, value):
             raise ValueError("expected http://HOST[:PORT][/PATH] or https://…")
         return value
 
     @field_validator("bmc_fingerprint")
     @classmethod
     def _is_fingerprint(cls, value: str | None) -> str | None:
-        if value is not None and not _FINGERPRINT.fullmatch(value):
+        if value is not None and not re.fullmatch(FINGERPRINTS, value):
             raise ValueError("expected a SHA-256 fingerprint in hex")
         return value
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from pactsh.journal.stale import BEGUN, DONE, END, JOURNAL, STALE, StaleView, Wanted
+from pactsh.journal.drafts import BEGUN, DONE
+from pactsh.journal.stale import END, JOURNAL, STALE, StaleView, Wanted
 from pactsh.model.entry import Author, Entry
 
 AGENT = Author("agent:node042", (), "agent")
